@@ -1,0 +1,66 @@
+"""Where things are in a study's results folder.
+
+The layout::
+
+    config.toml            the resolved config
+    environment.json       records.Environment
+    runs/VARIANT/
+        measurement.json   records.Measurement
+        seed-K/
+            metrics.jsonl  records.EpochMetrics, one JSON line an epoch
+            record.json    records.RunRecord, written last: it exists only if the run is finished
+    summary.csv, summary.md, pareto.png
+"""
+
+import re
+from pathlib import Path
+
+from experiments.records import VARIANT_PATTERN
+
+
+class StudyFolder:
+    """The paths inside one study's results folder."""
+
+    def __init__(self, path: Path | str):
+        self.path = Path(path)
+        self.config = self.path / "config.toml"
+        self.environment = self.path / "environment.json"
+        self.runs = self.path / "runs"
+        self.summary_csv = self.path / "summary.csv"
+        self.summary_md = self.path / "summary.md"
+        self.pareto = self.path / "pareto.png"
+
+    def variant(self, variant: str) -> Path:
+        """The folder of everything that one variant produced."""
+        return self.runs / variant
+
+    def measurement(self, variant: str) -> Path:
+        """The variant's measurement.json."""
+        return self.variant(variant) / "measurement.json"
+
+    def run(self, variant: str, seed: int) -> Path:
+        """The folder of one run."""
+        return self.variant(variant) / f"seed-{seed}"
+
+    def record(self, variant: str, seed: int) -> Path:
+        """The run's record.json."""
+        return self.run(variant, seed) / "record.json"
+
+    def metrics(self, variant: str, seed: int) -> Path:
+        """The run's metrics.jsonl."""
+        return self.run(variant, seed) / "metrics.jsonl"
+
+    def variants(self) -> tuple[str, ...]:
+        """The variants that have a folder, in alphabetical order."""
+        if not self.runs.is_dir():
+            return ()
+        named = (p.name for p in self.runs.iterdir() if p.is_dir())
+        return tuple(sorted(n for n in named if re.fullmatch(VARIANT_PATTERN, n)))
+
+    def seeds(self, variant: str) -> tuple[int, ...]:
+        """The seeds whose runs of this variant are finished, ascending."""
+        found = (
+            re.fullmatch(r"seed-(\d+)", p.parent.name)
+            for p in self.variant(variant).glob("seed-*/record.json")
+        )
+        return tuple(sorted(int(m[1]) for m in found if m))

@@ -1,0 +1,271 @@
+"""What a study leaves on disk: the types, how they are written, how they are read back.
+
+Every whole file is replaced atomically, so a process killed at any moment leaves either the old
+file or the new one. The one file that grows, metrics.jsonl, may end in a torn line; readers ignore
+it and the next append removes it. Where each file lies is `experiments.folder`'s business.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+SCHEMA_VERSION = 1
+VARIANT_PATTERN = r"[a-z0-9_.-]*[a-z0-9_][a-z0-9_.-]*"
+"""Variants name folders: lower case, no separators, and never only dots."""
+
+Accuracy = Annotated[float, Field(ge=0, le=1)]
+Loss = Annotated[float, Field(strict=False)]
+"""Any float: a run that diverged reports NaN or infinity, which JSON carries as strings."""
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+VariantName = Annotated[str, Field(pattern=rf"^{VARIANT_PATTERN}$")]
+
+
+class RecordError(Exception):
+    """A results folder or one of its files cannot be used; the message says which and why."""
+
+
+class Record(BaseModel):
+    """A frozen, strict line or file of results."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", ser_json_inf_nan="strings")
+
+
+class Versioned(Record):
+    """A record that is a file of its own and says which schema it follows."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+
+
+class EpochMetrics(Record):
+    """One epoch of one run: losses and accuracy after it, and how long it took."""
+
+    epoch: Count
+    step: Count
+    train_loss: Loss
+    test_loss: Loss
+    test_accuracy: Accuracy
+    learning_rate: float
+    seconds: NonNegative
+    examples_per_s: NonNegative
+
+
+class RunRecord(Versioned):
+    """One finished run: a variant trained from one seed.
+
+    Attributes:
+        variant: The variant's name.
+        seed: The training seed; runs of different variants with equal seeds are paired.
+        fingerprint: SHA-256 of the part of the resolved config that decides this run's result.
+        epochs: Epochs trained.
+        steps: Optimiser steps taken.
+        test_accuracy: Share of test examples classified correctly after the last epoch.
+        test_loss: Mean cross-entropy on the test set after the last epoch.
+        train_loss: Mean cross-entropy over the last epoch's training steps.
+        test_correct: Test examples classified correctly.
+        test_size: Test examples.
+        train_seconds: Wall-clock seconds of training.
+    """
+
+    variant: VariantName
+    seed: int
+    fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    epochs: Count
+    steps: Count
+    test_accuracy: Accuracy
+    test_loss: Loss
+    train_loss: Loss
+    test_correct: Count
+    test_size: Annotated[int, Field(ge=1)]
+    train_seconds: NonNegative
+
+    @model_validator(mode="after")
+    def _correct_within_size(self) -> Self:
+        if self.test_correct > self.test_size:
+            raise ValueError(f"test_correct {self.test_correct} exceeds test_size {self.test_size}")
+        return self
+
+
+class Throughput(Record):
+    """Examples per second: the median of the samples and the median's 95% interval."""
+
+    median: Positive
+    low: Positive
+    high: Positive
+    samples: tuple[Positive, ...]
+
+
+class Latency(Record):
+    """Percentiles of the time of one batch-1 inference, in milliseconds."""
+
+    p50: Positive
+    p95: Positive
+    p99: Positive
+    samples: Annotated[int, Field(ge=1)]
+
+
+class Measurement(Versioned):
+    """What one variant costs on one device.
+
+    Attributes:
+        variant: The variant's name.
+        device: What it ran on, for example ``"cpu: AMD EPYC 7B13, 2 cores"``.
+        device_source: ``"measured"`` on the device itself, ``"estimated"`` from a compiled program.
+        batch_size: Examples a batch in both throughputs.
+        parameters: Trainable parameters.
+        flops_per_example: Floating-point operations of one example's forward pass.
+        peak_memory_mb: Of the compiled training step: arguments, outputs and temporaries, less
+            what outputs share with arguments, in 10^6 bytes.
+        compile_s: Seconds to compile the training step.
+        train_examples_per_s: Throughput of the training step.
+        infer_examples_per_s: Throughput of inference.
+        latency_ms: Latency of batch-1 inference.
+    """
+
+    variant: VariantName
+    device: str
+    device_source: Literal["measured", "estimated"]
+    batch_size: Annotated[int, Field(ge=1)]
+    parameters: Count
+    flops_per_example: NonNegative
+    peak_memory_mb: NonNegative
+    compile_s: NonNegative
+    train_examples_per_s: Throughput
+    infer_examples_per_s: Throughput
+    latency_ms: Latency
+
+
+class Environment(Versioned):
+    """Where a study ran; `experiments.environment.capture` fills it in.
+
+    Attributes:
+        started: UTC time in ISO 8601.
+        versions: Version by package name, Python's included.
+        platform: Operating system and machine.
+        device: As in `Measurement.device`.
+        device_kind: JAX's own name for the device.
+        devices: How many devices JAX sees.
+        cpu_model: The host's processor.
+        cores: The cores this process may use.
+        xla_flags: The environment variable ``XLA_FLAGS``, empty if unset.
+        allocator: The environment variables that steer the memory allocator.
+        git_commit: The checkout's commit, or None outside one.
+        git_dirty: Whether tracked files differ from that commit, or None outside a checkout.
+    """
+
+    started: str
+    versions: dict[str, str]
+    platform: str
+    device: str
+    device_kind: str
+    devices: Annotated[int, Field(ge=1)]
+    cpu_model: str
+    cores: Annotated[int, Field(ge=1)]
+    xla_flags: str
+    allocator: dict[str, str]
+    git_commit: str | None
+    git_dirty: bool | None
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Replaces a file in one step, creating its folder if need be.
+
+    Args:
+        path: The file to write.
+        content: Its whole content; text is written as UTF-8.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write(path: Path, record: Record) -> None:
+    """Writes one record as indented JSON, atomically."""
+    write_atomically(path, record.model_dump_json(indent=2) + "\n")
+
+
+R = TypeVar("R", bound=Record)
+
+
+def read(path: Path, kind: type[R]) -> R:
+    """Reads one JSON record.
+
+    Args:
+        path: The file.
+        kind: The record type it must hold.
+
+    Returns:
+        The record.
+
+    Raises:
+        RecordError: The file is missing, unreadable, or not such a record.
+    """
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        raise RecordError(f"{path}: not a valid {kind.__name__}: {_first(error)}") from error
+
+
+def append_metrics(path: Path, metrics: EpochMetrics) -> None:
+    """Adds one line to a metrics.jsonl, first removing a line that a kill left torn."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab+") as file:
+        file.seek(0)
+        file.truncate(file.read().rfind(b"\n") + 1)
+        file.write(metrics.model_dump_json().encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def write_metrics(path: Path, metrics: list[EpochMetrics]) -> None:
+    """Replaces a metrics.jsonl, as a run does that goes on from an earlier checkpoint."""
+    write_atomically(path, "".join(m.model_dump_json() + "\n" for m in metrics))
+
+
+def read_metrics(path: Path) -> list[EpochMetrics]:
+    """Reads a metrics.jsonl; a missing file is no epochs, a torn last line is ignored.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The epochs in the file's order.
+
+    Raises:
+        RecordError: The file is unreadable, or a complete line is not valid.
+    """
+    try:
+        lines = path.read_bytes().split(b"\n")[:-1]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be read: {error.strerror}") from error
+    metrics = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            metrics.append(EpochMetrics.model_validate_json(line))
+        except ValidationError as error:
+            raise RecordError(f"{path}, line {number}: {_first(error)}") from error
+    return metrics
+
+
+def _first(error: ValidationError) -> str:
+    """The first complaint of a ValidationError, on one line."""
+    detail = error.errors(include_url=False, include_input=True)[0]
+    place = ".".join(str(part) for part in detail["loc"])
+    given = (
+        "" if detail["type"] in ("missing", "json_invalid") else f", got {detail['input']!r:.80}"
+    )
+    return f"{place + ': ' if place else ''}{detail['msg']}{given}"
