@@ -7,7 +7,7 @@ is a new module and a line in `_DATASETS`.
 from pathlib import Path
 from typing import Protocol
 
-from experiments.data import digits
+from experiments.data import cifar10, digits, fashion_mnist, mnist
 from experiments.data.dataset import DataError, Dataset, DatasetInfo, Split
 
 __all__ = ["DataError", "Dataset", "DatasetInfo", "Split", "describe", "load", "names"]
@@ -21,6 +21,9 @@ class _Source(Protocol):
 
 _DATASETS: dict[str, _Source] = {
     "digits": digits,
+    "mnist": mnist,
+    "fashion_mnist": fashion_mnist,
+    "cifar10": cifar10,
 }
 
 

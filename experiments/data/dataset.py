@@ -1,6 +1,7 @@
 """What every dataset becomes: standardised float images, integer labels, a fixed split."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +9,23 @@ from numpy.typing import NDArray
 
 class DataError(Exception):
     """A dataset is missing or damaged; the message says what was found and what to do."""
+
+
+def damaged(path: Path, found: str, expected: str) -> DataError:
+    """The error for a file that does not hold what it should.
+
+    Args:
+        path: The file.
+        found: What it holds.
+        expected: What it should hold.
+
+    Returns:
+        The error, to raise.
+    """
+    return DataError(
+        f"{path}: found {found}; expected {expected}. Replace this file with an intact one, or "
+        f"remove it and unset data.directory to let a checksummed copy be downloaded."
+    )
 
 
 @dataclass(frozen=True)
@@ -70,7 +88,7 @@ def standardised(
     Returns:
         The dataset.
     """
-    inputs, held_out = train[0].astype(np.float32), test[0].astype(np.float32)
+    inputs, held_out = (images.astype(np.float32, order="C") for images, _ in (train, test))
     for channel in range(inputs.shape[-1]):
         mean = inputs[..., channel].mean(dtype=np.float64)
         std = inputs[..., channel].std(dtype=np.float64) or 1.0

@@ -1,0 +1,107 @@
+"""The IDX format of MNIST and its successors, gzip-compressed or plain.
+
+A file is the magic number 0x0000TTDD (TT = 8: unsigned bytes; DD: dimensions), DD big-endian 32-bit
+sizes, then exactly as many bytes as the sizes' product.
+"""
+
+import gzip
+import math
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.data.dataset import Dataset, DatasetInfo, damaged, standardised
+
+_UNSIGNED_BYTES = 8
+_LARGEST = 1 << 31  # bytes; MNIST has 47 million, so more is a corrupt header
+
+
+def read_dataset(name: str, info: DatasetInfo, paths: Sequence[Path]) -> Dataset:
+    """Reads the four files of an MNIST-like dataset, however many examples they hold.
+
+    Args:
+        name: The dataset's name.
+        info: The shape and the number of classes that the files must have.
+        paths: Training images, training labels, test images, test labels.
+
+    Returns:
+        The dataset, standardised.
+
+    Raises:
+        DataError: A file is damaged, or images and labels do not belong together.
+    """
+    train_images, train_labels, test_images, test_labels = paths
+    return standardised(
+        name,
+        train=_read_split(train_images, train_labels, info),
+        test=_read_split(test_images, test_labels, info),
+        classes=info.classes,
+    )
+
+
+def read(path: Path, dimensions: int) -> NDArray[np.uint8]:
+    """Reads one IDX file of unsigned bytes.
+
+    Args:
+        path: The file.
+        dimensions: How many dimensions it must have.
+
+    Returns:
+        The array.
+
+    Raises:
+        DataError: The file is unreadable, not such a file, or not of exactly the right length.
+    """
+    try:
+        with path.open("rb") as plain:
+            compressed = plain.read(2) == b"\x1f\x8b"
+            plain.seek(0)
+            if not compressed:
+                return _parse(path, plain, dimensions)
+            with gzip.open(plain) as stream:
+                return _parse(path, stream, dimensions)  # type: ignore[arg-type]
+    except EOFError as error:
+        raise damaged(path, "a gzip stream that ends early", "a complete one") from error
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise damaged(path, f"a broken gzip stream ({error})", "an intact one") from error
+    except OSError as error:
+        raise damaged(path, f"an unreadable file ({error.strerror})", "an IDX file") from error
+
+
+def _parse(path: Path, stream: BinaryIO, dimensions: int) -> NDArray[np.uint8]:
+    header = stream.read(4 * (dimensions + 1))
+    magic = _UNSIGNED_BYTES << 8 | dimensions
+    if len(header) < 4 * (dimensions + 1):
+        raise damaged(path, f"{len(header)} bytes", f"a header of {4 * (dimensions + 1)}")
+    found, *sizes = (int(number) for number in np.frombuffer(header, ">u4"))
+    if found != magic:
+        raise damaged(path, f"magic number 0x{found:08x}", f"0x{magic:08x}")
+    length = math.prod(sizes)
+    if not 0 < length <= _LARGEST:
+        raise damaged(path, f"sizes {tuple(sizes)}", f"1 to {_LARGEST:,} bytes in all")
+    content = stream.read(length + 1)
+    if len(content) != length:
+        found_length = f"{len(content):,}" if len(content) < length else f"more than {length:,}"
+        raise damaged(path, f"{found_length} bytes after the header", f"{length:,} {tuple(sizes)}")
+    return np.frombuffer(content, np.uint8).reshape(sizes)
+
+
+def _read_split(
+    images: Path, labels: Path, info: DatasetInfo
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    pixels = read(images, dimensions=3)
+    targets = read(labels, dimensions=1)
+    height, width, _ = info.input_shape
+    if pixels.shape[1:] != (height, width):
+        raise damaged(images, f"images of {pixels.shape[1:]}", f"{(height, width)}")
+    if len(targets) != len(pixels):
+        raise damaged(
+            labels, f"{len(targets):,} labels", f"one for each of the {len(pixels):,} images"
+        )
+    if targets.max() >= info.classes:
+        raise damaged(labels, f"label {targets.max()}", f"labels from 0 to {info.classes - 1}")
+    return pixels[..., None], targets
