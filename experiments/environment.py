@@ -1,0 +1,92 @@
+"""Where a study runs: versions, device, and the settings that change how fast it is."""
+
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+import jax
+
+from experiments.records import Environment
+from jaxpool.version import __version__ as jaxpool_version
+
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
+
+
+def capture() -> Environment:
+    """Describes this process, its machine and its checkout, as of now."""
+    commit = _git("rev-parse", "HEAD")
+    status = _git("status", "--porcelain", "--untracked-files=no")
+    return Environment(
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        versions={
+            "python": platform.python_version(),
+            "jaxpool": jaxpool_version,
+            **{name: metadata.version(name) for name in _PACKAGES},
+        },
+        platform=platform.platform(),
+        device=device_name(),
+        device_kind=jax.devices()[0].device_kind,
+        devices=jax.device_count(),
+        cpu_model=cpu_model(),
+        cores=cores(),
+        xla_flags=os.environ.get("XLA_FLAGS", ""),
+        allocator=allocator(),
+        git_commit=commit,
+        git_dirty=None if status is None else bool(status),
+    )
+
+
+def device_name() -> str:
+    """The default device in words, for example ``cpu: AMD EPYC 7B13, 2 cores``."""
+    device = jax.devices()[0]
+    if device.platform == "cpu":
+        return f"cpu: {cpu_model()}, {cores()} cores"
+    return f"{device.platform}: {device.device_kind}"
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def cpu_model() -> str:
+    """The processor's name, as the operating system gives it."""
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text().splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()
+
+
+def allocator() -> dict[str, str]:
+    """The environment's settings of the memory allocator, which decide much of a CPU's speed.
+
+    Of preloaded libraries only the file names are kept: they say which allocator, not whose disk.
+    """
+    names = sorted(n for n in os.environ if n.startswith("MALLOC_") or n == "GLIBC_TUNABLES")
+    settings = {name: os.environ[name] for name in names}
+    if preloaded := os.environ.get("LD_PRELOAD", "").replace(":", " ").split():
+        settings["LD_PRELOAD"] = " ".join(Path(library).name for library in preloaded)
+    return settings
+
+
+def _git(*arguments: str) -> str | None:
+    """Git's answer about the checkout that holds this file; None without git or a checkout."""
+    try:
+        answer = subprocess.run(
+            ["git", *arguments],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return answer.stdout.strip()
