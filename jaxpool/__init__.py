@@ -1,0 +1,11 @@
+"""Pooling for JAX: every operator, exact in value and derivative, and fast.
+
+Arrays are channels-last, `(*batch, *spatial, channels)`; `axes=` names any other layout. See
+`jaxpool.nn` for Flax NNX modules and `jaxpool.compat` for drop-ins.
+"""
+
+from jaxpool.pooling import *  # noqa: F403 - pooling/__init__.py is the list of public operators
+from jaxpool.pooling import __all__ as _operators
+from jaxpool.version import __version__
+
+__all__ = ["__version__", *_operators]  # pyright: ignore[reportUnsupportedDunderAll]

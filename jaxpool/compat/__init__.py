@@ -1,0 +1,1 @@
+"""Drop-ins that keep another library's names and signatures."""

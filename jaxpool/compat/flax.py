@@ -1,0 +1,151 @@
+"""Flax's pooling functions, with Flax's signatures and default stride of 1.
+
+Replace `from flax import nnx` / `nnx.max_pool(...)` (or `flax.linen`) by
+
+    from jaxpool.compat import flax as pooling
+    pooling.max_pool(...)
+
+Values agree wherever Flax's are right. They differ where Flax loses a NaN, averages half
+precision in half precision, or turns bfloat16 into float32. Importing this needs no Flax.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jaxpool import pooling
+
+_Pairs = str | Sequence[tuple[int, int]]
+
+
+def max_pool(
+    inputs: Any,
+    window_shape: Sequence[int],
+    strides: Sequence[int] | None = None,
+    padding: _Pairs = "VALID",
+) -> jax.Array:
+    """`jaxpool.max_pool` with the signature of `flax.nnx.max_pool`.
+
+    Args:
+        inputs: Array `(*batch, *spatial, channels)`.
+        window_shape: Taps per spatial axis.
+        strides: Steps between windows; None means 1.
+        padding: `"VALID"`, `"SAME"` or a pair `(low, high)` an axis.
+
+    Returns:
+        The pooled array.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxpool.compat import flax
+        >>> flax.max_pool(jnp.arange(4.0).reshape(1, 4, 1), (2,))[0, :, 0]
+        Array([1., 2., 3.], dtype=float32)
+    """
+    return pooling.max_pool(inputs, **_arguments(inputs, window_shape, strides, padding))
+
+
+def min_pool(
+    inputs: Any,
+    window_shape: Sequence[int],
+    strides: Sequence[int] | None = None,
+    padding: _Pairs = "VALID",
+) -> jax.Array:
+    """`jaxpool.min_pool` with the signature of `flax.nnx.min_pool`; see `max_pool`.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxpool.compat import flax
+        >>> flax.min_pool(jnp.arange(4.0).reshape(1, 4, 1), (2,))[0, :, 0]
+        Array([0., 1., 2.], dtype=float32)
+    """
+    return pooling.min_pool(inputs, **_arguments(inputs, window_shape, strides, padding))
+
+
+def avg_pool(
+    inputs: Any,
+    window_shape: Sequence[int],
+    strides: Sequence[int] | None = None,
+    padding: _Pairs = "VALID",
+    count_include_pad: bool = True,
+) -> jax.Array:
+    """`jaxpool.avg_pool` with the signature of `flax.nnx.avg_pool`; see `max_pool`.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxpool.compat import flax
+        >>> flax.avg_pool(jnp.arange(4.0).reshape(1, 4, 1), (2,))[0, :, 0]
+        Array([0.5, 1.5, 2.5], dtype=float32)
+    """
+    return pooling.avg_pool(
+        inputs,
+        **_arguments(inputs, window_shape, strides, padding),
+        count_include_pad=count_include_pad,
+    )
+
+
+def pool(
+    inputs: Any,
+    init: Any,
+    reduce_fn: Callable[[Any, Any], Any],
+    window_shape: Sequence[int],
+    strides: Sequence[int] | None,
+    padding: _Pairs,
+) -> jax.Array:
+    """A pooling by any associative function, with the signature of `flax.nnx.pool`.
+
+    Args:
+        inputs: Array `(*batch, *spatial, channels)`.
+        init: Initial value of the reduction.
+        reduce_fn: Associative function of two arrays.
+        window_shape: Taps per spatial axis.
+        strides: Steps between windows; None means 1.
+        padding: `"VALID"`, `"SAME"` or a pair `(low, high)` an axis.
+
+    Returns:
+        The pooled array.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jax import lax
+        >>> from jaxpool.compat import flax
+        >>> flax.pool(jnp.arange(1.0, 5.0).reshape(1, 4, 1), 1.0, lax.mul, (2,), None, "VALID")[0, :, 0]
+        Array([ 2.,  6., 12.], dtype=float32)
+    """
+    given = _arguments(inputs, window_shape, strides, padding)
+    batch = jnp.ndim(inputs) - len(given["window_shape"]) - 1
+    if not isinstance(padding, str):
+        padding = [(0, 0)] * batch + [tuple(pair) for pair in padding] + [(0, 0)]
+    return lax.reduce_window(
+        inputs,
+        init,
+        reduce_fn,
+        (1,) * batch + given["window_shape"] + (1,),
+        (1,) * batch + given["strides"] + (1,),
+        padding,
+    )
+
+
+def _arguments(inputs: Any, window_shape: Any, strides: Any, padding: Any) -> dict[str, Any]:
+    if isinstance(window_shape, int) or isinstance(strides, int):
+        raise TypeError(
+            "window_shape and strides must be sequences of ints, as in Flax, "
+            f"got {window_shape!r} and {strides!r}"
+        )
+    window_shape = tuple(window_shape)
+    if jnp.ndim(inputs) < len(window_shape) + 1:
+        raise ValueError(
+            f"inputs must have at least {len(window_shape) + 1} axes for window_shape="
+            f"{window_shape}, got {jnp.ndim(inputs)}"
+        )
+    if not isinstance(padding, str) and any(isinstance(entry, int) for entry in padding):
+        raise TypeError(f"padding must be a string or pairs (low, high), got {padding!r}")
+    return {
+        "window_shape": window_shape,
+        "strides": (1,) * len(window_shape) if strides is None else tuple(strides),
+        "padding": padding,
+    }

@@ -1,0 +1,72 @@
+"""How one windowed reduction becomes XLA. The doors are `reduce` and `arg_reduce`.
+
+reduce -> planner.steps -> winner.extreme (max, min) or linear.collect (sums) -> lax
+"""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxpool.engine import linear, planner, winner
+from jaxpool.engine.winner import RESIDUAL
+from jaxpool.monoid import SUM, Monoid
+from jaxpool.window import Window
+
+__all__ = ["RESIDUAL", "arg_reduce", "reduce"]
+
+
+@functools.partial(jax.jit, static_argnames=("monoid", "window", "method"), inline=True)
+def reduce(
+    x: jax.Array,
+    monoid: Monoid,
+    window: Window,
+    *,
+    where: jax.Array | None = None,
+    method: str = "auto",
+) -> jax.Array:
+    """Reduce every window of `x`.
+
+    Args:
+        x: The input.
+        monoid: What to reduce with.
+        window: The geometry, resolved for the shape of `x`.
+        where: Boolean mask of the shape of `x`; False elements do not exist.
+        method: One of `planner.METHODS`.
+
+    Returns:
+        The reduced array, of the dtype of `x`.
+    """
+    if where is not None:
+        x = jnp.where(where, x, monoid.identity(x.dtype))
+    if monoid is SUM:
+        return linear.collect(x, window)
+    return winner.extreme(monoid, planner.steps(window, method), x, where)
+
+
+@functools.partial(jax.jit, static_argnames=("monoid", "window", "method"), inline=True)
+def arg_reduce(
+    x: jax.Array,
+    monoid: Monoid,
+    window: Window,
+    *,
+    where: jax.Array | None = None,
+    method: str = "auto",
+) -> tuple[jax.Array, jax.Array]:
+    """As `reduce`, and where the winner stands: row-major in the pooled plane, -1 for none."""
+    if where is not None:
+        x = jnp.where(where, x, monoid.identity(x.dtype))
+    plan = planner.steps(window, method)
+    y, winners = winner.with_winners(monoid, plan, x, where)
+    # The plane numbered from 1, carried along like a tangent: what arrives is the winner's number,
+    # or 0 where there was none.
+    plane = [axis.size for axis in window.axes]
+    numbers = np.arange(1, 1 + int(np.prod(plane)), dtype=np.int32).reshape(plane)
+    shape = [1] * x.ndim
+    for position, axis in zip(window.positions, window.axes, strict=True):
+        shape[position] = axis.size
+    numbers = jnp.broadcast_to(numbers.reshape(shape), x.shape)
+    return y, winner.follow(numbers, plan, winners) - 1

@@ -1,0 +1,109 @@
+"""Reading windows tap by tap: strided slices of the input, and their adjoint, the phases.
+
+Output `o` and tap `t` of an axis meet at input `i = o * stride + t * dilation - low`.
+
+- *Forward*, tap `t` of all outputs is one strided slice of the input.
+- *Backward*, write `i + low = q * stride + r` with the phase `r < stride`. Input `(q, r)` is read
+  by output `q - j` through the one tap `t` with `t * dilation = j * stride + r`. So a handful of
+  shifts `j`, each serving all phases at once, cover every reader of every input: no scatter.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import jax
+import numpy as np
+from jax import lax
+
+from jaxpool.window import Axis, Window
+
+NO_TAP = -1
+
+
+def every_tap(window: Window) -> Iterator[tuple[int, ...]]:
+    """The taps of a window in row-major order, one number an axis."""
+    return itertools.product(*(range(axis.window) for axis in window.axes))
+
+
+def read(x: jax.Array, window: Window, tap: tuple[int, ...]) -> jax.Array:
+    """The elements that `tap` reads, for the outputs whose tap lies inside the image."""
+    start, limit, step = [0] * x.ndim, list(x.shape), [1] * x.ndim
+    for position, axis, t in zip(window.positions, window.axes, tap, strict=True):
+        first, last = axis.inside(t)
+        start[position] = max(first * axis.stride + t * axis.dilation - axis.low, 0)
+        count = last - first
+        limit[position] = start[position] + ((count - 1) * axis.stride + 1 if count else 0)
+        step[position] = axis.stride
+    return lax.slice(x, start, limit, step)
+
+
+def inside(y: jax.Array, window: Window, tap: tuple[int, ...]) -> jax.Array:
+    """The part of an output-shaped array for which `tap` lies inside the image."""
+    start, limit = [0] * y.ndim, list(y.shape)
+    for position, axis, t in zip(window.positions, window.axes, tap, strict=True):
+        start[position], limit[position] = axis.inside(t)
+    return lax.slice(y, start, limit)
+
+
+def widen(part: jax.Array, window: Window, tap: tuple[int, ...], fill: np.ndarray) -> jax.Array:
+    """Undo `inside`: pad to the shape of the output with `fill`."""
+    config = [(0, 0, 0)] * part.ndim
+    for position, axis, t in zip(window.positions, window.axes, tap, strict=True):
+        first, last = axis.inside(t)
+        config[position] = (first, axis.output - last, 0)
+    return pad(part, fill, config)
+
+
+def pad(x: jax.Array, fill: np.ndarray, config: list[tuple[int, int, int]]) -> jax.Array:
+    """`lax.pad`, left out where it would do nothing."""
+    if all(c == (0, 0, 0) for c in config):
+        return x
+    return lax.pad(x, np.asarray(fill, x.dtype), config)
+
+
+def pad_to_reach(x: jax.Array, window: Window, fill: np.ndarray) -> tuple[jax.Array, Window]:
+    """Pad (or crop) the input so that the windows fit it exactly; and the window on the result."""
+    config = [(0, 0, 0)] * x.ndim
+    axes = []
+    for position, axis in zip(window.positions, window.axes, strict=True):
+        low, high = axis.reach
+        config[position] = (low, high, 0)
+        axes.append(Axis(axis.size + low + high, axis.window, axis.stride, axis.dilation))
+    return pad(x, fill, config), Window(window.positions, tuple(axes))
+
+
+@dataclass(frozen=True)
+class Shift:
+    """One shift of the backward reading: per axis `j`, and the tap number of each phase."""
+
+    shifts: tuple[int, ...]
+    taps: np.ndarray  # (stride_1, ..., stride_d), row-major tap numbers or NO_TAP
+
+
+def phases(window: Window) -> list[int]:
+    """How many groups of `stride` inputs each axis has, the padded low side included."""
+    return [-(-(axis.size + axis.low) // axis.stride) for axis in window.axes]
+
+
+def every_shift(window: Window) -> list[Shift]:
+    """The shifts that together reach every (input, reader) pair of a window once."""
+    per_axis = []
+    for axis in window.axes:
+        groups: dict[int, list[int]] = {}
+        for t in range(axis.window):
+            j, r = divmod(t * axis.dilation, axis.stride)
+            groups.setdefault(j, [NO_TAP] * axis.stride)[r] = t
+        per_axis.append(sorted(groups.items()))
+    result = []
+    for combination in itertools.product(*per_axis):
+        taps = np.zeros((), np.int64)
+        used = np.ones((), bool)
+        for axis, (_, numbers) in zip(window.axes, combination, strict=True):
+            numbers = np.array(numbers)
+            taps = taps[..., None] * axis.window + numbers
+            used = used[..., None] & (numbers != NO_TAP)
+        result.append(Shift(tuple(j for j, _ in combination), np.where(used, taps, NO_TAP)))
+    return result

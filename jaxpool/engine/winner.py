@@ -1,0 +1,125 @@
+"""Maxima and minima with their winners: the index is the derivative.
+
+A maximum is piecewise linear: near any point it just copies the winning element. So a step
+yields its value and, when a derivative is asked for, the number of the winning tap; tangents
+follow the winner forward (`linear.collect`), cotangents return to it (`linear.distribute`), and
+every mode and order of differentiation sees the same Jacobian.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import dtypes, lax
+from jax.ad_checkpoint import checkpoint_name
+
+from jaxpool.engine import blocks, linear, masked, taps
+from jaxpool.monoid import Monoid
+from jaxpool.window import Window
+
+RESIDUAL = "jaxpool_winner"
+
+Plan = tuple[Window, ...]
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
+def extreme(monoid: Monoid, plan: Plan, x: jax.Array, where: jax.Array | None) -> jax.Array:
+    """The extreme of every window; masked elements must hold the identity already."""
+    del where  # only the winner's index needs it
+    for window in plan:
+        x = value(x, monoid, window)
+    return x
+
+
+@extreme.defjvp
+def _extreme_jvp(monoid, plan, primals, tangents):
+    y, winners = with_winners(monoid, plan, *primals)
+    return y, follow(tangents[0], plan, winners)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
+def with_winners(
+    monoid: Monoid, plan: Plan, x: jax.Array, where: jax.Array | None
+) -> tuple[jax.Array, list[jax.Array]]:
+    """The extreme of every window, and for each step of the plan which tap won."""
+    winners = []
+    for window in plan:
+        y = value(x, monoid, window)
+        index = checkpoint_name(winner(x, y, window, where), RESIDUAL)
+        winners.append(index)
+        x = y
+        if where is not None:
+            where = index != masked.no_winner(index.dtype)
+    return x, winners
+
+
+@with_winners.defjvp
+def _with_winners_jvp(monoid, plan, primals, tangents):
+    y, winners = with_winners(monoid, plan, *primals)
+    no_tangents = [np.zeros(index.shape, dtypes.float0) for index in winners]
+    return (y, winners), (follow(tangents[0], plan, winners), no_tangents)
+
+
+def follow(x: jax.Array, plan: Plan, winners: list[jax.Array]) -> jax.Array:
+    """Carry input-shaped numbers to the outputs that their positions won; 0 for empty windows."""
+    for window, index in zip(plan, winners, strict=True):
+        x = linear.collect(x, window, index)
+    return x
+
+
+def value(x: jax.Array, monoid: Monoid, window: Window) -> jax.Array:
+    """One step: the extreme of every window.
+
+    `lax.max` keeps NaN. XLA's CPU reductions, from some 8,192 elements on, do not, hence the
+    slices, and in the blocked layout a reducer of our own.
+    """
+    identity = monoid.identity(x.dtype)
+    if blocks.fits(window):
+        return blocks.reduce(
+            blocks.split(x, window, identity), window, identity, _keeping_nan(monoid)
+        )
+    result = None
+    for tap in taps.every_tap(window):
+        term = taps.widen(taps.read(x, window, tap), window, tap, identity)
+        result = term if result is None else monoid.combine(result, term)
+    assert result is not None
+    return result
+
+
+def _keeping_nan(monoid: Monoid):
+    def combine(a: Any, b: Any) -> Any:
+        return lax.select(lax.ne(a, a), a, monoid.combine(a, b))
+
+    return combine
+
+
+def winner(x: jax.Array, y: jax.Array, window: Window, where: jax.Array | None) -> jax.Array:
+    """The first tap, in row-major order, whose element is the value of its window."""
+    dtype = masked.index_dtype(window)
+    none = masked.no_winner(dtype)
+    if blocks.fits(window):
+        hit = _wins(blocks.split(x, window, np.zeros((), x.dtype)), blocks.expand(y, window))
+        valid = blocks.inside(window, x.ndim)
+        if valid is not None:
+            hit &= valid
+        if where is not None:
+            hit &= blocks.split(where, window, np.array(False))
+        numbers = blocks.tap_numbers(window, x.ndim, dtype)
+        return blocks.reduce(jnp.where(hit, numbers, none), window, none, lax.min)
+    index = jnp.full(y.shape, none, dtype)
+    for number, tap in reversed(list(enumerate(taps.every_tap(window)))):
+        hit = _wins(taps.read(x, window, tap), taps.inside(y, window, tap))
+        if where is not None:
+            hit &= taps.read(where, window, tap)
+        hit = taps.widen(hit, window, tap, np.array(False))
+        index = jnp.where(hit, np.array(number, dtype), index)
+    return index
+
+
+def _wins(element: jax.Array, extreme: jax.Array) -> jax.Array:
+    """Equality in which NaN wins: an element is NaN only if its window's extreme is."""
+    return (element == extreme) | (element != element)

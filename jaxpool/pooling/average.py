@@ -1,0 +1,205 @@
+"""Sum and average pooling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxpool import engine
+from jaxpool.monoid import SUM
+from jaxpool.pooling import arguments
+from jaxpool.pooling.arguments import Ints, Padding
+from jaxpool.window import Window
+
+
+def sum_pool(
+    x: Any,
+    window_shape: Ints,
+    *,
+    strides: Ints | None = None,
+    padding: Padding = "VALID",
+    dilation: Ints = 1,
+    ceil_mode: bool = False,
+    axes: Ints | None = None,
+    where: Any = None,
+    method: str = "auto",
+) -> jax.Array:
+    """The sum of every window.
+
+        y[o] = sum over taps t of x[o * stride + t * dilation - low]
+
+    Sums of float16 and bfloat16 are taken in float32.
+
+    Args:
+        x: Array `(*batch, *spatial, channels)` of a floating, integer or bool dtype.
+        window_shape: Taps per spatial axis; see `max_pool`, also for all that follow.
+        strides: Steps between windows; None means `window_shape`.
+        padding: `"VALID"`, `"SAME"`, `"SAME_LOWER"` or elements to add.
+        dilation: Distance between neighbouring taps.
+        ceil_mode: Round the output size up.
+        axes: The pooled axes by number, for any other layout.
+        where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
+        method: How to compute it; for benchmarks.
+
+    Returns:
+        Array of the dtype of `x` (int32 for bool). A window without an element gives 0.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument has a value that is not allowed.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxpool import sum_pool
+        >>> sum_pool(jnp.arange(8).reshape(1, 8, 1), 4)[0, :, 0]
+        Array([ 6, 22], dtype=int32)
+
+    Source:
+        `lax.reduce_window` with addition.
+    """
+    x, window, where = arguments.windowed(
+        x, window_shape, strides, padding, dilation, ceil_mode, axes, where, method
+    )
+    return total(x, window, where, method)
+
+
+def avg_pool(
+    x: Any,
+    window_shape: Ints,
+    *,
+    strides: Ints | None = None,
+    padding: Padding = "VALID",
+    dilation: Ints = 1,
+    ceil_mode: bool = False,
+    axes: Ints | None = None,
+    where: Any = None,
+    method: str = "auto",
+    count_include_pad: bool = True,
+    divisor_override: float | None = None,
+    accumulate_dtype: Any = None,
+) -> jax.Array:
+    """The mean of every window.
+
+        y[o] = sum over taps t of x[o * stride + t * dilation - low] / divisor[o]
+
+    Args:
+        x: Array `(*batch, *spatial, channels)` of a floating, integer or bool dtype.
+        window_shape: Taps per spatial axis; see `max_pool`, also for all that follow.
+        strides: Steps between windows; None means `window_shape`.
+        padding: `"VALID"`, `"SAME"`, `"SAME_LOWER"` or elements to add, which are zeros.
+        dilation: Distance between neighbouring taps.
+        ceil_mode: Round the output size up.
+        axes: The pooled axes by number, for any other layout.
+        where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
+        method: How to compute it; for benchmarks.
+        count_include_pad: Divide by the number of taps in the padded input (the overhang of
+            `ceil_mode` never counts); False: by the number of taps in the input itself.
+        divisor_override: A number, not 0, to divide by instead.
+        accumulate_dtype: Floating dtype of the sum; None means float32 for float16, bfloat16 and
+            integers, else the dtype of `x`.
+
+    Returns:
+        Array of the dtype of `x` if that is floating, else float32. A window without an element
+        gives 0.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument has a value that is not allowed.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxpool import avg_pool
+        >>> x = jnp.ones((1, 4, 1))
+        >>> avg_pool(x, 2, padding=1)[0, :, 0]
+        Array([0.5, 1. , 0.5], dtype=float32)
+        >>> avg_pool(x, 2, padding=1, count_include_pad=False)[0, :, 0]
+        Array([1., 1., 1.], dtype=float32)
+
+    Source:
+        PyTorch's `AvgPool2d`.
+    """
+    x, window, where = arguments.windowed(
+        x, window_shape, strides, padding, dilation, ceil_mode, axes, where, method
+    )
+    if not isinstance(count_include_pad, bool):
+        raise TypeError(f"count_include_pad must be a bool, got {count_include_pad!r}")
+    divisor = None
+    if divisor_override is not None:
+        divisor = arguments.number("divisor_override", divisor_override)
+        if divisor == 0:
+            raise ValueError("divisor_override must not be 0, got 0")
+    return mean(x, window, where, method, count_include_pad, divisor, accumulate_dtype)
+
+
+def mean(
+    x: jax.Array,
+    window: Window,
+    where: jax.Array | None,
+    method: str = "auto",
+    include_pad: bool = True,
+    divisor: float | None = None,
+    accumulate_dtype: Any = None,
+) -> jax.Array:
+    """The windowed mean, of the dtype of `x` or, for integers, float32; see `avg_pool`."""
+    dtype = _accumulator(x, accumulate_dtype)
+    result = x.dtype if jnp.issubdtype(x.dtype, jnp.floating) else np.dtype(np.float32)
+    summed = engine.reduce(x.astype(dtype), SUM, window, where=where, method=method)
+    if divisor is not None:
+        return (summed / divisor).astype(result)
+    counts = count(window, x.ndim, where, include_pad=include_pad)
+    return (summed / counts.astype(dtype)).astype(result)
+
+
+def total(x: jax.Array, window: Window, where: jax.Array | None, method: str = "auto") -> jax.Array:
+    """Windowed sum in a wide enough dtype, returned in that of `x` (int32 for bool)."""
+    result = np.dtype(np.int32) if x.dtype == np.bool_ else x.dtype
+    wide = x.astype(arguments.accumulator(x))
+    return engine.reduce(wide, SUM, window, where=where, method=method).astype(result)
+
+
+def count(
+    window: Window, ndim: int, where: jax.Array | None, *, include_pad: bool
+) -> np.ndarray | jax.Array:
+    """Elements in every window, at least 1, shaped to broadcast against the output.
+
+    Args:
+        window: The geometry.
+        ndim: Number of axes of the input.
+        where: Which elements exist.
+        include_pad: Whether explicit padding counts as elements.
+    """
+    static = _outer([axis.counts(include_pad=include_pad) for axis in window.axes], window, ndim)
+    if where is None:
+        return np.maximum(static, 1)
+    present = engine.reduce(where.astype(np.int32), SUM, window)
+    if include_pad:
+        inner = [axis.counts(include_pad=False) for axis in window.axes]
+        present += static - _outer(inner, window, ndim)
+    return jnp.maximum(present, 1)
+
+
+def _outer(counts: list[tuple[int, ...]], window: Window, ndim: int) -> np.ndarray:
+    """The outer product of one vector an axis; a vector of equal numbers becomes one number."""
+    result = np.ones((1,) * ndim, np.int32)
+    for position, numbers in zip(window.positions, counts, strict=True):
+        shape = [1] * ndim
+        vector = np.array(numbers[:1] if len(set(numbers)) == 1 else numbers, np.int32)
+        shape[position] = len(vector)
+        result = result * vector.reshape(shape)
+    return result
+
+
+def _accumulator(x: jax.Array, requested: Any) -> np.dtype:
+    if requested is None:
+        floating = jnp.issubdtype(x.dtype, jnp.floating)
+        return arguments.accumulator(x) if floating else np.dtype(np.float32)
+    try:
+        dtype = jnp.dtype(requested)
+    except TypeError as error:
+        raise TypeError(f"accumulate_dtype must be a dtype, got {requested!r}") from error
+    if not jnp.issubdtype(dtype, jnp.floating):
+        raise TypeError(f"accumulate_dtype must be a floating dtype, got {dtype}")
+    return dtype

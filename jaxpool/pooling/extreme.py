@@ -1,0 +1,124 @@
+"""Max and min pooling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+
+from jaxpool import engine
+from jaxpool.monoid import MAX, MIN
+from jaxpool.pooling import arguments
+from jaxpool.pooling.arguments import Ints, Padding
+
+
+def max_pool(
+    x: Any,
+    window_shape: Ints,
+    *,
+    strides: Ints | None = None,
+    padding: Padding = "VALID",
+    dilation: Ints = 1,
+    ceil_mode: bool = False,
+    axes: Ints | None = None,
+    where: Any = None,
+    method: str = "auto",
+) -> jax.Array:
+    """The largest element of every window.
+
+        y[o] = max over taps t of x[o * stride + t * dilation - low]
+
+    Padding never wins. A NaN in a window is its result. Where several elements are largest, the
+    first in row-major order is the winner, and the whole derivative is its.
+
+    Args:
+        x: Array `(*batch, *spatial, channels)` of a floating, integer or bool dtype.
+        window_shape: Taps per spatial axis. An int stands for every spatial axis, which are then
+            all but the first and the last; d ints pool the d axes before the last.
+        strides: Steps between windows, an int or one an axis; None means `window_shape`.
+        padding: `"VALID"` (none), `"SAME"` (output size `ceil(size / stride)`, the odd element on
+            the high side), `"SAME_LOWER"` (on the low side), or elements to add: an int, or per
+            axis an int or a pair `(low, high)`.
+        dilation: Distance between neighbouring taps, an int or one an axis.
+        ceil_mode: Round the output size up: keep a last window that begins inside the padded
+            input and ends outside.
+        axes: The pooled axes by number, for any other layout.
+        where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
+        method: How to compute it (`"direct"`, `"separable"`, `"doubling"`); for benchmarks. The
+            result is the same.
+
+    Returns:
+        Array of the dtype of `x` and its shape, but for the pooled axes. A window without an
+        element gives the identity: -inf, the smallest integer, or False.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument has a value that is not allowed.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxpool import max_pool
+        >>> x = jnp.arange(16.0).reshape(1, 4, 4, 1)
+        >>> max_pool(x, 2)[0, :, :, 0]
+        Array([[ 5.,  7.],
+               [13., 15.]], dtype=float32)
+
+    Source:
+        PyTorch's `MaxPool2d` and ONNX's `MaxPool` (values, ties, ceil_mode).
+    """
+    x, window, where = arguments.windowed(
+        x, window_shape, strides, padding, dilation, ceil_mode, axes, where, method
+    )
+    return engine.reduce(x, MAX, window, where=where, method=method)
+
+
+def min_pool(
+    x: Any,
+    window_shape: Ints,
+    *,
+    strides: Ints | None = None,
+    padding: Padding = "VALID",
+    dilation: Ints = 1,
+    ceil_mode: bool = False,
+    axes: Ints | None = None,
+    where: Any = None,
+    method: str = "auto",
+) -> jax.Array:
+    """The smallest element of every window.
+
+        y[o] = min over taps t of x[o * stride + t * dilation - low]
+
+    NaN, ties, padding and derivatives are those of `max_pool`.
+
+    Args:
+        x: Array `(*batch, *spatial, channels)` of a floating, integer or bool dtype.
+        window_shape: Taps per spatial axis; see `max_pool`, also for all that follow.
+        strides: Steps between windows; None means `window_shape`.
+        padding: `"VALID"`, `"SAME"`, `"SAME_LOWER"` or elements to add.
+        dilation: Distance between neighbouring taps.
+        ceil_mode: Round the output size up.
+        axes: The pooled axes by number, for any other layout.
+        where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
+        method: How to compute it; for benchmarks.
+
+    Returns:
+        Array of the dtype of `x`. A window without an element gives +inf, the largest integer, or
+        True.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument has a value that is not allowed.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxpool import min_pool
+        >>> min_pool(jnp.arange(8.0).reshape(1, 8, 1), 3, strides=2)[0, :, 0]
+        Array([0., 2., 4.], dtype=float32)
+
+    Source:
+        Morphological erosion by a box; Flax's `min_pool`.
+    """
+    x, window, where = arguments.windowed(
+        x, window_shape, strides, padding, dilation, ceil_mode, axes, where, method
+    )
+    return engine.reduce(x, MIN, window, where=where, method=method)

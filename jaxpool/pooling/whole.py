@@ -1,0 +1,199 @@
+"""Global pooling: one window, as large as the map."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxpool import engine
+from jaxpool.monoid import MAX, MIN
+from jaxpool.pooling import arguments, average, norm
+from jaxpool.pooling.arguments import Ints
+from jaxpool.window import Window
+
+
+def global_max_pool(
+    x: Any, *, axes: Ints | None = None, keepdims: bool = False, where: Any = None
+) -> jax.Array:
+    """The largest element of every map; NaN, ties and derivatives as in `max_pool`.
+
+        y = max over spatial positions i of x[i]
+
+    Args:
+        x: Array `(batch, *spatial, channels)` of a floating, integer or bool dtype.
+        axes: The axes to pool; None means all but the first and the last.
+        keepdims: Keep the pooled axes, with size 1.
+        where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
+
+    Returns:
+        Array of the dtype of `x`, without the pooled axes.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument has a value that is not allowed, or the map is empty.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxpool import global_max_pool
+        >>> global_max_pool(jnp.arange(12.0).reshape(1, 3, 2, 2))
+        Array([[10., 11.]], dtype=float32)
+
+    Source:
+        ONNX's `GlobalMaxPool`, Keras's `GlobalMaxPooling2D`.
+    """
+    x, window, where = _checked(x, axes, keepdims, where)
+    return _squeeze(engine.reduce(x, MAX, window, where=where), window, keepdims)
+
+
+def global_min_pool(
+    x: Any, *, axes: Ints | None = None, keepdims: bool = False, where: Any = None
+) -> jax.Array:
+    """The smallest element of every map; NaN, ties and derivatives as in `max_pool`.
+
+        y = min over spatial positions i of x[i]
+
+    Args:
+        x: Array `(batch, *spatial, channels)` of a floating, integer or bool dtype.
+        axes: The axes to pool; None means all but the first and the last.
+        keepdims: Keep the pooled axes, with size 1.
+        where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
+
+    Returns:
+        Array of the dtype of `x`, without the pooled axes.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument has a value that is not allowed, or the map is empty.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxpool import global_min_pool
+        >>> global_min_pool(jnp.arange(12.0).reshape(1, 3, 2, 2))
+        Array([[0., 1.]], dtype=float32)
+
+    Source:
+        The mirror of `global_max_pool`.
+    """
+    x, window, where = _checked(x, axes, keepdims, where)
+    return _squeeze(engine.reduce(x, MIN, window, where=where), window, keepdims)
+
+
+def global_sum_pool(
+    x: Any, *, axes: Ints | None = None, keepdims: bool = False, where: Any = None
+) -> jax.Array:
+    """The sum of every map; float16 and bfloat16 are summed in float32.
+
+        y = sum over spatial positions i of x[i]
+
+    Args:
+        x: Array `(batch, *spatial, channels)` of a floating, integer or bool dtype.
+        axes: The axes to pool; None means all but the first and the last.
+        keepdims: Keep the pooled axes, with size 1.
+        where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
+
+    Returns:
+        Array of the dtype of `x` (int32 for bool), without the pooled axes.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument has a value that is not allowed, or the map is empty.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxpool import global_sum_pool
+        >>> global_sum_pool(jnp.arange(12.0).reshape(1, 3, 2, 2))
+        Array([[30., 36.]], dtype=float32)
+
+    Source:
+        timm's and DeepSets' sum read-out.
+    """
+    x, window, where = _checked(x, axes, keepdims, where)
+    return _squeeze(average.total(x, window, where), window, keepdims)
+
+
+def global_avg_pool(
+    x: Any, *, axes: Ints | None = None, keepdims: bool = False, where: Any = None
+) -> jax.Array:
+    """The mean of every map; 0 where no element exists.
+
+        y = sum over spatial positions i of x[i] / number of them
+
+    Args:
+        x: Array `(batch, *spatial, channels)` of a floating, integer or bool dtype.
+        axes: The axes to pool; None means all but the first and the last.
+        keepdims: Keep the pooled axes, with size 1.
+        where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
+
+    Returns:
+        Array of the dtype of `x` if that is floating, else float32, without the pooled axes.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument has a value that is not allowed, or the map is empty.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxpool import global_avg_pool
+        >>> global_avg_pool(jnp.arange(12.0).reshape(1, 3, 2, 2))
+        Array([[5., 6.]], dtype=float32)
+
+    Source:
+        Lin, Chen and Yan, "Network in Network", 2014.
+    """
+    x, window, where = _checked(x, axes, keepdims, where)
+    return _squeeze(average.mean(x, window, where), window, keepdims)
+
+
+def global_lp_pool(
+    x: Any,
+    *,
+    p: float = 2.0,
+    axes: Ints | None = None,
+    keepdims: bool = False,
+    where: Any = None,
+) -> jax.Array:
+    """The p-norm of every map.
+
+        y = (sum over spatial positions i of |x[i]|^p)^(1/p)
+
+    Args:
+        x: Array `(batch, *spatial, channels)` of a floating dtype.
+        p: The exponent, greater than 0.
+        axes: The axes to pool; None means all but the first and the last.
+        keepdims: Keep the pooled axes, with size 1.
+        where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
+
+    Returns:
+        Array of the dtype of `x`, without the pooled axes.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument has a value that is not allowed, or the map is empty.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxpool import global_lp_pool
+        >>> global_lp_pool(jnp.array([3.0, -4.0]).reshape(1, 2, 1))
+        Array([[5.]], dtype=float32)
+
+    Source:
+        ONNX's `GlobalLpPool`.
+    """
+    p = arguments.number("p", p, above=0)
+    x, window, where = _checked(arguments.floating_array("x", x), axes, keepdims, where)
+    return _squeeze(norm.norm(x, window, p, where), window, keepdims)
+
+
+def _checked(
+    x: Any, axes: Ints | None, keepdims: bool, where: Any
+) -> tuple[jax.Array, Window, jax.Array | None]:
+    x = arguments.real_array("x", x)
+    if not isinstance(keepdims, bool):
+        raise TypeError(f"keepdims must be a bool, got {keepdims!r}")
+    return x, Window.over(x.shape, axes), arguments.mask(where, x)
+
+
+def _squeeze(y: jax.Array, window: Window, keepdims: bool) -> jax.Array:
+    return y if keepdims else jnp.squeeze(y, window.positions)

@@ -1,0 +1,326 @@
+"""The geometry of one pooling: validated once, resolved to plain integers.
+
+A `Window` is a recipe. It is built from what the user typed and from the sizes of the pooled
+axes, and it answers every geometric question after that: the output sizes, which input a tap
+reads, how many taps of a window lie inside the image. It knows nothing of arrays, is hashable,
+and can therefore be a static argument of a compiled function.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from numbers import Integral
+from typing import Any
+
+PADDINGS = ("VALID", "SAME", "SAME_LOWER")
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One pooled axis: output `o`, tap `t` reads input `o * stride + t * dilation - low`.
+
+    `low` and `high` count padded positions; negative ones leave positions of the input unread.
+    """
+
+    size: int
+    window: int
+    stride: int = 1
+    dilation: int = 1
+    low: int = 0
+    high: int = 0
+    ceil_mode: bool = False
+
+    @property
+    def extent(self) -> int:
+        """Positions from the first tap to the last, both included."""
+        return self.dilation * (self.window - 1) + 1
+
+    @property
+    def output(self) -> int:
+        """Number of windows."""
+        room = self.size + self.low + self.high - self.extent
+        if not self.ceil_mode:
+            return max(room // self.stride + 1, 0)
+        windows = -(-room // self.stride) + 1
+        if (windows - 1) * self.stride >= self.size + self.low:
+            windows -= 1
+        return max(windows, 0)
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """Padding (low, high) with which the windows end exactly where the array does.
+
+        `high` is larger than asked for by the overhang of `ceil_mode`, and smaller (maybe
+        negative) by the positions that no window reads.
+        """
+        return self.low, (self.output - 1) * self.stride + self.extent - self.size - self.low
+
+    @property
+    def is_global(self) -> bool:
+        """Whether one unpadded window covers the whole axis."""
+        return (
+            (self.window, self.dilation) == (self.size, 1)
+            and self.output == 1
+            and self.reach == (0, 0)
+        )
+
+    @property
+    def is_tiling(self) -> bool:
+        """Whether no input is read by two windows, and taps are neighbours."""
+        return self.dilation == 1 and self.stride >= self.window
+
+    def inside(self, tap: int) -> tuple[int, int]:
+        """The outputs `[first, last)` for which `tap` reads inside the image."""
+        offset = tap * self.dilation - self.low
+        first = max(0, -(offset // self.stride))  # ceil(-offset / stride)
+        last = min(self.output, -((offset - self.size) // self.stride))
+        return min(first, self.output), max(last, min(first, self.output))
+
+    def counts(self, *, include_pad: bool) -> tuple[int, ...]:
+        """For each output, how many taps lie in the padded image, or in the image itself."""
+        begin = -self.low if include_pad else 0
+        end = self.size + (self.high if include_pad else 0)
+        starts = range(-self.low, self.output * self.stride - self.low, self.stride)
+        return tuple(_multiples(self.dilation, begin - s, end - s, self.window) for s in starts)
+
+
+def _multiples(step: int, begin: int, end: int, limit: int) -> int:
+    """How many `t` in `[0, limit)` have `t * step` in `[begin, end)`."""
+    first = max(0, -(-begin // step))
+    last = min(limit, -(-end // step))
+    return max(0, last - first)
+
+
+@dataclass(frozen=True)
+class Window:
+    """One pooling: which axes (counted from the end, ascending) and the geometry of each.
+
+    Counting from the end makes leading batch axes, and those that `vmap` adds, invisible.
+    """
+
+    positions: tuple[int, ...]
+    axes: tuple[Axis, ...]
+
+    @property
+    def output(self) -> tuple[int, ...]:
+        """Sizes of the pooled axes after pooling."""
+        return tuple(axis.output for axis in self.axes)
+
+    @property
+    def taps(self) -> int:
+        """Number of elements in one window."""
+        result = 1
+        for axis in self.axes:
+            result *= axis.window
+        return result
+
+    def output_shape(self, shape: Sequence[Any]) -> tuple[Any, ...]:
+        """The shape of the pooled array, of which `shape` was the input's."""
+        result = list(shape)
+        for position, axis in zip(self.positions, self.axes, strict=True):
+            result[position] = axis.output
+        return tuple(result)
+
+    def only(self, index: int) -> Window:
+        """The 1-D pooling along the axis number `index` of this one."""
+        return Window((self.positions[index],), (self.axes[index],))
+
+    @classmethod
+    def resolve(
+        cls,
+        shape: Sequence[Any],
+        window_shape: int | Sequence[int],
+        *,
+        strides: int | Sequence[int] | None = None,
+        padding: str | int | Sequence[int | Sequence[int]] = "VALID",
+        dilation: int | Sequence[int] = 1,
+        ceil_mode: bool = False,
+        axes: int | Sequence[int] | None = None,
+    ) -> Window:
+        """Validate the arguments of a pooling against the shape of its input.
+
+        Args:
+            shape: Shape of the whole input; only pooled axes need to be integers.
+            window_shape: Taps per pooled axis; an int stands for every one of them.
+            strides: Steps between windows; None means `window_shape`.
+            padding: `"VALID"`, `"SAME"`, `"SAME_LOWER"`, an int, or per axis an int or a pair.
+            dilation: Distance between neighbouring taps.
+            ceil_mode: Keep a last window that starts inside but ends outside.
+            axes: The pooled axes; None means those before the last (channels) one.
+
+        Returns:
+            The resolved geometry.
+
+        Raises:
+            TypeError: An argument has the wrong type.
+            ValueError: An argument has a value that is not allowed; the message names both.
+        """
+        rank = len(shape)
+        per_axis = None if _is_int(window_shape) else len(_sequence("window_shape", window_shape))
+        positions = pooled_axes(rank, axes, per_axis)
+        sizes = tuple(_static_size(shape[p], p) for p in positions)
+        count = len(positions)
+        window = per_axis_ints("window_shape", window_shape, count, minimum=1)
+        stride = window
+        if strides is not None:
+            stride = per_axis_ints("strides", strides, count, minimum=1)
+        if not isinstance(ceil_mode, bool):
+            raise TypeError(f"ceil_mode must be a bool, got {ceil_mode!r}")
+        dilations = per_axis_ints("dilation", dilation, count, minimum=1)
+        pads = _padding(padding, count)
+        order = sorted(range(count), key=lambda i: positions[i])
+        return _resolve(
+            tuple(positions[i] for i in order),
+            tuple(sizes[i] for i in order),
+            tuple(window[i] for i in order),
+            tuple(stride[i] for i in order),
+            tuple(dilations[i] for i in order),
+            pads if isinstance(pads, str) else tuple(pads[i] for i in order),
+            ceil_mode,
+        )
+
+    @classmethod
+    def over(cls, shape: Sequence[Any], axes: int | Sequence[int] | None = None) -> Window:
+        """The global pooling: one window as large as the pooled axes."""
+        positions = tuple(sorted(pooled_axes(len(shape), axes, None)))
+        sizes = tuple(_static_size(shape[p], p) for p in positions)
+        if 0 in sizes:
+            raise ValueError(f"x must not be empty along the pooled axes, got shape {tuple(shape)}")
+        return cls(positions, tuple(Axis(size, size, stride=size) for size in sizes))
+
+
+@lru_cache(maxsize=4096)
+def _resolve(
+    positions: tuple[int, ...],
+    sizes: tuple[int, ...],
+    window: tuple[int, ...],
+    strides: tuple[int, ...],
+    dilation: tuple[int, ...],
+    padding: str | tuple[tuple[int, int], ...],
+    ceil_mode: bool,
+) -> Window:
+    if isinstance(padding, str):
+        if ceil_mode and padding != "VALID":
+            raise ValueError(
+                f"ceil_mode=True is not allowed with padding={padding!r}, whose output size "
+                "is ceil(size / stride) by itself; give 'VALID' or numbers"
+            )
+        padding = tuple(
+            _named_padding(padding, n, k, s, d)
+            for n, k, s, d in zip(sizes, window, strides, dilation, strict=True)
+        )
+    axes = tuple(
+        Axis(n, k, s, d, low, high, ceil_mode)
+        for n, k, s, d, (low, high) in zip(sizes, window, strides, dilation, padding, strict=True)
+    )
+    return Window(positions, axes)
+
+
+def _named_padding(name: str, size: int, window: int, stride: int, dilation: int) -> tuple:
+    if name == "VALID":
+        return 0, 0
+    output = -(-size // stride)
+    total = max((output - 1) * stride + dilation * (window - 1) + 1 - size, 0)
+    less, more = total // 2, total - total // 2
+    return (less, more) if name == "SAME" else (more, less)
+
+
+def pooled_axes(
+    rank: int, axes: int | Sequence[int] | None, per_axis: int | None
+) -> tuple[int, ...]:
+    """The pooled axes, counted from the end, in the order in which the arguments list them.
+
+    Args:
+        rank: Number of axes of the input.
+        axes: As the user gave them, or None for the axes before the last one.
+        per_axis: How many pooled axes another argument implies, or None.
+    """
+    if axes is None:
+        count = rank - 2 if per_axis is None else per_axis
+        if count < 1 or rank < count + 1:
+            needed = "(batch, spatial..., channels)" if per_axis is None else f"{count + 1} axes"
+            raise ValueError(
+                f"x must have at least {needed} for this window_shape, got {rank} axes; "
+                "for another layout name the pooled axes with axes=..."
+            )
+        return tuple(range(-count - 1, -1))
+    given = (axes,) if _is_int(axes) else _sequence("axes", axes)
+    result = []
+    for axis in given:
+        position = _integer("axes", axis, axes)
+        if not -rank <= position < rank:
+            raise ValueError(f"axes must lie in [{-rank}, {rank}) for {rank} axes, got {axes!r}")
+        result.append(position % rank - rank)
+    if not result or len(set(result)) != len(result):
+        raise ValueError(f"axes must name at least one axis, each once, got {axes!r}")
+    if per_axis is not None and len(result) != per_axis:
+        raise ValueError(
+            f"axes must name as many axes as window_shape has entries, {per_axis}, got {axes!r}"
+        )
+    return tuple(result)
+
+
+def per_axis_ints(name: str, value: Any, count: int, *, minimum: int) -> tuple[int, ...]:
+    """`value` as `count` integers of at least `minimum`; one integer stands for all."""
+    if _is_int(value):
+        entries = (operator.index(value),) * count
+    else:
+        given = _sequence(name, value)
+        if len(given) != count:
+            raise ValueError(f"{name} must have {count} entries, one a pooled axis, got {value!r}")
+        entries = tuple(_integer(name, entry, value) for entry in given)
+    if min(entries) < minimum:
+        raise ValueError(f"{name} must be integers of at least {minimum}, got {value!r}")
+    return entries
+
+
+def _padding(value: Any, count: int) -> str | tuple[tuple[int, int], ...]:
+    allowed = "allowed: 'VALID', 'SAME', 'SAME_LOWER', an int, or per axis an int or (low, high)"
+    if isinstance(value, str):
+        if value.upper() not in PADDINGS:
+            raise ValueError(f"padding is {value!r}; {allowed}")
+        return value.upper()
+    if _is_int(value):
+        value = (operator.index(value),) * count
+    entries = _sequence("padding", value)
+    if len(entries) != count:
+        raise ValueError(f"padding must have {count} entries, one a pooled axis, got {value!r}")
+    pairs = []
+    for entry in entries:
+        pair = (entry, entry) if _is_int(entry) else tuple(_sequence("padding", entry))
+        if len(pair) != 2:
+            raise ValueError(f"padding is {value!r}; {allowed}")
+        low, high = (_integer("padding", side, value) for side in pair)
+        if min(low, high) < 0:
+            raise ValueError(f"padding must not be negative, got {value!r}")
+        pairs.append((low, high))
+    return tuple(pairs)
+
+
+def _is_int(value: Any) -> bool:
+    """Whether `value` is one integer (of Python or NumPy), and not a bool."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def _integer(name: str, entry: Any, whole: Any) -> int:
+    if not _is_int(entry):
+        raise TypeError(f"{name} must be an int or a sequence of ints, got {whole!r}")
+    return operator.index(entry)
+
+
+def _sequence(name: str, value: Any) -> Sequence[Any]:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise TypeError(f"{name} must be an int or a sequence of ints, got {value!r}")
+    return value
+
+
+def _static_size(size: Any, position: int) -> int:
+    if not _is_int(size):
+        raise ValueError(
+            f"x must have a static size along pooled axis {position}, got {size!r}; "
+            "only axes that are not pooled may be symbolic"
+        )
+    return operator.index(size)
