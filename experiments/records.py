@@ -83,9 +83,13 @@ class RunRecord(Versioned):
     train_seconds: NonNegative
 
     @model_validator(mode="after")
-    def _correct_within_size(self) -> Self:
-        if self.test_correct > self.test_size:
-            raise ValueError(f"test_correct {self.test_correct} exceeds test_size {self.test_size}")
+    def _accuracy_is_the_share(self) -> Self:
+        share = self.test_correct / self.test_size
+        if abs(self.test_accuracy - share) > 1e-5:
+            raise ValueError(
+                f"test_accuracy {self.test_accuracy} is not test_correct / test_size, "
+                f"{self.test_correct} / {self.test_size}"
+            )
         return self
 
 
@@ -215,7 +219,7 @@ def read(path: Path, kind: type[R]) -> R:
     except OSError as error:
         raise RecordError(f"{path}: cannot be read: {error.strerror}") from error
     except ValidationError as error:
-        raise RecordError(f"{path}: not a valid {kind.__name__}: {_first(error)}") from error
+        raise RecordError(f"{path}: not a valid {kind.__name__}: {complaint(error)}") from error
 
 
 def append_metrics(path: Path, metrics: EpochMetrics) -> None:
@@ -257,12 +261,12 @@ def read_metrics(path: Path) -> list[EpochMetrics]:
         try:
             metrics.append(EpochMetrics.model_validate_json(line))
         except ValidationError as error:
-            raise RecordError(f"{path}, line {number}: {_first(error)}") from error
+            raise RecordError(f"{path}, line {number}: {complaint(error)}") from error
     return metrics
 
 
-def _first(error: ValidationError) -> str:
-    """The first complaint of a ValidationError, on one line."""
+def complaint(error: ValidationError) -> str:
+    """The first complaint of a ValidationError, on one line: place, reason, value."""
     detail = error.errors(include_url=False, include_input=True)[0]
     place = ".".join(str(part) for part in detail["loc"])
     given = (

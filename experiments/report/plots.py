@@ -1,0 +1,185 @@
+"""Accuracy against speed, the picture a study is made for."""
+
+import io
+import textwrap
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.transforms import Bbox
+
+from experiments.report import labels, words
+from experiments.report.rows import SummaryRow
+
+# Okabe and Ito's colours, told apart with every common colour blindness; yellow is left out, being
+# too pale for text on white.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+_GREY = "#888888"
+_LEAST_PADDING = 0.3  # percentage points: keeps the noise of one variant from filling the page
+
+
+def pareto_front(rows: Sequence[SummaryRow]) -> list[SummaryRow]:
+    """The variants that no other beats in one of accuracy and inference speed and equals in both.
+
+    Args:
+        rows: The variants.
+
+    Returns:
+        Those on the front, the slowest first.
+    """
+
+    def dominated(row: SummaryRow) -> bool:
+        return any(
+            other.test_accuracy_mean >= row.test_accuracy_mean
+            and other.infer_examples_per_s >= row.infer_examples_per_s
+            and (
+                other.test_accuracy_mean > row.test_accuracy_mean
+                or other.infer_examples_per_s > row.infer_examples_per_s
+            )
+            for other in rows
+        )
+
+    front = [row for row in rows if not dominated(row)]
+    return sorted(front, key=lambda row: row.infer_examples_per_s)
+
+
+def pareto(title: str, rows: Sequence[SummaryRow]) -> bytes:
+    """Draws test accuracy against inference throughput.
+
+    Args:
+        title: The heading: dataset, device, seeds.
+        rows: The variants, measured on one device.
+
+    Returns:
+        A PNG.
+    """
+    figure = Figure(figsize=(8, 5), dpi=150, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    front = pareto_front(rows)
+    for index, row in enumerate(rows):
+        _draw_point(axes, row, COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)], front)
+    axes.step(
+        [row.infer_examples_per_s for row in front],
+        [100 * row.test_accuracy_mean for row in front],
+        where="pre",
+        color=_GREY,
+        linewidth=1,
+        linestyle="--",
+        zorder=1,
+    )
+    _set_axes(axes, rows)
+    figure.suptitle(textwrap.fill(title, 90), fontsize=11)
+    axes.set_title(
+        "filled, joined: no other variant is both faster and more accurate. Bars: 95% intervals",
+        fontsize=9,
+        color="#555555",
+    )
+    canvas.draw()  # settles the layout, which the labels need
+    labels.place(
+        axes,
+        canvas,
+        [row.variant for row in rows],
+        [(row.infer_examples_per_s, 100 * row.test_accuracy_mean) for row in rows],
+        [box for row in rows for box in _boxes(axes, row)],
+        [_darker(COLOURS[index % len(COLOURS)]) for index in range(len(rows))],
+    )
+    image = io.BytesIO()
+    figure.savefig(image, format="png", metadata={"Software": None})
+    return image.getvalue()
+
+
+def _draw_point(
+    axes: Axes, row: SummaryRow, colour: str, marker: str, front: Sequence[SummaryRow]
+) -> None:
+    low, high = _accuracy_ends(row)
+    accuracy, speed = 100 * row.test_accuracy_mean, row.infer_examples_per_s
+    axes.errorbar(
+        speed,
+        accuracy,
+        xerr=[
+            [max(0.0, speed - row.infer_examples_per_s_ci95_low)],
+            [max(0.0, row.infer_examples_per_s_ci95_high - speed)],
+        ],
+        yerr=[[accuracy - low], [high - accuracy]],
+        color=colour,
+        marker=marker,
+        markersize=8,
+        markeredgewidth=1.5,
+        markerfacecolor=colour if row in front else "white",
+        elinewidth=1.3,
+        capsize=3,
+        zorder=3,
+    )
+
+
+def _accuracy_ends(row: SummaryRow) -> tuple[float, float]:
+    mean = row.test_accuracy_mean
+    low = mean if row.test_accuracy_ci95_low is None else row.test_accuracy_ci95_low
+    high = mean if row.test_accuracy_ci95_high is None else row.test_accuracy_ci95_high
+    return 100 * min(low, mean), 100 * max(high, mean)
+
+
+def _set_axes(axes: Axes, rows: Sequence[SummaryRow]) -> None:
+    slow = min(row.infer_examples_per_s_ci95_low for row in rows)
+    fast = max(row.infer_examples_per_s_ci95_high for row in rows)
+    margin = max((fast / slow) ** 0.12, 1.08)
+    axes.set_xscale("log")
+    axes.set_xlim(slow / margin, fast * margin)
+    axes.xaxis.set_major_locator(FixedLocator(_log_ticks(slow / margin, fast * margin)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: words.short_si(value)))
+    bottom = min(_accuracy_ends(row)[0] for row in rows)
+    top = max(_accuracy_ends(row)[1] for row in rows)
+    padding = max(0.15 * (top - bottom), _LEAST_PADDING)
+    axes.set_ylim(bottom - padding, top + padding)
+    axes.yaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: f"{value:g}" if value <= 100 else "")
+    )
+    batches = words.listed([f"{batch:,}" for batch in sorted({row.batch_size for row in rows})])
+    axes.set_xlabel(f"inference, examples/s in batches of {batches} (log scale; right is faster)")
+    axes.set_ylabel("test accuracy, % (up is better)")
+    axes.grid(color="#E5E5E5", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _darker(colour: str) -> tuple[float, float, float]:
+    """The same hue, dark enough for text on white."""
+    red, green, blue = to_rgb(colour)
+    return 0.75 * red, 0.75 * green, 0.75 * blue
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    """Round numbers: 1, 2, 5 per decade, or evenly spaced ones in a range too narrow for those."""
+    decades = np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+    ticks = [m * 10**d for d in decades for m in (1, 2, 5) if low <= m * 10**d <= high]
+    if len(ticks) >= 3:
+        return ticks
+    return [tick for tick in MaxNLocator(5).tick_values(low, high) if low <= tick <= high]
+
+
+def _boxes(axes: Axes, row: SummaryRow) -> list[Bbox]:
+    """What a point covers, in pixels: its marker and its two error bars."""
+    low, high = _accuracy_ends(row)
+    accuracy, speed = 100 * row.test_accuracy_mean, row.infer_examples_per_s
+    ends = axes.transData.transform(
+        [
+            (speed, accuracy),
+            (row.infer_examples_per_s_ci95_low, accuracy),
+            (row.infer_examples_per_s_ci95_high, accuracy),
+            (speed, low),
+            (speed, high),
+        ]
+    )
+    centre, left, right, bottom, top = ends
+    return [
+        Bbox([centre - 9, centre + 9]),
+        Bbox([left - 4, right + 4]),
+        Bbox([bottom - 4, top + 4]),
+    ]

@@ -1,0 +1,228 @@
+"""One variant's results as one row: gathered from the records, written to and read from CSV.
+
+summary.csv holds everything that comparing needs, each seed's score included, so a published study
+can be compared with without its runs.
+"""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from experiments import records, statistics
+from experiments.folder import StudyFolder
+from experiments.records import (
+    Accuracy,
+    Count,
+    Measurement,
+    NonNegative,
+    Positive,
+    Record,
+    RecordError,
+    RunRecord,
+    VariantName,
+)
+
+
+def _blank_is_none(cell: Any) -> Any:
+    return None if cell == "" else cell
+
+
+def _pairs(cell: Any) -> Any:
+    """Turns ``"0:590 1:588"`` into a dict."""
+    if not isinstance(cell, str):
+        return cell
+    return dict(pair.split(":", 1) for pair in cell.split())
+
+
+MaybeAccuracy = Annotated[Accuracy | None, BeforeValidator(_blank_is_none)]
+MaybeNonNegative = Annotated[NonNegative | None, BeforeValidator(_blank_is_none)]
+
+
+class SummaryRow(Record):
+    """One variant on one device; the fields are the columns of summary.csv, in order.
+
+    Accuracies are shares, times are in the unit of their name, an interval is the 95% interval of
+    the mean over seeds (accuracy) or of the median over repetitions (throughput). What the data do
+    not give, such as the spread of one seed, is None, and blank in the file.
+    """
+
+    model_config = ConfigDict(strict=False)
+
+    variant: VariantName
+    device: str
+    device_source: Literal["measured", "estimated"]
+    seeds: Annotated[int, Field(ge=1)]
+    test_accuracy_mean: Accuracy
+    test_accuracy_std: MaybeNonNegative
+    test_accuracy_ci95_low: MaybeAccuracy
+    test_accuracy_ci95_high: MaybeAccuracy
+    train_examples_per_s: Positive
+    infer_examples_per_s: Positive
+    latency_ms_p50: Positive
+    latency_ms_p95: Positive
+    latency_ms_p99: Positive
+    parameters: Count
+    flops_per_example: NonNegative
+    peak_memory_mb: NonNegative
+    compile_s: NonNegative
+    train_examples_per_s_ci95_low: Positive
+    train_examples_per_s_ci95_high: Positive
+    infer_examples_per_s_ci95_low: Positive
+    infer_examples_per_s_ci95_high: Positive
+    batch_size: Annotated[int, Field(ge=1)]
+    train_seconds_mean: NonNegative
+    test_size: Annotated[int, Field(ge=1)]
+    test_correct_by_seed: Annotated[dict[int, Count], BeforeValidator(_pairs)]
+    fingerprint: str
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(self.test_correct_by_seed) != self.seeds:
+            raise ValueError(f"{self.seeds} seeds, but {len(self.test_correct_by_seed)} results")
+        if max(self.test_correct_by_seed.values()) > self.test_size:
+            raise ValueError(f"more correct answers than the {self.test_size} test examples")
+        if abs(sum(self.accuracies.values()) / self.seeds - self.test_accuracy_mean) > 1e-5:
+            raise ValueError("test_accuracy_mean is not the mean of test_correct_by_seed")
+        return self
+
+    @property
+    def accuracies(self) -> dict[int, float]:
+        """Test accuracy by seed, exact."""
+        return {seed: n / self.test_size for seed, n in self.test_correct_by_seed.items()}
+
+
+def summary_row(runs: Sequence[RunRecord], measurement: Measurement) -> SummaryRow:
+    """Condenses one variant's finished runs and its measurement.
+
+    Args:
+        runs: At least one run, all of one variant, config and test set.
+        measurement: The variant's measurement.
+
+    Returns:
+        The row.
+
+    Raises:
+        RecordError: The runs do not belong together.
+    """
+    first = runs[0]
+    for other in runs[1:]:
+        for field in ("variant", "fingerprint", "test_size"):
+            if getattr(other, field) != getattr(first, field):
+                raise RecordError(
+                    f"variant {first.variant}: seeds {first.seed} and {other.seed} differ in "
+                    f"{field}, so they cannot be averaged; delete the outdated run and run again"
+                )
+    correct = {run.seed: run.test_correct for run in sorted(runs, key=lambda run: run.seed)}
+    accuracy = statistics.estimate([n / first.test_size for n in correct.values()], bounds=(0, 1))
+    train, infer = measurement.train_examples_per_s, measurement.infer_examples_per_s
+    return SummaryRow(
+        variant=first.variant,
+        device=measurement.device,
+        device_source=measurement.device_source,
+        seeds=len(correct),
+        test_accuracy_mean=accuracy.mean,
+        test_accuracy_std=accuracy.std,
+        test_accuracy_ci95_low=accuracy.low,
+        test_accuracy_ci95_high=accuracy.high,
+        train_examples_per_s=train.median,
+        infer_examples_per_s=infer.median,
+        latency_ms_p50=measurement.latency_ms.p50,
+        latency_ms_p95=measurement.latency_ms.p95,
+        latency_ms_p99=measurement.latency_ms.p99,
+        parameters=measurement.parameters,
+        flops_per_example=measurement.flops_per_example,
+        peak_memory_mb=measurement.peak_memory_mb,
+        compile_s=measurement.compile_s,
+        train_examples_per_s_ci95_low=train.low,
+        train_examples_per_s_ci95_high=train.high,
+        infer_examples_per_s_ci95_low=infer.low,
+        infer_examples_per_s_ci95_high=infer.high,
+        batch_size=measurement.batch_size,
+        train_seconds_mean=sum(run.train_seconds for run in runs) / len(runs),
+        test_size=first.test_size,
+        test_correct_by_seed=correct,
+        fingerprint=first.fingerprint,
+    )
+
+
+def gather(folder: StudyFolder, variants: Sequence[str]) -> list[SummaryRow]:
+    """Reads the records of a study.
+
+    Args:
+        folder: The study's folder.
+        variants: The variants to read, in the order wanted.
+
+    Returns:
+        A row a variant.
+
+    Raises:
+        RecordError: A variant has no finished run or no measurement, or a record is not valid.
+    """
+    rows = []
+    for variant in variants:
+        seeds = folder.seeds(variant)
+        if not seeds or not folder.measurement(variant).is_file():
+            lacking = "measurement" if seeds else "finished run"
+            raise RecordError(
+                f"{folder.path}: variant {variant} has no {lacking} yet; finish the study with "
+                "`python -m experiments run` and its config"
+            )
+        runs = [records.read(folder.record(variant, seed), RunRecord) for seed in seeds]
+        rows.append(summary_row(runs, records.read(folder.measurement(variant), Measurement)))
+    return rows
+
+
+def to_csv(rows: Sequence[SummaryRow]) -> str:
+    """The rows as CSV: measured numbers to six significant digits, scores exact."""
+    output = io.StringIO()
+    writer = csv.writer(output, lineterminator="\n")
+    writer.writerow(SummaryRow.model_fields)
+    writer.writerows([_cell(value) for _, value in row] for row in rows)
+    return output.getvalue()
+
+
+def read_csv(path: Path) -> list[SummaryRow]:
+    """Reads a summary.csv; columns it does not know are left alone.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its rows.
+
+    Raises:
+        RecordError: The file is missing, empty or not a summary; the message says where.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            table = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise RecordError(f"{path}: cannot be read: {error}") from error
+    rows = []
+    for line, cells in enumerate(table, start=2):
+        known = {
+            name: cells[name] for name in SummaryRow.model_fields if cells.get(name) is not None
+        }
+        try:
+            rows.append(SummaryRow.model_validate(known))
+        except ValidationError as error:
+            raise RecordError(f"{path}, line {line}: {records.complaint(error)}") from error
+    if not rows:
+        raise RecordError(f"{path}: has no rows")
+    return rows
+
+
+def _cell(value: Any) -> str:
+    match value:
+        case None:
+            return ""
+        case float():
+            return f"{value:.6g}" if abs(value) < 1e5 else f"{value:.0f}"
+        case dict():
+            return " ".join(f"{key}:{item}" for key, item in value.items())
+        case _:
+            return str(value)

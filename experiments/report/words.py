@@ -1,0 +1,69 @@
+"""Numbers as a reader wants them, and text made safe for markdown."""
+
+import re
+from collections.abc import Sequence
+
+_SIGNS = re.compile(r"([\\`*_\[\]<>|#~&])")
+_NAME = re.compile(r"(`[a-z0-9_.-]+`)")
+
+
+def si(value: float) -> str:
+    """Three significant digits and an SI prefix.
+
+    Example:
+        >>> si(12345), si(999.9), si(0.5), si(2_500_000), si(0)
+        ('12.3k', '1.00k', '0.500', '2.50M', '0')
+    """
+    value = float(f"{value:.3g}")
+    for factor, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1, "")):
+        if abs(value) >= factor or (value and not prefix):
+            return f"{value / factor:#.3g}".rstrip(".") + prefix
+    return "0"
+
+
+def short_si(value: float) -> str:
+    """As `si`, without trailing zeros: 10k, 2.5M; for ticks."""
+    return re.sub(r"\.0+(?=\D|$)|(?<=\.\d)0+(?=\D|$)", "", si(value))
+
+
+def percent(share: float, digits: int = 2) -> str:
+    """A share as percent without the sign: 0.9834 is 98.34."""
+    return f"{100 * share:.{digits}f}"
+
+
+def points(share: float) -> str:
+    """A difference of shares in percentage points, signed: 0.012 is +1.20."""
+    return f"{round(100 * share, 2) + 0.0:+.2f}"
+
+
+def accuracy(mean: float, low: float | None, high: float | None, seeds: int) -> str:
+    """Mean accuracy in percent with its interval's half-width, or why there is none."""
+    if low is None or high is None:
+        return f"{percent(mean)} ({'1 seed' if seeds == 1 else 'no spread'})"
+    return f"{percent(mean)} ± {percent(max(mean - low, high - mean))}"
+
+
+def p_value(p: float) -> str:
+    """A p-value with its relation: "p = 0.031" or "p < 0.001"."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+
+
+def name(variant: str) -> str:
+    """A variant's name set off from the prose: one of them is called none."""
+    return f"`{variant}`"
+
+
+def listed(items: Sequence[str]) -> str:
+    """Items as English lists them: "a", "a and b", "a, b and c"."""
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def markdown(text: str) -> str:
+    r"""Text that markdown shows as it stands, in a table's cell too; names in backticks stay code.
+
+    Example:
+        >>> print(markdown("a|b <c> `max_pool`"))
+        a\|b \<c\> `max_pool`
+    """
+    parts = _NAME.split(" ".join(text.split()))
+    return "".join(part if _NAME.fullmatch(part) else _SIGNS.sub(r"\\\1", part) for part in parts)
