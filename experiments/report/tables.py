@@ -12,7 +12,7 @@ from experiments.report import words
 from experiments.report.conclusion import Conclusion
 from experiments.report.rows import SummaryRow
 
-TERMINAL_WIDTH = 120  # where the output is a file or a pipe
+_UNBOUNDED_WIDTH = 120
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def show(
         console: Where to print. Too narrow for all columns, it gets two tables.
         title: A heading, or None.
     """
-    width = console.width if console.is_terminal else max(console.width, TERMINAL_WIDTH)
+    width = printing_width(console)
     halves = [COLUMNS] if _width(rows, conclusion, COLUMNS) <= width else [COLUMNS[:4], COLUMNS[4:]]
     if title is not None:
         console.print(Text(title, style="bold"), width=width)
@@ -123,6 +123,11 @@ def show(
         console.print(Text(sentence, style="bold"), width=width)
     for note in (LEGEND, *where_and_how(rows), *conclusion.notes):
         console.print(Text(note, style="dim"), width=width)
+
+
+def printing_width(console: Console) -> int:
+    """The terminal's width; where the output is a file or a pipe, enough for a whole table."""
+    return console.width if console.is_terminal else max(console.width, _UNBOUNDED_WIDTH)
 
 
 def where_and_how(rows: Sequence[SummaryRow]) -> list[str]:
@@ -140,7 +145,7 @@ def _rate(median: float, low: float, high: float) -> str:
 
 
 def _table(rows: Sequence[SummaryRow], conclusion: Conclusion, columns: Sequence[Column]) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="")
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, header_style="")
     table.add_column("variant", no_wrap=True)
     for column in columns:
         table.add_column(Text(f"{column.heading}\n{column.unit}"), justify="right", no_wrap=True)

@@ -1,0 +1,215 @@
+"""A comparison of studies as text: for the terminal, as markdown and as CSV."""
+
+import csv
+import io
+from collections.abc import Sequence
+from string import ascii_uppercase
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from experiments.compare import Comparison, Conditions, Entry
+from experiments.report import words
+from experiments.report.conclusion import Contrast
+from experiments.report.tables import printing_width
+
+_HEAD = (
+    "group",
+    "study",
+    "variant",
+    "accuracy %",
+    "train/s",
+    "infer/s",
+    "x",
+    "ms p50 / p99",
+    "parameters",
+    "FLOPs",
+    "MB",
+)
+_DIFFERENCES_HEAD = ("first", "minus", "points", "95% CI", "p (Holm)", "seeds", "verdict")
+_TEXT_COLUMNS = {"group", "study", "variant", "first", "minus", "verdict"}
+_LEGEND = (
+    "train/s and infer/s: examples per second. x: inference speed relative to the group's entry "
+    "marked 1; ~ where the intervals of the two overlap."
+)
+
+
+def show(comparison: Comparison, console: Console) -> None:
+    """Prints the comparison.
+
+    Args:
+        comparison: What to print.
+        console: Where to.
+    """
+    width = printing_width(console)
+    table = _drawn(_HEAD)
+    for group in _groups(comparison):
+        for cells in group:
+            table.add_row(*(Text(cell) for cell in cells))
+        table.add_section()
+    console.print(table, width=width)
+    if comparison.contrasts:
+        console.print(Text("Differences of test accuracy, paired by seed", "bold"), width=width)
+        differences = _drawn(_DIFFERENCES_HEAD)
+        for contrast in comparison.contrasts:
+            differences.add_row(*(Text(cell) for cell in _difference(contrast)))
+        console.print(differences, width=width)
+    for sentence in conclusions(comparison):
+        console.print(Text(sentence, "bold"), width=width)
+    for note in _all_notes(comparison):
+        console.print(Text(note, "dim"), width=width)
+
+
+def to_markdown(comparison: Comparison) -> str:
+    """The comparison as markdown, all text in it escaped."""
+    rows = [cells for group in _groups(comparison) for cells in group]
+    lines = ["# Comparison", "", *_markdown_table(_HEAD, rows), ""]
+    if comparison.contrasts:
+        differences = [_difference(contrast) for contrast in comparison.contrasts]
+        lines += ["## Differences of test accuracy, paired by seed", ""]
+        lines += [*_markdown_table(_DIFFERENCES_HEAD, differences), ""]
+    lines += [f"{words.markdown(sentence)}\n" for sentence in conclusions(comparison)]
+    lines += [f"- {words.markdown(note)}" for note in _all_notes(comparison)]
+    return "\n".join(lines) + "\n"
+
+
+def to_csv(comparison: Comparison) -> str:
+    """The differences of accuracy as CSV: shares, not percent; blank where there is no value."""
+    output = io.StringIO()
+    writer = csv.writer(output, lineterminator="\n")
+    writer.writerow(
+        ("first", "second", "seeds", "difference", "ci95_low", "ci95_high", "p", "p_holm")
+    )
+    for contrast in comparison.contrasts:
+        d = contrast.difference
+        numbers = (d.mean, d.low, d.high, d.p, contrast.adjusted_p)
+        cells = ("" if number is None else f"{number:.6g}" for number in numbers)
+        writer.writerow((contrast.first, contrast.second, d.n, *cells))
+    return output.getvalue()
+
+
+def conclusions(comparison: Comparison) -> list[str]:
+    """What can be said of accuracy, or that nothing can."""
+    if not comparison.contrasts:
+        return ["Nothing can be concluded about accuracy: no two entries share a test set."]
+    if all(contrast.adjusted_p is None for contrast in comparison.contrasts):
+        return ["Nothing can be concluded about accuracy: no two entries share 2 seeds or more."]
+    tested = sum(contrast.adjusted_p is not None for contrast in comparison.contrasts)
+    found = [contrast.upward() for contrast in comparison.contrasts if contrast.significant]
+    count = f"{tested} comparison{'s' if tested > 1 else ''}"
+    if not found:
+        return [f"Nothing can be concluded about accuracy: no difference holds among {count}."]
+    claims = [
+        f"{claim.first} is more accurate than {claim.second} by "
+        f"{100 * (claim.difference.mean or 0):.2f} points ({words.p_value(claim.adjusted_p or 0)})."
+        for claim in found
+    ]
+    rest = "" if tested == len(found) else " The other differences may be chance."
+    return [*claims, f"All p-values are after Holm's correction for {count}.{rest}"]
+
+
+def _groups(comparison: Comparison) -> list[list[tuple[str, ...]]]:
+    """The cells of the table, group by group."""
+    return [
+        [_cells(_letter(index), entry, entries[0]) for entry in entries]
+        for index, entries in enumerate(comparison.groups.values())
+    ]
+
+
+def _cells(group: str, entry: Entry, reference: Entry) -> tuple[str, ...]:
+    row = entry.row
+    interval = row.test_accuracy_ci95_low, row.test_accuracy_ci95_high
+    return (
+        group,
+        entry.study.label,
+        row.variant,
+        words.accuracy(row.test_accuracy_mean, *interval, row.seeds),
+        words.si(row.train_examples_per_s),
+        words.si(row.infer_examples_per_s),
+        _relative_speed(entry, reference),
+        f"{row.latency_ms_p50:.3g} / {row.latency_ms_p99:.3g}",
+        f"{row.parameters:,}",
+        words.si(row.flops_per_example),
+        f"{row.peak_memory_mb:.3g}",
+    )
+
+
+def _letter(index: int) -> str:
+    return ascii_uppercase[index] if index < len(ascii_uppercase) else str(index + 1)
+
+
+def _all_notes(comparison: Comparison) -> list[str]:
+    conditions = [
+        f"Group {_letter(index)}: {_described(conditions)}."
+        for index, conditions in enumerate(comparison.groups)
+    ]
+    return [_LEGEND, *conditions, *comparison.notes]
+
+
+def _described(conditions: Conditions) -> str:
+    allocator = ", ".join(f"{name}={value}" for name, value in conditions.allocator)
+    return (
+        f"{conditions.dataset}, {conditions.device_source} on {conditions.device}, "
+        f"XLA_FLAGS {conditions.xla_flags or 'unset'}, allocator {allocator or 'as it comes'}, "
+        f"batches of {conditions.batch_size}"
+    )
+
+
+def _drawn(head: Sequence[str]) -> Table:
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, header_style="")
+    for heading in head:
+        if heading in _TEXT_COLUMNS:
+            table.add_column(heading, overflow="fold")
+        else:
+            table.add_column(heading, justify="right", no_wrap=True)
+    return table
+
+
+def _markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    rules = (":--" if heading in _TEXT_COLUMNS else "--:" for heading in head)
+    body = (" | ".join(words.markdown(cell) for cell in cells) for cells in rows)
+    return [f"| {' | '.join(head)} |", f"| {' | '.join(rules)} |", *(f"| {row} |" for row in body)]
+
+
+def _relative_speed(entry: Entry, reference: Entry) -> str:
+    """Inference speed against the reference; "~" if their intervals overlap."""
+    if entry is reference:
+        return "1"
+    mine, other = entry.row, reference.row
+    ratio = mine.infer_examples_per_s / other.infer_examples_per_s
+    overlap = (
+        mine.infer_examples_per_s_ci95_low <= other.infer_examples_per_s_ci95_high
+        and other.infer_examples_per_s_ci95_low <= mine.infer_examples_per_s_ci95_high
+    )
+    return f"{'~' if overlap else ''}{ratio:.2f}"
+
+
+def _difference(contrast: Contrast) -> tuple[str, ...]:
+    d = contrast.difference
+    interval = "" if d.low is None or d.high is None else _interval(d.low, d.high)
+    return (
+        contrast.first,
+        contrast.second,
+        "" if d.mean is None else words.points(d.mean),
+        interval,
+        "" if contrast.adjusted_p is None else f"{contrast.adjusted_p:.2g}",
+        str(d.n),
+        _verdict(contrast),
+    )
+
+
+def _interval(low: float, high: float) -> str:
+    return f"{words.points(low)} to {words.points(high)}"
+
+
+def _verdict(contrast: Contrast) -> str:
+    d = contrast.difference
+    if d.n < 2:
+        return "no shared seed" if d.n == 0 else "one shared seed: no test"
+    if d.p == 1 and d.low is None:
+        return "the same on every seed"
+    if contrast.significant:
+        return "higher" if (d.mean or 0) > 0 else "lower"
+    return "cannot be told apart"
