@@ -6,6 +6,7 @@ it and the next append removes it. Where each file lies is `experiments.folder`'
 """
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 
@@ -222,30 +223,26 @@ def read(path: Path, kind: type[R]) -> R:
         raise RecordError(f"{path}: not a valid {kind.__name__}: {complaint(error)}") from error
 
 
-def append_metrics(path: Path, metrics: EpochMetrics) -> None:
-    """Adds one line to a metrics.jsonl, first removing a line that a kill left torn."""
+def append_lines(path: Path, records: Iterable[Record]) -> None:
+    """Adds one JSON line a record, first removing a line that a kill left torn."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab+") as file:
         file.seek(0)
         file.truncate(file.read().rfind(b"\n") + 1)
-        file.write(metrics.model_dump_json().encode() + b"\n")
+        file.write(b"".join(record.model_dump_json().encode() + b"\n" for record in records))
         file.flush()
         os.fsync(file.fileno())
 
 
-def write_metrics(path: Path, metrics: list[EpochMetrics]) -> None:
-    """Replaces a metrics.jsonl, as a run does that goes on from an earlier checkpoint."""
-    write_atomically(path, "".join(m.model_dump_json() + "\n" for m in metrics))
-
-
-def read_metrics(path: Path) -> list[EpochMetrics]:
-    """Reads a metrics.jsonl; a missing file is no epochs, a torn last line is ignored.
+def read_lines(path: Path, kind: type[R]) -> list[R]:
+    """Reads a file of JSON lines; a missing file holds none, a torn last line is ignored.
 
     Args:
         path: The file.
+        kind: The record type that every line must hold.
 
     Returns:
-        The epochs in the file's order.
+        The records in the file's order.
 
     Raises:
         RecordError: The file is unreadable, or a complete line is not valid.
@@ -256,13 +253,28 @@ def read_metrics(path: Path) -> list[EpochMetrics]:
         return []
     except OSError as error:
         raise RecordError(f"{path}: cannot be read: {error.strerror}") from error
-    metrics = []
+    records = []
     for number, line in enumerate(lines, start=1):
         try:
-            metrics.append(EpochMetrics.model_validate_json(line))
+            records.append(kind.model_validate_json(line))
         except ValidationError as error:
             raise RecordError(f"{path}, line {number}: {complaint(error)}") from error
-    return metrics
+    return records
+
+
+def append_metrics(path: Path, metrics: EpochMetrics) -> None:
+    """Adds one epoch to a metrics.jsonl."""
+    append_lines(path, [metrics])
+
+
+def write_metrics(path: Path, metrics: list[EpochMetrics]) -> None:
+    """Replaces a metrics.jsonl, as a run does that goes on from an earlier checkpoint."""
+    write_atomically(path, "".join(m.model_dump_json() + "\n" for m in metrics))
+
+
+def read_metrics(path: Path) -> list[EpochMetrics]:
+    """Reads a metrics.jsonl, as `read_lines` does."""
+    return read_lines(path, EpochMetrics)
 
 
 def complaint(error: ValidationError) -> str:
