@@ -153,6 +153,37 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     return adjusted
 
 
+def median_interval(values: Sequence[float]) -> tuple[float, float | None, float | None]:
+    """The median with its 95% interval, which assumes nothing about the distribution.
+
+    The interval runs between two of the sorted values: as many of n values lie below the true
+    median as n fair coins show heads.
+
+    Args:
+        values: The sample, at least one value.
+
+    Returns:
+        The median, and the ends of the interval; None for both with fewer than 6 values, which
+        give no interval of 95%.
+
+    Raises:
+        ValueError: There is no value.
+
+    Example:
+        >>> median_interval([3.0, 1.0, 2.0, 5.0, 4.0, 6.0])
+        (3.5, 1.0, 6.0)
+    """
+    n = len(values)
+    if n == 0:
+        raise ValueError("values is empty: a median needs at least one")
+    ordered = sorted(values)
+    median = float(np.median(ordered))
+    below = int(stats.binom.ppf((1 - CONFIDENCE) / 2, n, 0.5))  # P(heads < below) <= 2.5%
+    if below < 1:
+        return median, None, None
+    return median, float(ordered[below - 1]), float(ordered[n - below])
+
+
 def sampling_margin(accuracy: float, size: int) -> float:
     """Half the 95% Wilson interval of an accuracy, for a test set drawn at random.
 

@@ -124,3 +124,25 @@ def test_sampling_margin_is_half_of_wilsons_interval(correct, wrong):
     interval = stats.binomtest(correct, size).proportion_ci(0.95, method="wilson")
     margin = statistics.sampling_margin(correct / size, size)
     assert margin == pytest.approx((interval.high - interval.low) / 2)
+
+
+def test_the_median_of_few_values_has_no_interval():
+    assert statistics.median_interval([2.0]) == (2.0, None, None)
+    assert statistics.median_interval([1.0, 2.0, 9.0, 3.0, 4.0]) == (3.0, None, None)
+    with pytest.raises(ValueError, match="values is empty"):
+        statistics.median_interval([])
+
+
+def test_the_interval_of_a_median_is_that_of_the_published_table():
+    # Order statistics for a 95% interval of the median (Conover, Practical Nonparametric
+    # Statistics, from the binomial table): n = 6 gives (1, 6), n = 10 (2, 9), n = 25 (8, 18).
+    for n, low, high in ((6, 1, 6), (10, 2, 9), (25, 8, 18)):
+        sample = [float(i) for i in reversed(range(1, n + 1))]
+        assert statistics.median_interval(sample) == ((n + 1) / 2, low, high)
+
+
+def test_the_interval_of_a_median_covers_it_at_least_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    ends = [statistics.median_interval(list(row))[1:] for row in rng.exponential(size=(4000, 9))]
+    covered = np.mean([low <= math.log(2) <= high for low, high in ends])
+    assert covered > 0.95 - 4 * math.sqrt(0.95 * 0.05 / 4000)
