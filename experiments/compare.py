@@ -231,7 +231,13 @@ def _differing_settings(one: Study, other: Study) -> list[str]:
     if one.plan.dataset != other.plan.dataset:
         return []
     notes = []
-    if settings := _differences(one.plan.settings, other.plan.settings):
+    settings = _differences(one.plan.settings, other.plan.settings)
+    shared = one.plan.definitions.keys() & other.plan.definitions.keys()
+    settings += _differences(
+        {variant: one.plan.definitions[variant] for variant in shared},
+        {variant: other.plan.definitions[variant] for variant in shared},
+    )
+    if settings:
         notes.append(
             f"{one.label} and {other.label} were trained with different settings, which may "
             f"explain differences between them: {'; '.join(settings)}."

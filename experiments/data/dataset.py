@@ -24,7 +24,7 @@ def damaged(path: Path, found: str, expected: str) -> DataError:
     """
     return DataError(
         f"{path}: found {found}; expected {expected}. Replace this file with an intact one, or "
-        f"remove it and unset data.directory to let a checksummed copy be downloaded."
+        f"remove it and unset dataset.directory to let a checksummed copy be downloaded."
     )
 
 

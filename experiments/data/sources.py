@@ -54,7 +54,7 @@ def locate(
             where = "lacks" if directory.is_dir() else "is not a folder; it should have"
             raise DataError(
                 f"{dataset}: the directory {directory} {where} {', '.join(missing)}. "
-                f"Put the files there, or unset data.directory. {_ways(files, advice)}"
+                f"Put the files there, or unset dataset.directory. {_ways(files, advice)}"
             )
         return [path for path in found if path is not None]
     if system is not None:
@@ -84,5 +84,5 @@ def _download(dataset: str, file: RemoteFile, ways: str) -> Path:
     except (OSError, ValueError) as error:  # requests' errors are OSErrors; ValueError: checksum
         raise DataError(
             f"{dataset}: {file.name} could not be downloaded from {file.url}: {error}. "
-            f"Download the files yourself and set data.directory to their folder. {ways}"
+            f"Download the files yourself and set dataset.directory to their folder. {ways}"
         ) from error

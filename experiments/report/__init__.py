@@ -33,7 +33,7 @@ def summarise(folder: Path) -> list[SummaryRow]:
     """
     study = StudyFolder(folder)
     plan = read_plan(study)
-    rows = gather(study, plan.variants)
+    rows = gather(study, plan.variants, plan.seeds)
     write_atomically(study.summary_csv, to_csv(rows))
     write_atomically(study.summary_md, tables.to_markdown(_title(plan, rows), rows, conclude(rows)))
     write_atomically(study.pareto, plots.pareto(_title(plan, rows), rows))
@@ -45,14 +45,13 @@ def show(rows: Sequence[SummaryRow], console: Console, title: str | None = None)
 
     Args:
         rows: What `summarise` returned.
-        console: Where to print.
+        console: Where to print; one that is no terminal is made wide enough for the table.
         title: A heading, or None.
     """
     tables.show(rows, conclude(rows), console, title)
 
 
 def _title(plan: Plan, rows: Sequence[SummaryRow]) -> str:
-    seeds = sorted({row.seeds for row in rows})
     devices = ", ".join(dict.fromkeys(row.device for row in rows))
-    count = f"{'-'.join(map(str, seeds))} {'seed' if seeds == [1] else 'seeds'}"
-    return f"{plan.name}: {plan.dataset}, {count}, {devices}"
+    seeds = f"{len(plan.seeds)} {'seed' if len(plan.seeds) == 1 else 'seeds'}"
+    return f"{plan.name}: {plan.dataset}, {seeds}, {devices}"

@@ -13,7 +13,7 @@ from rich.text import Text
 from experiments.compare import Comparison, Conditions, Entry
 from experiments.report import words
 from experiments.report.conclusion import Contrast
-from experiments.report.tables import printing_width
+from experiments.report.tables import widen
 
 _HEAD = (
     "group",
@@ -23,16 +23,16 @@ _HEAD = (
     "train/s",
     "infer/s",
     "x",
-    "ms p50 / p99",
-    "parameters",
+    "p99 ms",
+    "params",
     "FLOPs",
     "MB",
 )
 _DIFFERENCES_HEAD = ("first", "minus", "points", "95% CI", "p (Holm)", "seeds", "verdict")
 _TEXT_COLUMNS = {"group", "study", "variant", "first", "minus", "verdict"}
 _LEGEND = (
-    "train/s and infer/s: examples per second. x: inference speed relative to the group's entry "
-    "marked 1; ~ where the intervals of the two overlap."
+    "train/s and infer/s: examples per second. p99: of the latency of one example. x: inference "
+    "speed relative to the group's entry marked 1; ~ where the intervals of the two overlap."
 )
 
 
@@ -43,23 +43,23 @@ def show(comparison: Comparison, console: Console) -> None:
         comparison: What to print.
         console: Where to.
     """
-    width = printing_width(console)
+    widen(console)
     table = _drawn(_HEAD)
     for group in _groups(comparison):
         for cells in group:
             table.add_row(*(Text(cell) for cell in cells))
         table.add_section()
-    console.print(table, width=width)
+    console.print(table)
     if comparison.contrasts:
-        console.print(Text("Differences of test accuracy, paired by seed", "bold"), width=width)
+        console.print(Text("Differences of test accuracy, paired by seed", "bold"))
         differences = _drawn(_DIFFERENCES_HEAD)
         for contrast in comparison.contrasts:
             differences.add_row(*(Text(cell) for cell in _difference(contrast)))
-        console.print(differences, width=width)
+        console.print(differences)
     for sentence in conclusions(comparison):
-        console.print(Text(sentence, "bold"), width=width)
+        console.print(Text(sentence, "bold"))
     for note in _all_notes(comparison):
-        console.print(Text(note, "dim"), width=width)
+        console.print(Text(note, "dim"))
 
 
 def to_markdown(comparison: Comparison) -> str:
@@ -129,7 +129,7 @@ def _cells(group: str, entry: Entry, reference: Entry) -> tuple[str, ...]:
         words.si(row.train_examples_per_s),
         words.si(row.infer_examples_per_s),
         _relative_speed(entry, reference),
-        f"{row.latency_ms_p50:.3g} / {row.latency_ms_p99:.3g}",
+        f"{row.latency_ms_p99:.3g}",
         f"{row.parameters:,}",
         words.si(row.flops_per_example),
         f"{row.peak_memory_mb:.3g}",

@@ -80,7 +80,7 @@ def conclude(rows: Sequence[SummaryRow]) -> Conclusion:
     """Draws the conclusion of one study.
 
     Args:
-        rows: The variants, all trained on one dataset and measured on one device.
+        rows: The variants, all trained on one dataset from the same seeds.
 
     Returns:
         The conclusion.
@@ -112,8 +112,8 @@ def _of_accuracy(
     if len(rows) == 1:
         return f"Only {name(best.variant)} was run, so there is nothing to compare."
     if all(pair.adjusted_p is None for pair in pairs):
-        return "With fewer than 2 shared seeds, no difference in accuracy can be told from chance."
-    seeds = _seeds(rows)
+        return "With a single seed, no difference in accuracy can be told from chance."
+    seeds = f"{best.seeds} seeds"
     if claims := [pair for pair in from_best if pair.significant]:
         said = f"{name(best.variant)} is more accurate {_than(claims)}"
         if tied := [name(pair.second) for pair in from_best if not pair.significant]:
@@ -182,17 +182,9 @@ def _notes(rows: Sequence[SummaryRow]) -> list[str]:
             f"Parameters differ by variant, {min(parameters):,} to {max(parameters):,}: part of a "
             "difference in accuracy may be size rather than pooling."
         )
-    if len({tuple(row.test_correct_by_seed) for row in rows}) > 1:
-        notes.append("Not every variant has the same seeds; differences use those that both have.")
-    sizes = {row.test_size for row in rows}
     margin = max(statistics.sampling_margin(r.test_accuracy_mean, r.test_size) for r in rows)
     notes.append(
-        f"Intervals are over training seeds on one test set of {min(sizes):,} examples; another "
-        f"test set would move each accuracy by up to about {100 * margin:.1f} points."
+        f"Intervals are over training seeds on one test set of {rows[0].test_size:,} examples; "
+        f"another test set would move each accuracy by up to about {100 * margin:.1f} points."
     )
     return notes
-
-
-def _seeds(rows: Sequence[SummaryRow]) -> str:
-    counts = sorted({row.seeds for row in rows})
-    return f"{'-'.join(map(str, counts))} seeds"

@@ -11,6 +11,8 @@ from typing import Any
 from experiments.folder import StudyFolder
 from experiments.records import RecordError
 
+_NO_SETTING = {"name", "dataset.directory", "training.seeds", "training.seeds_together"}
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -19,14 +21,21 @@ class Plan:
     Attributes:
         name: The study's name.
         dataset: The dataset's name.
-        variants: The variants in the config's order.
-        settings: Everything else that shapes the results, by dotted key.
+        definitions: What each variant is, by its name, in the config's order.
+        seeds: The training seeds.
+        settings: What else shapes the training, by dotted key.
     """
 
     name: str
     dataset: str
-    variants: tuple[str, ...]
+    definitions: dict[str, Any]
+    seeds: tuple[int, ...]
     settings: dict[str, Any]
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """The variants' names, in the config's order."""
+        return tuple(self.definitions)
 
 
 def read_plan(folder: StudyFolder) -> Plan:
@@ -39,25 +48,29 @@ def read_plan(folder: StudyFolder) -> Plan:
         The plan.
 
     Raises:
-        RecordError: There is no config.toml, or it lacks the dataset or the variants.
+        RecordError: There is no config.toml, or it lacks the dataset, the variants or the seeds.
     """
     try:
         config = tomllib.loads(folder.config.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise RecordError(f"{folder.config}: not a study's config: {error}") from error
     try:
-        dataset = str(config["data"]["name"])
-        variants = tuple(str(variant["name"]) for variant in config["variants"])
-    except (KeyError, TypeError) as error:
+        return Plan(
+            name=str(config.get("name", folder.path.name)),
+            dataset=str(config["dataset"]["name"]),
+            definitions=dict(config.pop("variants")),
+            seeds=tuple(int(seed) for seed in config["training"]["seeds"]),
+            settings={
+                key: value
+                for key, value in _flat(config).items()
+                if key not in _NO_SETTING and not key.startswith("measurement.")
+            },
+        )
+    except (KeyError, TypeError, ValueError) as error:
         raise RecordError(
-            f"{folder.config}: not a study's config: data.name or the variants' names are missing"
+            f"{folder.config}: not a study's config: it lacks dataset.name, training.seeds or the "
+            "variants, or they are not what they should be"
         ) from error
-    settings = {
-        key: value
-        for key, value in _flat(config).items()
-        if key not in ("name", "data.directory") and not key.startswith("variants")
-    }
-    return Plan(str(config.get("name", folder.path.name)), dataset, variants, settings)
 
 
 def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -149,26 +149,29 @@ def summary_row(runs: Sequence[RunRecord], measurement: Measurement) -> SummaryR
     )
 
 
-def gather(folder: StudyFolder, variants: Sequence[str]) -> list[SummaryRow]:
-    """Reads the records of a study.
+def gather(folder: StudyFolder, variants: Sequence[str], seeds: Sequence[int]) -> list[SummaryRow]:
+    """Reads the records of a finished study; runs that the study does not ask for are left alone.
 
     Args:
         folder: The study's folder.
         variants: The variants to read, in the order wanted.
+        seeds: The seeds to read of each.
 
     Returns:
         A row a variant.
 
     Raises:
-        RecordError: A variant has no finished run or no measurement, or a record is not valid.
+        RecordError: A run or a measurement is missing, or a record is not valid.
     """
     rows = []
     for variant in variants:
-        seeds = folder.seeds(variant)
-        if not seeds or not folder.measurement(variant).is_file():
-            lacking = "measurement" if seeds else "finished run"
+        missing = [str(seed) for seed in seeds if seed not in folder.seeds(variant)]
+        lacking = f"no finished run for seed {', '.join(missing)}" if missing else ""
+        if not lacking and not folder.measurement(variant).is_file():
+            lacking = "no measurement"
+        if lacking:
             raise RecordError(
-                f"{folder.path}: variant {variant} has no {lacking} yet; finish the study with "
+                f"{folder.path}: variant {variant} has {lacking} yet; finish the study with "
                 "`python -m experiments run` and its config"
             )
         runs = [records.read(folder.record(variant, seed), RunRecord) for seed in seeds]

@@ -113,21 +113,26 @@ def show(
         console: Where to print. Too narrow for all columns, it gets two tables.
         title: A heading, or None.
     """
-    width = printing_width(console)
-    halves = [COLUMNS] if _width(rows, conclusion, COLUMNS) <= width else [COLUMNS[:4], COLUMNS[4:]]
+    widen(console)
+    halves = (
+        [COLUMNS]
+        if _width(rows, conclusion, COLUMNS) <= console.width
+        else [COLUMNS[:4], COLUMNS[4:]]
+    )
     if title is not None:
-        console.print(Text(title, style="bold"), width=width)
+        console.print(Text(title, style="bold"))
     for columns in halves:
-        console.print(_table(rows, conclusion, columns), width=width)
+        console.print(_table(rows, conclusion, columns))
     for sentence in conclusion.sentences:
-        console.print(Text(sentence, style="bold"), width=width)
+        console.print(Text(sentence, style="bold"))
     for note in (LEGEND, *where_and_how(rows), *conclusion.notes):
-        console.print(Text(note, style="dim"), width=width)
+        console.print(Text(note, style="dim"))
 
 
-def printing_width(console: Console) -> int:
-    """The terminal's width; where the output is a file or a pipe, enough for a whole table."""
-    return console.width if console.is_terminal else max(console.width, _UNBOUNDED_WIDTH)
+def widen(console: Console) -> None:
+    """Gives a console that is no terminal, whose width is a guess, room for a whole table."""
+    if not console.is_terminal:
+        console.width = max(console.width, _UNBOUNDED_WIDTH)
 
 
 def where_and_how(rows: Sequence[SummaryRow]) -> list[str]:

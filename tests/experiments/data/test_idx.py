@@ -55,7 +55,7 @@ def test_missing_files_are_named_with_what_to_do(mnist_like):
         data.load("fashion_mnist", folder)
     message = str(caught.value)
     assert f"{folder} lacks t10k-labels-idx1-ubyte.gz." in message
-    assert "data.directory" in message
+    assert "dataset.directory" in message
     assert "apt-get install dataset-fashion-mnist" in message
     assert "https://raw.githubusercontent.com/zalandoresearch" in message
 

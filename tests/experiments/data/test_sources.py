@@ -54,7 +54,7 @@ def test_a_download_with_another_checksum_is_refused_and_not_kept(server, tmp_pa
 
 def test_a_failed_download_says_where_and_what_to_do(server):
     _, url = server
-    with pytest.raises(DataError, match=r"404.*set data\.directory.*published at.*install it"):
+    with pytest.raises(DataError, match=r"404.*set dataset\.directory.*published at.*install it"):
         locate("thing", [RemoteFile(f"{url}/a.gz", SHA256)], advice="Or install it.")
 
 

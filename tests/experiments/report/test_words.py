@@ -1,0 +1,50 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from experiments.report import words
+
+
+@given(st.floats(1e-6, 9.99e14))
+def test_si_keeps_three_digits(value):
+    text = words.si(value)
+    factor = {"k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}.get(text[-1], 1)
+    assert float(text.rstrip("kMGT")) * factor == pytest.approx(value, rel=0.00501)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(999.6, "1k"), (10_000, "10k"), (2500, "2.5k"), (100, "100"), (3.05e6, "3.05M"), (0, "0")],
+)
+def test_short_si_drops_trailing_zeros_only(value, text):
+    assert words.short_si(value) == text
+
+
+@pytest.mark.parametrize(
+    ("interval", "seeds", "text"),
+    [
+        ((0.9, 0.96), 3, "93.00 ± 3.00"),
+        ((0.88, 0.95), 3, "93.00 ± 5.00"),
+        ((None, None), 1, "93.00 (1 seed)"),
+        ((None, None), 3, "93.00 (no spread)"),
+    ],
+)
+def test_accuracy_shows_its_interval_or_why_not(interval, seeds, text):
+    assert words.accuracy(0.93, *interval, seeds) == text
+
+
+def test_a_difference_of_nothing_has_no_minus():
+    assert words.points(-0.00001) == "+0.00"
+
+
+@given(st.text())
+def test_markdown_cannot_break_out_of_a_cell(text):
+    escaped = words.markdown(text)
+    assert "\n" not in escaped
+    unescaped = escaped.replace("\\\\", "").replace("\\|", "").replace("\\<", "")
+    assert "|" not in unescaped
+    assert "<" not in unescaped
+
+
+def test_markdown_leaves_names_in_backticks_alone():
+    assert words.markdown("`max_pool` beats `a|b`") == "`max_pool` beats \\`a\\|b\\`"
