@@ -117,6 +117,11 @@ class Window:
             result *= axis.window
         return result
 
+    @property
+    def is_tiling(self) -> bool:
+        """Whether no input is read twice."""
+        return all(axis.is_tiling for axis in self.axes)
+
     def output_shape(self, shape: Sequence[Any]) -> tuple[Any, ...]:
         """The shape of the pooled array, of which `shape` was the input's."""
         result = list(shape)

@@ -12,11 +12,22 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxpool.engine import linear, planner, winner
+from jaxpool.engine.elements import Elements, Parts, choose, every_element, merge, pooled_shape
 from jaxpool.engine.winner import RESIDUAL
 from jaxpool.monoid import SUM, Monoid
 from jaxpool.window import Window
 
-__all__ = ["RESIDUAL", "arg_reduce", "reduce"]
+__all__ = [
+    "Elements",
+    "Parts",
+    "RESIDUAL",
+    "arg_reduce",
+    "choose",
+    "every_element",
+    "merge",
+    "pooled_shape",
+    "reduce",
+]
 
 
 @functools.partial(jax.jit, static_argnames=("monoid", "window", "method"), inline=True)

@@ -23,7 +23,7 @@ WIDE = 9
 
 def fits(window: Window) -> bool:
     """Whether the blocked layout is the better way to read this window."""
-    return window.taps >= WIDE and all(axis.is_tiling for axis in window.axes)
+    return window.taps >= WIDE and window.is_tiling
 
 
 def member_positions(window: Window, ndim: int) -> tuple[int, ...]:

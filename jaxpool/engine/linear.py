@@ -21,6 +21,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from jaxpool.engine import masked, sums
+from jaxpool.engine.apart import apart
 from jaxpool.window import Window
 
 
@@ -39,11 +40,22 @@ def _present(winner: jax.Array | None) -> tuple[jax.Array, ...]:
 
 
 def _collect_impl(x: jax.Array, *winner: jax.Array, window: Window) -> jax.Array:
-    return masked.collect(x, window, *winner) if winner else sums.windowed_sum(x, window)
+    if not winner:
+        return sums.windowed_sum(x, window)
+    return _masked(masked.collect, x, *winner, window=window)
 
 
 def _distribute_impl(y: jax.Array, *winner: jax.Array, window: Window) -> jax.Array:
-    return masked.distribute(y, window, *winner) if winner else sums.spread(y, window)
+    if not winner:
+        return sums.spread(y, window)
+    return _masked(masked.distribute, y, *winner, window=window)
+
+
+def _masked(step, x: jax.Array, winner: jax.Array, *, window: Window) -> jax.Array:
+    step = functools.partial(step, window=window)
+    if window.is_tiling:
+        return step(x, winner=winner)
+    return apart(lambda x, winner: step(x, winner=winner), x, winner)
 
 
 def _primitive(name, impl, size_after) -> Primitive:

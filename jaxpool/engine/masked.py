@@ -46,16 +46,10 @@ def distribute(y: jax.Array, window: Window, winner: jax.Array) -> jax.Array:
     """Give each output's value to the input that won it, adding up where several agree."""
     zero = np.zeros((), y.dtype)
     none = no_winner(winner.dtype)
-    groups = taps.phases(window)
     result = None
     for shift in taps.every_shift(window):
-        config = [(0, 0, 0)] * y.ndim
-        for position, axis, count, j in zip(
-            window.positions, window.axes, groups, shift.shifts, strict=True
-        ):
-            config[position] = (j, count - axis.output - j, 0)
-        moved = blocks.expand(taps.pad(y, zero, config), window)
-        index = blocks.expand(taps.pad(winner, none, config), window)
+        moved = blocks.expand(taps.shifted(y, window, shift, zero), window)
+        index = blocks.expand(taps.shifted(winner, window, shift, none), window)
         numbers = np.where(shift.taps == taps.NO_TAP, none - 1, shift.taps).astype(winner.dtype)
         term = jnp.where(index == blocks.place(numbers, window, y.ndim), moved, zero)
         result = term if result is None else result + term

@@ -5,7 +5,7 @@ of first winners is the first. So a plan is a tuple of windows, applied one afte
 
     direct      the window as it is, all its taps in one loop
     separable   one 1-D window an axis, the last axis first (which keeps row-major order)
-    doubling    windows of two taps at distances 1, 2, 4, ..., for a wide axis
+    doubling    windows of four taps at growing distances, log4(k) of them, for a wide axis
 
 docs/performance.md tells how each was measured.
 """
@@ -17,6 +17,12 @@ import math
 from jaxpool.window import Axis, Window
 
 METHODS = ("auto", "direct", "separable", "doubling")
+
+# Taps of one step. Two would double the passes through memory, eight the length of the loops.
+RADIX = 4
+
+# The widest window that is read tap by tap in one pass.
+LONGEST = 7
 
 
 def steps(window: Window, method: str = "auto") -> tuple[Window, ...]:
@@ -46,50 +52,61 @@ def steps(window: Window, method: str = "auto") -> tuple[Window, ...]:
 
 
 def _small(window: Window) -> bool:
-    """Few taps: one loop over all of them costs less than another pass through memory."""
-    return window.taps <= 9 or all(axis.is_tiling for axis in window.axes)
+    """Whether one loop over all taps costs less than another pass through memory."""
+    strided = all(axis.stride > 1 for axis in window.axes)
+    return window.is_tiling or (window.taps <= 9 and strided)
 
 
 def can_double(axis: Axis) -> bool:
     """Whether every window between the first and the last is sure to hold an element."""
     low, high = axis.reach
-    inside = axis.low < axis.extent and high < axis.extent and axis.dilation <= axis.size
-    return axis.window > 2 and low > -axis.size and inside and axis.output > 0
+    holds = low < axis.extent and high < axis.extent and axis.dilation <= axis.size
+    return axis.window > RADIX and axis.output > 0 and holds
 
 
 def doubles(axis: Axis) -> bool:
-    """Whether log2(k) passes over the input cost less than k passes over the output."""
-    if axis.window < 8 or not can_double(axis) or axis.is_tiling:
+    """Whether passes over the input, a few taps each, cost less than all taps of all outputs."""
+    if axis.window <= LONGEST or axis.is_tiling or not can_double(axis):
         return False
-    return axis.window * axis.output > 2 * math.log2(axis.window) * axis.size
+    passes = 1 + math.ceil(math.log(axis.window, RADIX))
+    return axis.window * axis.output > RADIX * passes * axis.size
+
+
+def widths(window: int) -> list[tuple[int, int]]:
+    """How a wide window is put together: pairs (taps, distance), each step on the last one's.
+
+    A window of `k` is `RADIX` windows of `w = k - (RADIX - 1) d` at distance `d = k // RADIX`.
+    As `w >= d` they leave no gap; they may overlap, which a maximum does not mind.
+    """
+    if window <= RADIX:
+        return [(window, 1)]
+    distance = window // RADIX
+    return [*widths(window - (RADIX - 1) * distance), (RADIX, distance)]
 
 
 def doubling(axis: Axis) -> tuple[Axis, ...]:
-    """Windows of two taps that compose to `axis`.
+    """Windows of a few taps that compose to `axis`.
 
-    The maximum of `2w` neighbours is that of two windows of `w`, at distance `w`; the last step
-    lets its two windows overlap, to reach any width. Each step covers only starts that are
-    needed and whose window holds an element, so that padding is known as such in every step.
+    Each step covers only starts that are needed and whose window holds an element, so that in
+    every step padding is known as such, and never wins.
     """
-    k, s, d = axis.window, axis.stride, axis.dilation
-    last_start = (axis.output - 1) * s - axis.low
-
-    def starts(width: int) -> tuple[int, int]:
-        return (
-            max(-axis.low, -(width - 1) * d),
-            min(last_start + (k - width) * d, axis.size - 1),
-        )
-
-    result, width, (first, last) = [], 1, (0, axis.size - 1)
-    while 2 * width < k:
-        begin, end = starts(2 * width)
-        result.append(_pair(last - first + 1, width * d, 1, first - begin, end - begin + 1))
-        width, first, last = 2 * width, begin, end
-    final = _pair(last - first + 1, (k - width) * d, s, axis.low + first, axis.output)
+    d = axis.dilation
+    last_start = (axis.output - 1) * axis.stride - axis.low
+    *inner, (taps, distance) = widths(axis.window)
+    result, width, first, last = [], 1, 0, axis.size - 1
+    for count, apart in inner:
+        width += (count - 1) * apart
+        begin = max(-axis.low, -(width - 1) * d)
+        end = min(last_start + (axis.window - width) * d, axis.size - 1)
+        step = _step(last - first + 1, count, apart * d, 1, first - begin, end - begin + 1)
+        result.append(step)
+        first, last = begin, end
+    size = last - first + 1
+    final = _step(size, taps, distance * d, axis.stride, axis.low + first, axis.output)
     return (*result, final)
 
 
-def _pair(size: int, distance: int, stride: int, low: int, output: int) -> Axis:
-    """Two taps at a distance, with the padding that makes `output` windows."""
-    high = (output - 1) * stride + distance + 1 - size - low
-    return Axis(size, 2, stride, distance, low, high)
+def _step(size: int, taps: int, dilation: int, stride: int, low: int, output: int) -> Axis:
+    """An axis with the high padding that makes `output` windows."""
+    high = (output - 1) * stride + dilation * (taps - 1) + 1 - size - low
+    return Axis(size, taps, stride, dilation, low, high)

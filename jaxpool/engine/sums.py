@@ -1,11 +1,12 @@
 """Windowed sums, and their adjoint: axis by axis, since a sum over a box is a sum of sums.
 
-Wide windows are summed by doubling: with S1 = x and S2w[i] = Sw[i] + Sw[i + w], any width is the
-sum of the powers of two in it. About 2 log2(k) additions an output, and no prefix sums, whose
-differences would cancel.
+Wide windows are summed in log4(k) steps, each adding up four sums of a quarter of the width, and
+never by prefix sums, whose differences would cancel.
 """
 
 from __future__ import annotations
+
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,7 @@ import numpy as np
 from jax import lax
 
 from jaxpool.engine import blocks, planner, taps
+from jaxpool.engine.apart import apart
 from jaxpool.window import Axis, Window
 
 
@@ -21,76 +23,95 @@ def windowed_sum(x: jax.Array, window: Window) -> jax.Array:
     zero = np.zeros((), x.dtype)
     if blocks.fits(window):
         return blocks.reduce(blocks.split(x, window, zero), window, zero, lax.add)
+    if window.is_tiling:
+        return _sum_of_taps(x, window)
     for index in reversed(range(len(window.axes))):
-        x = _sum_along(x, window.only(index))
+        x = _sum_along(x, window.only(index), last=index == 0 < len(window.axes) - 1)
     return x
 
 
-def _sum_along(x: jax.Array, window: Window) -> jax.Array:
-    zero = np.zeros((), x.dtype)
+def _sum_along(x: jax.Array, window: Window, *, last: bool) -> jax.Array:
+    """One axis, apart from its neighbours where fusing would repeat work (see `winner`)."""
     (axis,) = window.axes
     if planner.doubles(axis):
         return _by_doubling(x, window)
-    if blocks.fits(window):
-        return blocks.reduce(blocks.split(x, window, zero), window, zero, lax.add)
-    result = None
-    for tap in taps.every_tap(window):
-        term = taps.widen(taps.read(x, window, tap), window, tap, zero)
-        result = term if result is None else result + term
-    assert result is not None
-    return result
+    step = functools.partial(_sum_of_taps, window=window)
+    return step(x) if last or window.is_tiling else apart(step, x)
+
+
+def _sum_of_taps(x: jax.Array, window: Window) -> jax.Array:
+    zero = np.zeros((), x.dtype)
+    terms = (
+        taps.widen(taps.read(x, window, tap), window, tap, zero) for tap in taps.every_tap(window)
+    )
+    return functools.reduce(lax.add, terms)
 
 
 def _by_doubling(x: jax.Array, window: Window) -> jax.Array:
+    """A wide axis: `S[k] = S[d] at 0, d, 2d, 3d` plus the `k - 4d` elements that are left."""
     (position,) = window.positions
-    padded, exact = taps.pad_to_reach(x, window, np.zeros((), x.dtype))
+    zero = np.zeros((), x.dtype)
+    padded, exact = apart(lambda x: taps.pad_to_reach(x, window, zero)[0], x), _exact(window)
     (axis,) = exact.axes
-    span = (axis.output - 1) * axis.stride + 1  # positions at which a window may start
+    starts = axis.size - axis.extent + 1
 
-    def starting(array: jax.Array, offset: int) -> jax.Array:
-        return lax.slice_in_dim(array, offset, offset + span, axis.stride, axis=position)
+    def sums(width: int, stride: int) -> jax.Array:
+        """`S[width]` at every `stride`-th start of a window of the full width, and beyond it."""
+        room = axis.size - (width - 1) * axis.dilation if stride == 1 else starts
+        distance = width // planner.RADIX if width > planner.LONGEST else 0
+        offsets = [distance * i for i in range(planner.RADIX if distance else 0)]
+        rest = range(planner.RADIX * distance, width)
 
-    total, offset, power, width = None, 0, padded, 1
-    while width <= axis.window:
-        if axis.window & width:
-            part = starting(power, offset)
-            total = part if total is None else total + part
-            offset += width * axis.dilation
-        width *= 2
-        if width <= axis.window:
-            reach = power.shape[position] - width // 2 * axis.dilation
-            left = lax.slice_in_dim(power, 0, reach, axis=position)
-            right = lax.slice_in_dim(power, width // 2 * axis.dilation, None, axis=position)
-            power = left + right
-    assert total is not None
-    return total
+        def at(array: jax.Array, tap: int) -> jax.Array:
+            begin = tap * axis.dilation
+            return lax.slice_in_dim(array, begin, begin + room, stride, position)
+
+        def add(padded: jax.Array, *narrower: jax.Array) -> jax.Array:
+            terms = [at(array, tap) for array in narrower for tap in offsets]
+            return functools.reduce(lax.add, terms + [at(padded, tap) for tap in rest])
+
+        return apart(add, padded, *([sums(distance, 1)] if distance else []))
+
+    return sums(axis.window, axis.stride)
+
+
+def _exact(window: Window) -> Window:
+    """The window on the padded axis, which it fits exactly."""
+    (axis,) = window.axes
+    size = axis.size + sum(axis.reach)
+    return Window(window.positions, (Axis(size, axis.window, axis.stride, axis.dilation),))
 
 
 def spread(y: jax.Array, window: Window) -> jax.Array:
     """For each input, the sum over the windows that contain it."""
+    if window.is_tiling:
+        return _spread_taps(y, window)
     for index in range(len(window.axes)):
-        y = _spread_along(y, window.only(index))
+        y = _spread_along(y, window.only(index), last=0 < index == len(window.axes) - 1)
     return y
 
 
-def _spread_along(y: jax.Array, window: Window) -> jax.Array:
+def _spread_along(y: jax.Array, window: Window, *, last: bool) -> jax.Array:
     """The adjoint of one axis, itself a windowed sum: over the outputs that read an input."""
     (position,), (axis,) = window.positions, window.axes
     zero = np.zeros((), y.dtype)
     if axis.stride == 1:
-        return _sum_along(y, Window((position,), (_mirrored(axis),)))
+        return _sum_along(y, Window((position,), (_mirrored(axis),)), last=last)
     if planner.doubles(axis):  # wide and overlapping: spell out the holes between the windows
         config = [(0, 0, 0)] * y.ndim
         config[position] = (0, 0, axis.stride - 1)
         holes = Axis(axis.size, axis.window, 1, axis.dilation, *axis.reach)
-        return _sum_along(taps.pad(y, zero, config), Window((position,), (_mirrored(holes),)))
-    (groups,) = taps.phases(window)
+        return _by_doubling(taps.pad(y, zero, config), Window((position,), (_mirrored(holes),)))
+    step = functools.partial(_spread_taps, window=window)
+    return step(y) if last or window.is_tiling else apart(step, y)
+
+
+def _spread_taps(y: jax.Array, window: Window) -> jax.Array:
+    """Every output's value at every input it reads, tap by tap, in blocks of the stride."""
+    zero = np.zeros((), y.dtype)
     result = None
     for shift in taps.every_shift(window):
-        (j,) = shift.shifts
-        config = [(0, 0, 0)] * y.ndim
-        config[position] = (j, groups - axis.output - j, 0)
-        moved = blocks.expand(taps.pad(y, zero, config), window)
+        moved = blocks.expand(taps.shifted(y, window, shift, zero), window)
         used = blocks.place(shift.taps != taps.NO_TAP, window, y.ndim)
         term = jnp.where(used, moved, zero)
         result = term if result is None else result + term

@@ -33,10 +33,12 @@ def read(x: jax.Array, window: Window, tap: tuple[int, ...]) -> jax.Array:
     start, limit, step = [0] * x.ndim, list(x.shape), [1] * x.ndim
     for position, axis, t in zip(window.positions, window.axes, tap, strict=True):
         first, last = axis.inside(t)
-        start[position] = max(first * axis.stride + t * axis.dilation - axis.low, 0)
-        count = last - first
-        limit[position] = start[position] + ((count - 1) * axis.stride + 1 if count else 0)
         step[position] = axis.stride
+        if first == last:
+            limit[position] = 0
+        else:
+            start[position] = first * axis.stride + t * axis.dilation - axis.low
+            limit[position] = start[position] + (last - first - 1) * axis.stride + 1
     return lax.slice(x, start, limit, step)
 
 
@@ -107,3 +109,13 @@ def every_shift(window: Window) -> list[Shift]:
             used = used[..., None] & (numbers != NO_TAP)
         result.append(Shift(tuple(j for j, _ in combination), np.where(used, taps, NO_TAP)))
     return result
+
+
+def shifted(y: jax.Array, window: Window, shift: Shift, fill: np.ndarray) -> jax.Array:
+    """Output `q - j` at group `q`: an output-shaped array brought to one value a group."""
+    config = [(0, 0, 0)] * y.ndim
+    for position, axis, count, j in zip(
+        window.positions, window.axes, phases(window), shift.shifts, strict=True
+    ):
+        config[position] = (j, count - axis.output - j, 0)
+    return pad(y, fill, config)

@@ -18,6 +18,7 @@ from jax import dtypes, lax
 from jax.ad_checkpoint import checkpoint_name
 
 from jaxpool.engine import blocks, linear, masked, taps
+from jaxpool.engine.apart import apart
 from jaxpool.monoid import Monoid
 from jaxpool.window import Window
 
@@ -30,8 +31,8 @@ Plan = tuple[Window, ...]
 def extreme(monoid: Monoid, plan: Plan, x: jax.Array, where: jax.Array | None) -> jax.Array:
     """The extreme of every window; masked elements must hold the identity already."""
     del where  # only the winner's index needs it
-    for window in plan:
-        x = value(x, monoid, window)
+    for number, window in enumerate(plan):
+        x = _value(x, monoid, window, last=0 < number == len(plan) - 1)
     return x
 
 
@@ -47,9 +48,9 @@ def with_winners(
 ) -> tuple[jax.Array, list[jax.Array]]:
     """The extreme of every window, and for each step of the plan which tap won."""
     winners = []
-    for window in plan:
-        y = value(x, monoid, window)
-        index = checkpoint_name(winner(x, y, window, where), RESIDUAL)
+    for number, window in enumerate(plan):
+        y = _value(x, monoid, window, last=0 < number == len(plan) - 1)
+        index = checkpoint_name(_winner(x, y, window, where), RESIDUAL)
         winners.append(index)
         x = y
         if where is not None:
@@ -69,6 +70,23 @@ def follow(x: jax.Array, plan: Plan, winners: list[jax.Array]) -> jax.Array:
     for window, index in zip(plan, winners, strict=True):
         x = linear.collect(x, window, index)
     return x
+
+
+def _value(x: jax.Array, monoid: Monoid, window: Window, *, last: bool) -> jax.Array:
+    """One step, apart from its neighbours unless fusing with them repeats no work.
+
+    A tiling window reads each input once; the last of several steps reads what another step has
+    stored already, and may fuse with whatever follows the pooling.
+    """
+    step = functools.partial(value, monoid=monoid, window=window)
+    return step(x) if last or window.is_tiling else apart(step, x)
+
+
+def _winner(x: jax.Array, y: jax.Array, window: Window, where: jax.Array | None) -> jax.Array:
+    if window.is_tiling:
+        return winner(x, y, window, where)
+    operands = (x, y) if where is None else (x, y, where)
+    return apart(lambda x, y, *where: winner(x, y, window, *(where or (None,))), *operands)
 
 
 def value(x: jax.Array, monoid: Monoid, window: Window) -> jax.Array:
