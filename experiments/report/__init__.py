@@ -54,4 +54,5 @@ def show(rows: Sequence[SummaryRow], console: Console, title: str | None = None)
 def _title(plan: Plan, rows: Sequence[SummaryRow]) -> str:
     devices = ", ".join(dict.fromkeys(row.device for row in rows))
     seeds = f"{len(plan.seeds)} {'seed' if len(plan.seeds) == 1 else 'seeds'}"
-    return f"{plan.name}: {plan.dataset}, {seeds}, {devices}"
+    name = plan.name if plan.name == plan.dataset else f"{plan.name}: {plan.dataset}"
+    return f"{name}, {seeds}, {devices}"

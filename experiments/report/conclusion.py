@@ -96,7 +96,10 @@ def conclude(rows: Sequence[SummaryRow]) -> Conclusion:
         if row.infer_examples_per_s_ci95_high >= fastest.infer_examples_per_s_ci95_low
     ]
     return Conclusion(
-        sentences=(_of_accuracy(rows, best, pairs, from_best), *_of_speed(rows, best, as_fast)),
+        sentences=(
+            _of_accuracy(rows, best, pairs, from_best),
+            *_of_speed(rows, best, as_fast, bool(beaten)),
+        ),
         notes=tuple(_notes(rows)),
         most_accurate=frozenset(row.variant for row in rows) - beaten,
         fastest=frozenset(row.variant for row in as_fast),
@@ -152,7 +155,7 @@ def _gap(claim: Contrast) -> str:
 
 
 def _of_speed(
-    rows: Sequence[SummaryRow], best: SummaryRow, as_fast: Sequence[SummaryRow]
+    rows: Sequence[SummaryRow], best: SummaryRow, as_fast: Sequence[SummaryRow], best_leads: bool
 ) -> list[str]:
     if len(rows) == 1:
         return []
@@ -165,7 +168,8 @@ def _of_speed(
     if len(as_fast) > 1:
         return [f"{names} are the fastest at inference, equal within the noise, at {rate}{how}."]
     if top is best:
-        return [f"{names} is also the fastest at inference, at {rate}{how}."]
+        also = "also " if best_leads else ""
+        return [f"{names} is {also}the fastest at inference, at {rate}{how}."]
     ratio = top.infer_examples_per_s / best.infer_examples_per_s
     slower = words.si(best.infer_examples_per_s)
     return [

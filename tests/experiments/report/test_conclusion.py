@@ -125,6 +125,11 @@ def test_speed_is_said_within_the_noise(make_rows, speeds, expected):
     assert conclude(study).sentences[1] == expected
 
 
+def test_the_fastest_is_not_also_anything_if_no_accuracy_was_claimed(make_rows):
+    study = make_rows({"a": [950, 930, 960], "b": [945, 940, 950]}, speeds={"a": 20_000})
+    assert conclude(study).sentences[1] == ("`a` is the fastest at inference, at 20.0k examples/s.")
+
+
 def test_a_shared_lead_in_speed_names_both(make_rows):
     study = make_rows(
         {"a": [950, 953], "b": [930, 932], "c": [930, 931]},
