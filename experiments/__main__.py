@@ -1,0 +1,82 @@
+"""The command line, `python -m experiments`: one function a command, each calling one module."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def _lab() -> None:
+    """Train networks that differ only in how they pool, and compare them honestly."""
+
+
+@app.command()
+def run(
+    config: Annotated[Path, typer.Argument(help="The study's TOML file.")],
+    change: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change the config; may be repeated."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Where results folders go.")] = Path("results"),
+) -> None:
+    """Run a study, or go on with one that was interrupted, and show its results."""
+    from experiments import study
+    from experiments.config import load
+
+    with _plain_errors():
+        study.run(load(config, change or ()), out, _console())
+
+
+@app.command()
+def compare(
+    results: Annotated[list[Path], typer.Argument(help="Results folders of finished studies.")],
+    baseline: Annotated[
+        str | None,
+        typer.Option(help="The variant to compare others with; else each study's first."),
+    ] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write the differences here too.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write all of it here too.")] = None,
+) -> None:
+    """Put several studies, or one study from several machines, into one table."""
+    from experiments import compare, records
+    from experiments.report import comparison
+
+    with _plain_errors():
+        found = compare.compare(results, baseline)
+        comparison.show(found, _console())
+        if csv is not None:
+            records.write_atomically(csv, comparison.to_csv(found))
+        if markdown is not None:
+            records.write_atomically(markdown, comparison.to_markdown(found))
+
+
+def _console() -> Console:
+    return Console()
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """Turns errors that a user can mend into one message and an exit status."""
+    from experiments.config import ConfigError
+    from experiments.data import DataError
+    from experiments.records import RecordError
+
+    try:
+        yield
+    except (ConfigError, DataError, RecordError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise typer.Exit(2) from error
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        raise typer.Exit(130) from None
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m experiments")

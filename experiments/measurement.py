@@ -1,0 +1,207 @@
+"""What each variant costs: compile time, throughput, latency, memory, operations.
+
+Contenders are compiled first and then timed round by round, each round in a new random order, so
+that whatever else slows the machine for a while slows all of them alike. Inputs are on the device
+and random, every sample waits until its result is ready, and what is reported is a median with its
+interval.
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy import stats
+
+from experiments import data
+from experiments.config import Study
+from experiments.environment import device_name
+from experiments.programs import Programs
+from experiments.records import Latency, Measurement, Throughput
+
+_SHORTEST_SAMPLE_S = 0.01
+"""A throughput sample repeats its program until it lasts this long, so that dispatch averages out."""
+_FEWEST_ROUNDS = 6
+"""A median has a 95% interval from six samples on."""
+
+
+def measure(study: Study, report: Callable[[str], None]) -> list[Measurement]:
+    """Measures all variants of a study side by side.
+
+    Args:
+        study: The study.
+        report: Told in words what is being done.
+
+    Returns:
+        One measurement a variant, in the study's order.
+    """
+    with _no_compilation_cache():
+        contenders = []
+        for variant in study.variants:
+            report(f"compiling {variant} for measurement")
+            contenders.append(_Contender.compile(study, variant))
+    report(f"measuring for up to {study.measurement.seconds:.0f} s")
+    _sample(contenders, study)
+    return [contender.result(study.training.batch_size) for contender in contenders]
+
+
+def median_interval(samples: Sequence[float]) -> tuple[float, float, float]:
+    """The median and its 95% interval, whatever the distribution.
+
+    The k-th smallest and k-th largest of n samples enclose the median with probability
+    1 - 2 P(Binomial(n, 1/2) < k); k is the largest for which that is at least 95%.
+
+    Args:
+        samples: The samples; with fewer than six the interval is their whole range.
+
+    Returns:
+        Median, low and high.
+
+    Example:
+        >>> median_interval([3, 1, 2, 5, 4, 6, 7, 8, 9])
+        (5.0, 2.0, 8.0)
+    """
+    ordered = np.sort(np.asarray(samples, float))
+    k = max(int(stats.binom.ppf(0.025, len(ordered), 0.5)), 1)
+    return float(np.median(ordered)), float(ordered[k - 1]), float(ordered[-k])
+
+
+@dataclass
+class _Contender:
+    """One variant, compiled, and what has been timed of it."""
+
+    variant: str
+    train: Callable[[], Any]
+    infer: Callable[[], Any]
+    infer_one: Callable[[], Any]
+    parameters: int
+    flops_per_example: float
+    peak_memory_mb: float
+    compile_s: float
+    samples: dict[str, list[float]] = field(
+        default_factory=lambda: {"train": [], "infer": [], "latency": []}
+    )
+    repeats: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def compile(cls, study: Study, variant: str) -> "_Contender":
+        """Compiles a variant's training step and inference, and runs each once."""
+        programs = Programs.build(study, variant)
+        state = jax.jit(programs.init)(0)
+        info, batch = data.describe(study.dataset.name), study.training.batch_size
+        images_key, labels_key, step_key = jax.random.split(jax.random.key(0), 3)
+        images = jax.random.normal(images_key, (batch, *info.input_shape))
+        labels = jax.random.randint(labels_key, (batch,), 0, info.classes)
+        step = jax.jit(programs.step).lower(state, images, labels, step_key)
+        start = time.perf_counter()
+        train = step.compile()
+        compile_s = time.perf_counter() - start
+        infer, infer_one = (
+            jax.jit(programs.predict).lower(state, inputs).compile()
+            for inputs in (images, images[:1])
+        )
+        one = jax.block_until_ready(images[:1])
+        contender = cls(
+            variant=variant,
+            train=lambda: train(state, images, labels, step_key),
+            infer=lambda: infer(state, images),
+            infer_one=lambda: infer_one(state, one),
+            parameters=sum(leaf.size for leaf in jax.tree.leaves(state.parameters)),
+            flops_per_example=_flops(infer) / batch,
+            peak_memory_mb=_peak_bytes(train) / 1e6,
+            compile_s=compile_s,
+        )
+        contender.calibrate()
+        return contender
+
+    def calibrate(self) -> None:
+        """Finds how often to repeat each throughput program within a sample."""
+        for name, program in (("train", self.train), ("infer", self.infer)):
+            jax.block_until_ready(program())
+            self.repeats[name] = int(_SHORTEST_SAMPLE_S / _timed(program)) + 1
+        jax.block_until_ready(self.infer_one())
+
+    def sample(self, name: str, latencies: int) -> None:
+        """Takes one sample of a throughput, or a number of latencies."""
+        if name == "latency":
+            jax.block_until_ready(self.infer_one())  # Whoever ran before left a cold cache.
+            self.samples[name] += [_timed(self.infer_one) for _ in range(latencies)]
+        else:
+            repeats = self.repeats[name]
+            program = self.train if name == "train" else self.infer
+            self.samples[name].append(_timed(program, repeats) / repeats)
+
+    def result(self, batch: int) -> Measurement:
+        """The samples, summed up."""
+        milliseconds = np.array(self.samples["latency"]) * 1e3
+        p50, p95, p99 = (float(p) for p in np.percentile(milliseconds, (50, 95, 99)))
+        return Measurement(
+            variant=self.variant,
+            device=device_name(),
+            device_source="measured",
+            batch_size=batch,
+            parameters=self.parameters,
+            flops_per_example=self.flops_per_example,
+            peak_memory_mb=self.peak_memory_mb,
+            compile_s=self.compile_s,
+            train_examples_per_s=_throughput([batch / s for s in self.samples["train"]]),
+            infer_examples_per_s=_throughput([batch / s for s in self.samples["infer"]]),
+            latency_ms=Latency(p50=p50, p95=p95, p99=p99, samples=len(milliseconds)),
+        )
+
+
+def _sample(contenders: Sequence[_Contender], study: Study) -> None:
+    """Fills the contenders' samples, round by round, within the time that the config grants."""
+    options = study.measurement
+    turns = [(c, name) for c in contenders for name in ("train", "infer", "latency")]
+    order = random.Random(0)
+    start = time.perf_counter()
+    for done in range(options.rounds):
+        spent = time.perf_counter() - start
+        rounds = options.rounds
+        if done:  # As many rounds as the time allows, at the pace so far.
+            rounds = min(rounds, max(int(options.seconds / spent * done), _FEWEST_ROUNDS))
+        if done >= rounds:
+            break
+        order.shuffle(turns)
+        for contender, name in turns:
+            owed = options.latency_samples - len(contender.samples["latency"])
+            contender.sample(name, max(-(-owed // (rounds - done)), 0))
+
+
+def _timed(program: Callable[[], Any], repeats: int = 1) -> float:
+    """Seconds until so many runs of a program are ready."""
+    start = time.perf_counter()
+    jax.block_until_ready([program() for _ in range(repeats)])
+    return time.perf_counter() - start
+
+
+def _throughput(samples: list[float]) -> Throughput:
+    median, low, high = median_interval(samples)
+    return Throughput(median=median, low=low, high=high, samples=tuple(samples))
+
+
+def _peak_bytes(compiled: Any) -> int:
+    memory = compiled.memory_analysis()
+    held = memory.argument_size_in_bytes + memory.output_size_in_bytes
+    return held + memory.temp_size_in_bytes - memory.alias_size_in_bytes
+
+
+def _flops(compiled: Any) -> float:
+    return float(compiled.cost_analysis()["flops"])
+
+
+@contextmanager
+def _no_compilation_cache() -> Iterator[None]:
+    """Compiles for real, whatever cache the user has set up."""
+    before = jax.config.jax_enable_compilation_cache
+    jax.config.update("jax_enable_compilation_cache", False)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_enable_compilation_cache", before)

@@ -1,0 +1,95 @@
+"""The pooling slot of a network: what `pool = "..."` in a config becomes.
+
+A slot changes the stride of the convolution before it (`"strided"`), does nothing (`"none"`), or
+applies an operator of jaxpool to the convolution's output.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import jax
+
+import jaxpool
+
+WITHOUT_OPERATOR = ("strided", "none")
+"""The two honest forms of no pooling: the convolution takes the stride, or nothing does."""
+
+
+class SlotError(Exception):
+    """A pooling cannot work on the feature map it meets; the message says where and why."""
+
+
+@cache
+def operators() -> Mapping[str, Callable[..., Any]]:
+    """The operators of jaxpool that take one array `x`, by name."""
+    public = {name: getattr(jaxpool, name) for name in jaxpool.__all__}
+    return {
+        name: value
+        for name, value in public.items()
+        if inspect.isfunction(value) and next(iter(inspect.signature(value).parameters), "") == "x"
+    }
+
+
+def names() -> tuple[str, ...]:
+    """Every word that `pool = "..."` may say."""
+    return (*WITHOUT_OPERATOR, *sorted(operators()))
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One stage's pooling.
+
+    Attributes:
+        pool: One of `names()`.
+        stride: The stride of the convolution before the slot: 1, unless `pool` is `"strided"`.
+        arguments: What the operator is called with, beside the array.
+        place: Where a config asked for it, for error messages.
+    """
+
+    pool: str
+    stride: int | tuple[int, ...] = 1
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    place: str = ""
+
+    def __call__(self, x: jax.Array, key: jax.Array | None = None) -> jax.Array:
+        """Pools a batch of feature maps.
+
+        Args:
+            x: Feature maps (N, H, W, C).
+            key: Randomness for operators that draw in training; None in evaluation.
+
+        Returns:
+            Feature maps (N, H', W', C').
+
+        Raises:
+            SlotError: The operator refuses them, or gives something else than feature maps.
+        """
+        if self.pool in WITHOUT_OPERATOR:
+            return x
+        operator = operators()[self.pool]
+        arguments = dict(self.arguments)
+        if key is not None and "key" in inspect.signature(operator).parameters:
+            arguments["key"] = key
+        try:
+            pooled = operator(x, **arguments)
+        except (TypeError, ValueError) as error:
+            raise self._error(x, str(error)) from error
+        shape = getattr(pooled, "shape", None)
+        if shape is None:
+            raise self._error(x, f"returns {type(pooled).__name__}, not one array")
+        if len(shape) != x.ndim or shape[0] != x.shape[0]:
+            raise self._error(x, f"returns shape {shape}, not feature maps (N, H, W, C)")
+        if 0 in shape:
+            raise self._error(x, "nothing is left, for the window is larger than the feature map")
+        return pooled
+
+    def _error(self, x: jax.Array, complaint: str) -> SlotError:
+        given = ", ".join(f"{name}={value!r}" for name, value in self.arguments.items())
+        _, height, width, channels = x.shape
+        return SlotError(
+            f"{self.place or 'pooling slot'}: {self.pool}({given}) cannot pool the feature map of "
+            f"{height}x{width}x{channels} that it meets: {complaint}"
+        )

@@ -1,0 +1,55 @@
+"""The update rules, from what `[training]` says."""
+
+from typing import Any
+
+import jax
+import optax
+
+from experiments.config import Training
+
+
+def learning_rate(training: Training, steps: int) -> optax.Schedule:
+    """The learning rate as a function of the steps taken.
+
+    Args:
+        training: The `[training]` section.
+        steps: Steps an epoch.
+
+    Returns:
+        The schedule.
+    """
+    peak, total = training.learning_rate, training.epochs * steps
+    warmup = round(training.warmup_epochs * steps)
+    if training.schedule == "cosine":
+        after = optax.cosine_decay_schedule(peak, max(total - warmup, 1))
+    else:
+        after = optax.constant_schedule(peak)
+    if warmup == 0:
+        return after
+    return optax.join_schedules([optax.linear_schedule(0.0, peak, warmup), after], [warmup])
+
+
+def build_optimizer(training: Training, schedule: optax.Schedule) -> optax.GradientTransformation:
+    """The optimiser.
+
+    Args:
+        training: The `[training]` section.
+        schedule: Its learning rate.
+
+    Returns:
+        The update rule.
+    """
+    if training.optimizer == "adamw":
+        rule = optax.scale_by_adam()
+    else:
+        rule = optax.trace(training.momentum, nesterov=True)
+    return optax.chain(
+        rule,
+        optax.add_decayed_weights(training.weight_decay, mask=_kernels),
+        optax.scale_by_learning_rate(schedule),
+    )
+
+
+def _kernels(parameters: Any) -> Any:
+    """Which parameters decay: not biases and norms, which are vectors."""
+    return jax.tree.map(lambda parameter: parameter.ndim > 1, parameters)
