@@ -7,7 +7,7 @@ an epoch of a small study; and reading it back runs no code (no pickle).
 import io
 import zipfile
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -27,9 +27,10 @@ def save(path: Path, state: object, *, epoch: int, fingerprint: str) -> None:
         epoch: How many epochs it has seen.
         fingerprint: Of the config that made it.
     """
-    named = {f"state{name}": np.asarray(leaf) for name, leaf in _named(state)}
+    content: dict[str, Any] = {_EPOCH: np.int64(epoch), _FINGERPRINT: np.str_(fingerprint)}
+    content |= {f"state{name}": np.asarray(leaf) for name, leaf in _named(state)}
     buffer = io.BytesIO()
-    np.savez(buffer, **{_EPOCH: np.int64(epoch), _FINGERPRINT: np.str_(fingerprint)}, **named)
+    np.savez(buffer, **content)
     write_atomically(path, buffer.getvalue())
 
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from scipy import stats
 
@@ -25,7 +24,7 @@ from experiments.programs import Programs
 from experiments.records import Latency, Measurement, Throughput
 
 _SHORTEST_SAMPLE_S = 0.01
-"""A throughput sample repeats its program until it lasts this long, so that dispatch averages out."""
+"""A throughput sample repeats its program until it lasts so long: dispatch averages out."""
 _FEWEST_ROUNDS = 6
 """A median has a 95% interval from six samples on."""
 
@@ -199,7 +198,7 @@ def _flops(compiled: Any) -> float:
 @contextmanager
 def _no_compilation_cache() -> Iterator[None]:
     """Compiles for real, whatever cache the user has set up."""
-    before = jax.config.jax_enable_compilation_cache
+    before = jax.config.values["jax_enable_compilation_cache"]
     jax.config.update("jax_enable_compilation_cache", False)
     try:
         yield

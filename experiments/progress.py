@@ -78,7 +78,7 @@ class _Lines:
     def __init__(self, console: Console, runs: int, epochs: int):
         self._console = console
         self._runs, self._epochs = runs, epochs
-        self._done, self._start, self._last = 0, time.monotonic(), time.monotonic()
+        self._done, self._seconds, self._last = 0, 0.0, time.monotonic()
 
     def __enter__(self) -> Self:
         self._console.print(f"training {self._runs} runs of {self._epochs} epochs")
@@ -90,13 +90,14 @@ class _Lines:
     def epoch(self, variant: str, seeds: tuple[int, ...], metrics: list[EpochMetrics]) -> None:
         """Prints a line, unless there was one just now."""
         self._done += len(seeds)
+        self._seconds += sum(line.seconds for line in metrics)
         now = time.monotonic()
         if metrics[0].epoch < self._epochs and now - self._last < _QUIET_SECONDS:
             return
         self._last = now
-        left = (now - self._start) * (self._runs * self._epochs / self._done - 1)
+        left = self._seconds * (self._runs * self._epochs / self._done - 1)
         self._console.print(
-            f"{_line(variant, seeds, metrics, self._epochs)}, {_duration(left)} left",
+            f"{_line(variant, seeds, metrics, self._epochs)}, about {_duration(left)} left",
             markup=False,
             highlight=False,
             soft_wrap=True,

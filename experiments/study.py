@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from rich.console import Console
 
-from experiments import checkpoint, data, environment, measurement, records, report, training
+from experiments import checkpoint, data, environment, records, report, training
 from experiments.config import ConfigError, Study, differences, dump
 from experiments.data import Dataset, Split
 from experiments.folder import StudyFolder

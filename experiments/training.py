@@ -149,7 +149,7 @@ class Trainer:
                 train_loss=float(train_loss),
                 test_loss=float(test_loss),
                 test_accuracy=int(right) / len(self._test[1]),
-                learning_rate=float(self._programs.learning_rate(epoch * steps - 1)),
+                learning_rate=float(np.asarray(self._programs.learning_rate(epoch * steps - 1))),
                 seconds=seconds / len(seeds),
                 examples_per_s=examples / seconds,
             )
