@@ -28,14 +28,21 @@ class Monoid:
 
 def _lowest(dtype: np.dtype) -> np.ndarray:
     if jnp.issubdtype(dtype, jnp.floating):
-        return np.array(-np.inf, dtype)
+        return _infinity(dtype, -1)
     return np.array(False) if dtype == np.bool_ else np.array(jnp.iinfo(dtype).min, dtype)
 
 
 def _highest(dtype: np.dtype) -> np.ndarray:
     if jnp.issubdtype(dtype, jnp.floating):
-        return np.array(np.inf, dtype)
+        return _infinity(dtype, 1)
     return np.array(True) if dtype == np.bool_ else np.array(jnp.iinfo(dtype).max, dtype)
+
+
+def _infinity(dtype: np.dtype, sign: int) -> np.ndarray:
+    infinity = np.array(sign * np.inf, dtype)
+    if infinity == infinity:
+        return infinity
+    return np.array(sign * float(jnp.finfo(dtype).max), dtype)  # an 8-bit float without infinity
 
 
 def _zero(dtype: np.dtype) -> np.ndarray:

@@ -165,6 +165,8 @@ class Window:
         """
         rank = len(shape)
         per_axis = None if _is_int(window_shape) else len(_sequence("window_shape", window_shape))
+        if per_axis == 0:
+            raise ValueError(f"window_shape must have at least one entry, got {window_shape!r}")
         positions = pooled_axes(rank, axes, per_axis)
         sizes = tuple(_static_size(shape[p], p) for p in positions)
         count = len(positions)
@@ -246,9 +248,11 @@ def pooled_axes(
     if axes is None:
         count = rank - 2 if per_axis is None else per_axis
         if count < 1 or rank < count + 1:
-            needed = "(batch, spatial..., channels)" if per_axis is None else f"{count + 1} axes"
+            needed = "the axes (batch, spatial..., channels)"
+            if per_axis is not None:
+                needed = f"{count + 1} axes for a window_shape of {count} entries"
             raise ValueError(
-                f"x must have at least {needed} for this window_shape, got {rank} axes; "
+                f"x must have at least {needed}, got {rank} axes; "
                 "for another layout name the pooled axes with axes=..."
             )
         return tuple(range(-count - 1, -1))

@@ -130,7 +130,7 @@ def avg_pool(
     if divisor_override is not None:
         divisor = arguments.number("divisor_override", divisor_override)
         if divisor == 0:
-            raise ValueError("divisor_override must not be 0, got 0")
+            raise ValueError(f"divisor_override must not be 0, got {divisor_override!r}")
     return mean(x, window, where, method, count_include_pad, divisor, accumulate_dtype)
 
 

@@ -73,8 +73,10 @@ def norm(
     x: jax.Array, window: Window, p: float, where: jax.Array | None, method: str = "auto"
 ) -> jax.Array:
     """The p-norm of every window, summed in a wide enough dtype."""
+    if where is not None:
+        x = jnp.where(where, x, 0)  # here, so that a masked NaN has no part in the derivative
     powers = _power(x.astype(arguments.accumulator(x)), p)
-    summed = average.total(powers, window, where, method)
+    summed = average.total(powers, window, None, method)
     empty = summed == 0
     root = (
         jnp.where(empty, 1, summed) ** (1 / p) if p != 2 else jnp.sqrt(jnp.where(empty, 1, summed))
@@ -85,7 +87,7 @@ def norm(
 def _power(x: jax.Array, p: float) -> jax.Array:
     """|x|^p, with the derivative 0 at 0 also where that of the formula is not defined."""
     if float(p).is_integer():
-        even = lax.integer_pow(x, int(p) // 2 * 2)
-        return even if p % 2 == 0 else jnp.abs(x) * even
+        power = lax.integer_pow(x, int(p))
+        return power if p % 2 == 0 else jnp.sign(x) * power
     zero = x == 0
     return jnp.where(zero, 0, jnp.abs(jnp.where(zero, 1, x)) ** np.asarray(p, x.dtype))
