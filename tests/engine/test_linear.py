@@ -1,0 +1,130 @@
+"""`collect` and `distribute`: matrices, each the transpose of the other."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jaxpool.engine import linear, masked
+from jaxpool.window import Window
+from tests import geometry, oracle
+from tests.geometry import Pooling, examples
+
+
+@functools.partial(jax.jit, static_argnames="window")
+def both(x, y, winner, window):
+    return linear.collect(x, window, winner), linear.distribute(y, window, winner)
+
+
+def inner(a, b):
+    return int(np.sum(np.asarray(a, np.int64) * np.asarray(b, np.int64)))
+
+
+def some_winner(rng, pooling):
+    """For each window any tap inside the image, or none: more than a maximum would choose."""
+    window = pooling.resolved()
+
+    def choose(elements, indices, count):
+        return rng.choice(indices) if indices and rng.random() < 0.8 else -1
+
+    index = pooling.judge(np.zeros(pooling.shape), choose).astype(int)
+    places = np.unravel_index(np.maximum(index, 0), [axis.size for axis in window.axes])
+    outputs = np.indices(index.shape, sparse=True)
+    number = np.zeros(index.shape, int)
+    for position, axis, place in zip(pooling.axes, window.axes, places, strict=True):
+        tap = (place + axis.low - outputs[position] * axis.stride) // axis.dilation
+        number = number * axis.window + tap
+    dtype = masked.index_dtype(window)
+    return np.where(index < 0, masked.no_winner(dtype), number).astype(dtype)
+
+
+@examples(14)
+@given(geometry.poolings(), st.booleans(), st.integers(0, 2**31))
+def test_adjoint(pooling, chosen, seed):
+    """<collect x, y> == <x, distribute y>, exactly: integers."""
+    rng = np.random.default_rng(seed)
+    window = pooling.resolved()
+    x = rng.integers(-9, 10, pooling.shape).astype(np.int32)
+    y = rng.integers(-9, 10, window.output_shape(pooling.shape)).astype(np.int32)
+    winner = some_winner(rng, pooling) if chosen else None
+    collected, distributed = both(x, y, winner, window)
+    assert collected.shape == y.shape
+    assert distributed.shape == x.shape
+    assert inner(collected, y) == inner(x, distributed)
+    if not chosen:
+        np.testing.assert_array_equal(collected, pooling.judge(x, oracle.total))
+
+
+SHAPES = {
+    "wide": Pooling((1, 30, 2), (1,), (11,), (2,), ((5, 3),), (1,)),
+    "tiling": Pooling((2, 9, 8, 1), (1, 2), (3, 3), (3, 4), ((1, 0), (0, 2)), (1, 1)),
+    "small": Pooling((2, 7, 1), (1,), (3,), (2,), ((1, 1),), (1,)),
+}
+
+
+@pytest.fixture(params=SHAPES)
+def example(request):
+    """A window, an input, an output, a winner."""
+    rng = np.random.default_rng(3)
+    pooling = SHAPES[request.param]
+    window = pooling.resolved()
+    x, y = (
+        jnp.asarray(rng.integers(-9, 10, shape).astype(np.float32))
+        for shape in (pooling.shape, window.output_shape(pooling.shape))
+    )
+    return window, x, y, jnp.asarray(some_winner(rng, pooling))
+
+
+@pytest.mark.parametrize("chosen", [False, True])
+def test_each_is_its_own_jvp_and_the_vjp_of_the_other(example, chosen):
+    window, x, y, winner = example
+    options = {"window": window, "winner": winner if chosen else None}
+    collect = functools.partial(linear.collect, **options)
+    distribute = functools.partial(linear.distribute, **options)
+
+    @jax.jit
+    def derivatives(x, y):
+        zeros = jnp.zeros_like(x), jnp.zeros_like(y)
+        collected = jax.jvp(collect, zeros[:1], (x,))[1], *jax.vjp(distribute, zeros[1])[1](x)
+        distributed = jax.jvp(distribute, zeros[1:], (y,))[1], *jax.vjp(collect, zeros[0])[1](y)
+        return collected, distributed
+
+    for results, plain in zip(derivatives(x, y), (collect(x), distribute(y)), strict=True):
+        for result in results:
+            np.testing.assert_array_equal(result, plain)
+
+
+def test_batching_over_any_axis(example):
+    window, x, y, winner = example
+    last = x.ndim
+    xs, ys, winners = (jnp.stack([a, a[::-1]]) for a in (x, y, winner))
+
+    @jax.jit
+    def batched(xs, ys, winners):
+        every = jnp.moveaxis(winners, 0, last)
+        return (
+            jax.vmap(lambda x: linear.collect(x, window), 1, last)(jnp.moveaxis(xs, 0, 1)),
+            jax.vmap(lambda x, w: linear.collect(x, window, w), (0, last), 1)(xs, every),
+            jax.vmap(lambda x: linear.collect(x, window, winner))(xs),
+            jax.vmap(lambda w: linear.distribute(y, window, w), last)(every),
+        )
+
+    sums, chosen, same_winner, same_output = batched(xs, ys, winners)
+    for i in range(2):
+        np.testing.assert_array_equal(sums[..., i], linear.collect(xs[i], window))
+        np.testing.assert_array_equal(chosen[:, i], linear.collect(xs[i], window, winners[i]))
+        np.testing.assert_array_equal(same_winner[i], linear.collect(xs[i], window, winner))
+        np.testing.assert_array_equal(same_output[i], linear.distribute(y, window, winners[i]))
+
+
+def test_sums_of_many_are_not_differences_of_many_more():
+    """A windowed sum must not cancel: prefix sums would lose the small numbers behind the large."""
+    x = np.full((1, 4096, 1), 1e-3, np.float32)
+    x[0, 0] = 1e7
+    window = Window.resolve(x.shape, 100, strides=1)
+    sums = np.asarray(jax.jit(linear.collect, static_argnums=1)(x, window))[0, 1:, 0]
+    np.testing.assert_allclose(sums, 0.1, rtol=1e-5)

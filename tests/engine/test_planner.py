@@ -1,0 +1,81 @@
+"""A plan is sound if, followed by hand, it visits the elements of every window in order."""
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jaxpool.engine import planner
+from jaxpool.window import Axis, Window
+from tests import geometry
+from tests.geometry import examples
+
+
+def visited(sizes, plan):
+    """For each output of the last step, the inputs it stands for, in the order of its taps."""
+    shape = list(sizes)
+    elements = {at: [at] for at in itertools.product(*map(range, shape))}
+    for window in plan:
+        shape = list(window.output_shape(shape))
+        following = {}
+        for output in itertools.product(*map(range, shape)):
+            following[output] = []
+            for tap in itertools.product(*(range(axis.window) for axis in window.axes)):
+                at = list(output)
+                for position, axis, t in zip(window.positions, window.axes, tap, strict=True):
+                    at[position] = output[position] * axis.stride + t * axis.dilation - axis.low
+                following[output] += elements.get(tuple(at), [])
+        elements = following
+    return tuple(shape), {at: list(dict.fromkeys(chain)) for at, chain in elements.items()}
+
+
+def check(window):
+    sizes = [axis.size for axis in window.axes]
+    window = Window(tuple(range(-len(sizes), 0)), window.axes)  # pooled axes only
+    expected = visited(sizes, (window,))
+    for method in planner.METHODS:
+        assert visited(sizes, planner.steps(window, method)) == expected, method
+
+
+@examples(150)
+@given(geometry.poolings(taps=30))
+def test_steps_compose_to_the_window(pooling):
+    check(pooling.resolved())
+
+
+@examples(150)
+@given(
+    st.builds(
+        Axis,
+        size=st.integers(1, 25),
+        window=st.integers(2, 20),
+        stride=st.integers(1, 5),
+        dilation=st.integers(1, 4),
+        low=st.integers(0, 30),
+        high=st.integers(0, 30),
+        ceil_mode=st.booleans(),
+    )
+)
+def test_steps_of_one_wide_axis_compose_to_it(axis):
+    check(Window((-1,), (axis,)))
+
+
+@pytest.mark.parametrize("width", [8, 13, 31, 64, 1000])
+def test_a_wide_window_takes_a_logarithmic_number_of_taps(width):
+    window = Window.resolve((1, 2000, 1), width, strides=1, padding="SAME")
+    plan = planner.steps(window, "doubling")
+    assert sum(step.taps for step in plan) <= 2 * (width.bit_length() + 1)
+
+
+def test_methods_differ():
+    window = Window.resolve((1, 40, 40, 1), 9, strides=1, padding=4)
+    plans = [planner.steps(window, method) for method in ("direct", "separable", "doubling")]
+    assert plans[0] == (window,)
+    assert [step.positions for step in plans[1]] == [(-2,), (-3,)]
+    assert len(plans[2]) > 2
+
+
+def test_an_unknown_method_is_refused():
+    with pytest.raises(ValueError, match=r"method must be one of .*'auto'.* got 'fast'"):
+        planner.steps(Window.resolve((1, 4, 1), 2), "fast")
