@@ -168,7 +168,7 @@ class Window:
         if per_axis == 0:
             raise ValueError(f"window_shape must have at least one entry, got {window_shape!r}")
         positions = pooled_axes(rank, axes, per_axis)
-        sizes = tuple(_static_size(shape[p], p) for p in positions)
+        sizes = tuple(static_size(shape[p], p) for p in positions)
         count = len(positions)
         window = per_axis_ints("window_shape", window_shape, count, minimum=1)
         stride = window
@@ -193,7 +193,7 @@ class Window:
     def over(cls, shape: Sequence[Any], axes: int | Sequence[int] | None = None) -> Window:
         """The global pooling: one window as large as the pooled axes."""
         positions = tuple(sorted(pooled_axes(len(shape), axes, None)))
-        sizes = tuple(_static_size(shape[p], p) for p in positions)
+        sizes = tuple(static_size(shape[p], p) for p in positions)
         if 0 in sizes:
             raise ValueError(f"x must not be empty along the pooled axes, got shape {tuple(shape)}")
         return cls(positions, tuple(Axis(size, size, stride=size) for size in sizes))
@@ -236,7 +236,10 @@ def _named_padding(name: str, size: int, window: int, stride: int, dilation: int
 
 
 def pooled_axes(
-    rank: int, axes: int | Sequence[int] | None, per_axis: int | None
+    rank: int,
+    axes: int | Sequence[int] | None,
+    per_axis: int | None,
+    implied_by: str = "window_shape",
 ) -> tuple[int, ...]:
     """The pooled axes, counted from the end, in the order in which the arguments list them.
 
@@ -244,13 +247,14 @@ def pooled_axes(
         rank: Number of axes of the input.
         axes: As the user gave them, or None for the axes before the last one.
         per_axis: How many pooled axes another argument implies, or None.
+        implied_by: The name of that argument.
     """
     if axes is None:
         count = rank - 2 if per_axis is None else per_axis
         if count < 1 or rank < count + 1:
             needed = "the axes (batch, spatial..., channels)"
             if per_axis is not None:
-                needed = f"{count + 1} axes for a window_shape of {count} entries"
+                needed = f"{count + 1} axes for {implied_by} of {count} entries"
             raise ValueError(
                 f"x must have at least {needed}, got {rank} axes; "
                 "for another layout name the pooled axes with axes=..."
@@ -267,7 +271,7 @@ def pooled_axes(
         raise ValueError(f"axes must name at least one axis, each once, got {axes!r}")
     if per_axis is not None and len(result) != per_axis:
         raise ValueError(
-            f"axes must name as many axes as window_shape has entries, {per_axis}, got {axes!r}"
+            f"axes must name as many axes as {implied_by} has entries, {per_axis}, got {axes!r}"
         )
     return tuple(result)
 
@@ -326,7 +330,8 @@ def _sequence(name: str, value: Any) -> Sequence[Any]:
     return value
 
 
-def _static_size(size: Any, position: int) -> int:
+def static_size(size: Any, position: int) -> int:
+    """`size`, the length of a pooled axis, if it is one integer."""
     if not _is_int(size):
         raise ValueError(
             f"x must have a static size along pooled axis {position}, got {size!r}; "
