@@ -144,8 +144,7 @@ def mean(
     accumulate_dtype: Any = None,
 ) -> jax.Array:
     """The windowed mean, of the dtype of `x` or, for integers, float32; see `avg_pool`."""
-    dtype = _accumulator(x, accumulate_dtype)
-    result = x.dtype if jnp.issubdtype(x.dtype, jnp.floating) else np.dtype(np.float32)
+    dtype, result = mean_dtypes(x, accumulate_dtype)
     summed = engine.reduce(x.astype(dtype), SUM, window, where=where, method=method)
     if divisor is not None:
         return (summed / divisor).astype(result)
@@ -192,14 +191,16 @@ def _outer(counts: list[tuple[int, ...]], window: Window, ndim: int) -> np.ndarr
     return result
 
 
-def _accumulator(x: jax.Array, requested: Any) -> np.dtype:
+def mean_dtypes(x: jax.Array, requested: Any = None) -> tuple[np.dtype, np.dtype]:
+    """The dtypes in which a mean of `x` is summed (unless one is requested), and returned."""
+    floating = jnp.issubdtype(x.dtype, jnp.floating)
+    result = x.dtype if floating else np.dtype(np.float32)
     if requested is None:
-        floating = jnp.issubdtype(x.dtype, jnp.floating)
-        return arguments.accumulator(x) if floating else np.dtype(np.float32)
+        return arguments.accumulator(x) if floating else result, result
     try:
         dtype = jnp.dtype(requested)
     except TypeError as error:
         raise TypeError(f"accumulate_dtype must be a dtype, got {requested!r}") from error
     if not jnp.issubdtype(dtype, jnp.floating):
         raise TypeError(f"accumulate_dtype must be a floating dtype, got {dtype}")
-    return dtype
+    return dtype, result
