@@ -16,7 +16,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
 from jaxpool import pooling
 
@@ -113,14 +112,15 @@ def pool(
         >>> import jax.numpy as jnp
         >>> from jax import lax
         >>> from jaxpool.compat import flax
-        >>> flax.pool(jnp.arange(1.0, 5.0).reshape(1, 4, 1), 1.0, lax.mul, (2,), None, "VALID")[0, :, 0]
+        >>> x = jnp.arange(1.0, 5.0).reshape(1, 4, 1)
+        >>> flax.pool(x, 1.0, lax.mul, (2,), None, "VALID")[0, :, 0]
         Array([ 2.,  6., 12.], dtype=float32)
     """
     given = _arguments(inputs, window_shape, strides, padding)
     batch = jnp.ndim(inputs) - len(given["window_shape"]) - 1
     if not isinstance(padding, str):
-        padding = [(0, 0)] * batch + [tuple(pair) for pair in padding] + [(0, 0)]
-    return lax.reduce_window(
+        padding = [(0, 0)] * batch + list(padding) + [(0, 0)]
+    return pooling.reduce_window(
         inputs,
         init,
         reduce_fn,

@@ -1,4 +1,4 @@
-"""How one windowed reduction becomes XLA. The doors are `reduce` and `arg_reduce`.
+"""How one windowed reduction becomes XLA. The doors are `reduce`, `arg_reduce` and `fold`.
 
 reduce -> planner.steps -> winner.extreme (max, min) or linear.collect (sums) -> lax
 """
@@ -13,17 +13,19 @@ import numpy as np
 
 from jaxpool.engine import linear, planner, winner
 from jaxpool.engine.elements import Elements, Parts, choose, every_element, merge, pooled_shape
+from jaxpool.engine.folds import fold
 from jaxpool.engine.winner import RESIDUAL
 from jaxpool.monoid import SUM, Monoid
 from jaxpool.window import Window
 
 __all__ = [
+    "RESIDUAL",
     "Elements",
     "Parts",
-    "RESIDUAL",
     "arg_reduce",
     "choose",
     "every_element",
+    "fold",
     "merge",
     "pooled_shape",
     "reduce",

@@ -2,6 +2,7 @@
 
 from jaxpool.pooling.average import avg_pool, sum_pool
 from jaxpool.pooling.extreme import max_pool, min_pool
+from jaxpool.pooling.general import reduce_window
 from jaxpool.pooling.norm import lp_pool
 from jaxpool.pooling.whole import (
     global_avg_pool,
@@ -21,5 +22,6 @@ __all__ = [
     "lp_pool",
     "max_pool",
     "min_pool",
+    "reduce_window",
     "sum_pool",
 ]

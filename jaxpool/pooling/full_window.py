@@ -1,0 +1,176 @@
+"""The geometry of `lax.reduce_window`: a window over every axis, and holes between elements.
+
+With `base - 1` holes between neighbouring elements, tap `t` of output `o` meets an element only
+where `o * stride + t * dilation - low` is a multiple of `base`. Outputs that are
+`period = base / gcd(stride, base)` apart meet elements with the same taps, evenly spaced. So each
+residue of the outputs is one ordinary window over the input without holes, and no hole is read.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jaxpool.engine import taps
+from jaxpool.window import PADDINGS, Axis
+
+
+@dataclass(frozen=True)
+class Part:
+    """An ordinary window over the elements `[begin, end)`; without `axis`, it meets none."""
+
+    output: int
+    begin: int = 0
+    end: int = 0
+    axis: Axis | None = None
+
+
+@dataclass(frozen=True)
+class FullAxis:
+    """One axis. The paddings count positions of the input with its holes; negative ones crop."""
+
+    size: int
+    window: int
+    stride: int
+    low: int
+    high: int
+    base: int
+    dilation: int
+
+    @property
+    def output(self) -> int:
+        """Number of windows."""
+        spread = (self.size - 1) * self.base + 1 if self.size else 0
+        room = spread + self.low + self.high - (self.dilation * (self.window - 1) + 1)
+        return max(room // self.stride + 1, 0)
+
+    @property
+    def period(self) -> int:
+        """Outputs this far apart meet elements with the same taps."""
+        return self.base // math.gcd(self.stride, self.base)
+
+    def parts(self) -> list[Part]:
+        """The ordinary windows: number `r` gives the outputs `r`, `r + period`, and so on."""
+        return [self._part(r) for r in range(max(1, min(self.period, self.output)))]
+
+    def _part(self, residue: int) -> Part:
+        output = -(-(self.output - residue) // self.period)
+        start = residue * self.stride - self.low
+        common = math.gcd(self.dilation, self.base)
+        every = self.base // common  # of so many taps, one meets an element
+        first = -(start // common) * pow(self.dilation // common, -1, every) % every
+        if output == 0 or start % common or first >= self.window:
+            return Part(output)
+        window = (self.window - 1 - first) // every + 1
+        stride = self.stride * self.period // self.base
+        dilation = self.dilation // common
+        low = -((start + first * self.dilation) // self.base)
+        high = (output - 1) * stride + (window - 1) * dilation + 1 - self.size - low
+        begin, end = max(0, -low), self.size - max(0, -high)
+        if begin >= end:
+            return Part(output)
+        axis = Axis(end - begin, window, stride, dilation, max(0, low), max(0, high))
+        return Part(output, begin, end, axis)
+
+
+def interleave(parts: list[jax.Array], position: int, output: int) -> jax.Array:
+    """Put element `q` of part `r` at `q * len(parts) + r` of an axis of `output` elements."""
+    if len(parts) == 1:
+        return parts[0]
+    shape = list(parts[0].shape)
+    longest, ndim = shape[position], len(shape)
+    padded = []
+    for part in parts:
+        config = [(0, 0, 0)] * ndim
+        config[position] = (0, longest - part.shape[position], 0)
+        padded.append(taps.pad(part, np.zeros((), part.dtype), config))
+    shape[position] = longest * len(parts)
+    mixed = jnp.stack(padded, axis=ndim + position + 1).reshape(shape)
+    return lax.slice_in_dim(mixed, 0, output, axis=position)
+
+
+def resolve(
+    shape: Sequence[Any],
+    window_dimensions: Any,
+    window_strides: Any,
+    padding: Any,
+    base_dilation: Any,
+    window_dilation: Any,
+) -> dict[int, FullAxis]:
+    """Validate the arguments of `reduce_window` against the operand's shape.
+
+    Returns:
+        The axes along which anything happens, by their positions counted from the end. Only these
+        must have a static size.
+    """
+    rank = len(shape)
+    window = _positive("window_dimensions", window_dimensions, rank)
+    strides = _positive("window_strides", window_strides, rank)
+    base = _positive("base_dilation", base_dilation, rank)
+    dilation = _positive("window_dilation", window_dilation, rank)
+    pads = _paddings(padding, rank)
+    result = {}
+    for i, size in enumerate(shape):
+        given = (window[i], strides[i], base[i], pads if isinstance(pads, str) else pads[i])
+        if given in ((1, 1, 1, (0, 0)), *((1, 1, 1, name) for name in PADDINGS)):
+            continue
+        if not isinstance(size, int):
+            raise ValueError(
+                f"operand must have a static size along axis {i}, over which the window extends or "
+                f"moves in steps, got {size}"
+            )
+        extent = dilation[i] * (window[i] - 1) + 1
+        low, high = pads[i] if not isinstance(pads, str) else _named(pads, size, extent, strides[i])
+        axis = FullAxis(size, window[i], strides[i], low, high, base[i], dilation[i])
+        result[i - rank] = axis
+    return result
+
+
+def _named(name: str, size: int, extent: int, stride: int) -> tuple[int, int]:
+    if name == "VALID":
+        return 0, 0
+    total = max((-(-size // stride) - 1) * stride + extent - size, 0)
+    less, more = total // 2, total - total // 2
+    return (less, more) if name == "SAME" else (more, less)
+
+
+def _positive(name: str, value: Any, rank: int) -> tuple[int, ...]:
+    if value is None and name != "window_dimensions":
+        return (1,) * rank
+    numbers = _integers(name, value, value)
+    if len(numbers) != rank:
+        raise ValueError(f"{name} must have {rank} entries, one an axis of operand, got {value!r}")
+    if any(number < 1 for number in numbers):
+        raise ValueError(f"{name} must be integers of at least 1, got {value!r}")
+    return numbers
+
+
+def _paddings(value: Any, rank: int) -> str | tuple[tuple[int, ...], ...]:
+    allowed = f"allowed: 'VALID', 'SAME', 'SAME_LOWER', or {rank} pairs (low, high), one an axis"
+    if isinstance(value, str):
+        if value.upper() not in PADDINGS:
+            raise ValueError(f"padding is {value!r}; {allowed}")
+        return value.upper()
+    if not isinstance(value, Sequence | np.ndarray):
+        raise TypeError(f"padding is {value!r}; {allowed}")
+    pairs = tuple(_integers("padding", pair, value) for pair in value)
+    if len(pairs) != rank or any(len(pair) != 2 for pair in pairs):
+        raise ValueError(f"padding is {value!r}; {allowed}")
+    return pairs
+
+
+def _integers(name: str, value: Any, whole: Any) -> tuple[int, ...]:
+    listed = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str)
+    entries: list[Any] = list(value) if listed else [None]
+    if any(not isinstance(entry, Integral) or isinstance(entry, bool) for entry in entries):
+        kind = "pairs of ints" if name == "padding" else "a sequence of ints"
+        raise TypeError(f"{name} must be {kind}, got {whole!r}")
+    return tuple(int(entry) for entry in entries)

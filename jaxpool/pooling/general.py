@@ -1,0 +1,240 @@
+"""`jax.lax.reduce_window` for any associative function, with every derivative."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.core import Tracer
+
+from jaxpool import engine
+from jaxpool.engine.folds import Values
+from jaxpool.monoid import MAX, MIN, SUM, Monoid
+from jaxpool.pooling import arguments, full_window
+from jaxpool.pooling.full_window import FullAxis, Part
+from jaxpool.window import Window
+
+Reduce = Callable[[Values, Window], Values]
+
+_MAXIMA = (lax.max, jnp.maximum)
+_MINIMA = (lax.min, jnp.minimum)
+_SUMS = (lax.add, jnp.add, operator.add)
+_ANDS = (lax.bitwise_and, jnp.bitwise_and, jnp.logical_and, operator.and_)  # of booleans
+_ORS = (lax.bitwise_or, jnp.bitwise_or, jnp.logical_or, operator.or_)
+
+
+def reduce_window(
+    operand: Any,
+    init_value: Any,
+    computation: Callable[[Any, Any], Any],
+    window_dimensions: Sequence[int],
+    window_strides: Sequence[int] | None = None,
+    padding: str | Sequence[Sequence[int]] = "VALID",
+    base_dilation: Sequence[int] | None = None,
+    window_dilation: Sequence[int] | None = None,
+) -> Any:
+    """Reduce every window with any associative function: `jax.lax.reduce_window`, differentiable.
+
+        y[o] = f(init, f(x[first element], f(x[second], ...)))
+
+    over the elements of window `o` in row-major order. Padding and the holes of `base_dilation`
+    are no elements: `init_value` is combined exactly once a window, on the left, whatever the
+    padding, and is the result of a window without an element. (That is what `jax.lax` computes
+    on CPU, but for wide windows, where an `init_value` that is not an identity enters it several
+    times.)
+
+    Max, min and add, and their kin in `jax.numpy` and `operator`, are those of `max_pool`,
+    `min_pool` and `sum_pool`: NaN is kept, the first of several winners takes the derivative, and
+    half precision is summed in float32. Any other function is folded over slices, so that its
+    derivatives are JAX's own, of every order and in both modes, also with respect to
+    `init_value` and to what the function closes over.
+
+    Args:
+        operand: Array, or pytree of arrays of one shape, of any dtype.
+        init_value: Scalar of the operand's dtype, or pytree of scalars with the operand's
+            structure. It may be traced. Python numbers take on the operand's dtype.
+        computation: Associative function of two scalars, or of two pytrees of scalars with the
+            operand's structure, to one such. It need not commute.
+        window_dimensions: Size of the window along every axis of the operand.
+        window_strides: Steps between windows; None means 1.
+        padding: `"VALID"`, `"SAME"`, `"SAME_LOWER"`, or for every axis a pair `(low, high)`.
+            Negative numbers cut off elements.
+        base_dilation: Distance between neighbouring elements, once holes are put between them;
+            None means 1.
+        window_dilation: Distance between neighbouring taps of a window; None means 1.
+
+    Returns:
+        Pytree of arrays with the structure and dtypes of `operand`.
+
+    Raises:
+        TypeError: An argument has the wrong type, dtype or structure.
+        ValueError: An argument has a value that is not allowed.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from jaxpool import reduce_window
+        >>> x = jnp.array([1.0, 2.0, 3.0, 4.0])
+        >>> reduce_window(x, 1.0, jnp.multiply, (2,))
+        Array([ 2.,  6., 12.], dtype=float32)
+        >>> jax.grad(lambda x: reduce_window(x, 1.0, jnp.multiply, (2,)).sum())(x)
+        Array([2., 4., 6., 3.], dtype=float32)
+
+    Source:
+        `jax.lax.reduce_window`; XLA's ReduceWindow.
+    """
+    values, tree = _operands(operand)
+    if not callable(computation):
+        raise TypeError(f"computation must be a function of two arguments, got {computation!r}")
+    shape = values[0].shape
+    axes = full_window.resolve(
+        shape, window_dimensions, window_strides, padding, base_dilation, window_dilation
+    )
+    given = _scalars(init_value, tree)
+    monoid = _monoid(computation, values)
+    if monoid and _is_identity(given[0], monoid, values[0].dtype):
+        init = (jnp.asarray(monoid.identity(values[0].dtype)),)
+        reduce = _by_engine(monoid, None)
+    else:
+        init = tuple(_typed(i, x) for i, x in zip(given, values, strict=True))
+        reduce = _by_engine(monoid, init[0]) if monoid else _by_fold(computation, init, tree)
+    return tree.unflatten(_assembled(values, init, reduce, axes))
+
+
+def _operands(operand: Any) -> tuple[Values, Any]:
+    leaves, tree = jax.tree.flatten(operand)
+    if not leaves:
+        raise ValueError(f"operand must hold at least one array, got {operand!r}")
+    for leaf in leaves:
+        if not (hasattr(leaf, "shape") and hasattr(leaf, "dtype")):
+            raise TypeError(f"operand must be an array or a pytree of arrays, got {operand!r}")
+    shapes = [tuple(leaf.shape) for leaf in leaves]
+    if any(shape != shapes[0] for shape in shapes):
+        raise ValueError(f"operand must hold arrays of one shape, got shapes {shapes}")
+    return tuple(jnp.asarray(leaf) for leaf in leaves), tree
+
+
+def _scalars(init_value: Any, tree: Any) -> list[Any]:
+    leaves, found = jax.tree.flatten(init_value)
+    if found != tree:
+        raise TypeError(f"init_value must have the structure of operand, {tree}, got {found}")
+    for leaf in leaves:
+        numeric = hasattr(leaf, "dtype") or isinstance(leaf, int | float | complex)
+        if not numeric or np.shape(leaf) != ():
+            raise TypeError(f"init_value must be a scalar, or a pytree of them, got {init_value!r}")
+    return leaves
+
+
+def _typed(init: Any, x: jax.Array) -> jax.Array:
+    """The scalar in the dtype of `x`, if promotion would turn it into that anyway."""
+    if jnp.result_type(init, x.dtype) != x.dtype:
+        raise TypeError(
+            f"init_value must be of the operand's dtype, {x.dtype}, "
+            f"got {init!r} of dtype {jnp.result_type(init)}"
+        )
+    return jnp.asarray(init, x.dtype)
+
+
+def _monoid(computation: Callable, values: Values) -> Monoid | None:
+    """The monoid of the engine that the function is, on arrays of this dtype."""
+    dtype = values[0].dtype
+    if len(values) > 1 or jnp.issubdtype(dtype, jnp.complexfloating):
+        return None
+    truth = dtype == np.bool_
+    for monoid, names in (
+        (MAX, _MAXIMA + _ORS * truth),
+        (MIN, _MINIMA + _ANDS * truth),
+        (SUM, _SUMS * (not truth)),
+    ):
+        if any(computation is name for name in names):
+            return monoid
+    return None
+
+
+def _is_identity(init: Any, monoid: Monoid, dtype: np.dtype) -> bool:
+    """Whether a concrete scalar is neutral, in this dtype or in its own (-inf for integers)."""
+    if isinstance(init, Tracer):
+        return False
+    scalar = np.asarray(init)
+    if jnp.issubdtype(scalar.dtype, jnp.complexfloating):
+        return False
+    return any(scalar == monoid.identity(kind) for kind in (dtype, scalar.dtype))
+
+
+def _by_engine(monoid: Monoid, init: jax.Array | None) -> Reduce:
+    def reduce(values: Values, window: Window) -> Values:
+        (x,) = values
+        y = x.astype(arguments.accumulator(x)) if monoid is SUM else x
+        if window.axes:
+            y = engine.reduce(y, monoid, window)
+        if init is not None:
+            y = _beginning_with(init.astype(y.dtype), y, monoid)
+        return (y.astype(x.dtype),)
+
+    return reduce
+
+
+def _beginning_with(init: jax.Array, y: jax.Array, monoid: Monoid) -> jax.Array:
+    """`init` combined with `y`, where of two equal ones the first wins, as within a window."""
+    if monoid is SUM:
+        return init + y
+    wins = init >= y if monoid is MAX else init <= y
+    return jnp.where(wins | (init != init), init, y)
+
+
+def _by_fold(computation: Callable, init: Values, tree: Any) -> Reduce:
+    scalars = tree.unflatten([jax.ShapeDtypeStruct((), i.dtype) for i in init])
+    wanted, found = (
+        jax.tree.map(lambda i: f"{i.dtype}{list(i.shape)}", result)
+        for result in (scalars, jax.eval_shape(computation, scalars, scalars))
+    )
+    if wanted != found:
+        raise TypeError(f"computation must return what it is given, {wanted}, got {found}")
+
+    def combine(left: Values, right: Values) -> Values:
+        def scalar(left: Values, right: Values) -> Values:
+            return tuple(jax.tree.leaves(computation(tree.unflatten(left), tree.unflatten(right))))
+
+        function = scalar
+        for _ in range(left[0].ndim):
+            function = jax.vmap(function)
+        return function(left, right)
+
+    return lambda values, window: engine.fold(values, init, combine, window)
+
+
+def _assembled(
+    values: Values, init: Values, reduce: Reduce, axes: dict[int, FullAxis]
+) -> list[jax.Array]:
+    """Reduce the ordinary windows that the axes consist of, and interleave their outputs."""
+    positions = tuple(axes)
+
+    def build(chosen: tuple[Part, ...]) -> Values:
+        if len(chosen) == len(positions):
+            return _ordinary(values, init, reduce, dict(zip(positions, chosen, strict=True)))
+        position = positions[len(chosen)]
+        axis = axes[position]
+        built = [build((*chosen, part)) for part in axis.parts()]
+        return tuple(
+            full_window.interleave(list(parts), position, axis.output)
+            for parts in zip(*built, strict=True)
+        )
+
+    return list(build(()))
+
+
+def _ordinary(values: Values, init: Values, reduce: Reduce, parts: dict[int, Part]) -> Values:
+    for position, part in parts.items():
+        values = tuple(lax.slice_in_dim(x, part.begin, part.end, axis=position) for x in values)
+    axes = [part.axis for part in parts.values() if part.axis]
+    if len(axes) < len(parts):
+        shape = list(values[0].shape)
+        for position, part in parts.items():
+            shape[position] = part.output
+        return tuple(lax.broadcast(scalar, shape) for scalar in init)
+    return reduce(values, Window(tuple(parts), tuple(axes)))
