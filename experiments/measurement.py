@@ -91,7 +91,7 @@ class _Contender:
     def compile(cls, study: Study, variant: str) -> "_Contender":
         """Compiles a variant's training step and inference, and runs each once."""
         programs = Programs.build(study, variant)
-        state = jax.jit(programs.init)(0)
+        state = programs.init(0)
         info, batch = data.describe(study.dataset.name), study.training.batch_size
         images_key, labels_key, step_key = jax.random.split(jax.random.key(0), 3)
         images = jax.random.normal(images_key, (batch, *info.input_shape))

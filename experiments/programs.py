@@ -4,6 +4,7 @@ Everything that learns lives in a `State`, a pytree; the functions take one and 
 they compose with `jit`, `scan` and `vmap`, and training and measurement run the same step.
 """
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -83,8 +84,11 @@ class Programs:
             steps=steps,
         )
 
-    def init(self, seed: jax.Array | int) -> State:
-        """The state before training; a function of the seed only."""
+    def init(self, seed: int) -> State:
+        """The state before training; a function of the seed only.
+
+        Best called outside `jit`: compiled op by op, all variants share the costly generator.
+        """
         network = self.network(nnx.Rngs(_key(seed)))
         _, parameters, statistics = nnx.split(network, nnx.Param, ...)
         parameters, statistics = nnx.to_pure_dict(parameters), nnx.to_pure_dict(statistics)
@@ -119,32 +123,30 @@ class Programs:
     def epoch(
         self,
         state: State,
-        seed: jax.Array | int,
-        epoch: jax.Array | int,
+        order: jax.Array,
+        key: jax.Array,
         inputs: jax.Array,
         labels: jax.Array,
     ) -> tuple[State, jax.Array]:
-        """One pass over the training set, in an order that depends on seed and epoch only.
+        """One pass over the training set.
 
         Args:
             state: The state before it.
-            seed: The run's seed.
-            epoch: The epoch's number, from 1.
+            order: Which examples each step takes (steps, batch); see `data_order`.
+            key: Randomness for poolings that draw.
             inputs: All training images (N, H, W, C).
             labels: Their classes (N,).
 
         Returns:
             The state after it, and the mean of its steps' losses.
         """
-        order_key, step_key = jax.random.split(jax.random.fold_in(_key(seed), epoch))
-        order = jax.random.permutation(order_key, inputs.shape[0])
-        batches = order[: self.steps * self.batch_size].reshape(self.steps, self.batch_size)
 
-        def step(state: State, batch: tuple[jax.Array, jax.Array]) -> tuple[State, jax.Array]:
-            chosen, key = batch
-            return self.step(state, inputs[chosen], labels[chosen], key)
+        def step(state: State, turn: tuple[jax.Array, jax.Array]) -> tuple[State, jax.Array]:
+            number, chosen = turn
+            step_key = jax.random.fold_in(key, number)
+            return self.step(state, inputs[chosen], labels[chosen], step_key)
 
-        state, losses = jax.lax.scan(step, state, (batches, jax.random.split(step_key, self.steps)))
+        state, losses = jax.lax.scan(step, state, (jnp.arange(len(order)), order))
         return state, losses.mean()
 
     def predict(self, state: State, inputs: jax.Array) -> jax.Array:
@@ -179,6 +181,27 @@ class Programs:
         return nnx.merge(self.structure, parameters, statistics, copy=True)
 
 
-def _key(seed: jax.Array | int) -> jax.Array:
+@functools.partial(jax.jit, static_argnums=(2, 3, 4))
+def data_order(
+    seed: int, epoch: int, examples: int, steps: int, batch_size: int
+) -> tuple[jax.Array, jax.Array]:
+    """The randomness of one epoch, a function of seed and epoch only.
+
+    Args:
+        seed: The run's seed.
+        epoch: The epoch's number.
+        examples: Size of the training set.
+        steps: Steps an epoch.
+        batch_size: Examples a step.
+
+    Returns:
+        Which examples each step takes (steps, batch_size), none of them twice; and a key.
+    """
+    order_key, key = jax.random.split(jax.random.fold_in(_key(seed), epoch))
+    order = jax.random.permutation(order_key, examples)[: steps * batch_size]
+    return order.reshape(steps, batch_size), key
+
+
+def _key(seed: int) -> jax.Array:
     # Named, so that a user's jax_default_prng_impl does not change the study's results.
     return jax.random.key(seed, impl="threefry2x32")

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -21,9 +21,10 @@ from experiments import checkpoint, records
 from experiments.config import Study
 from experiments.data import Dataset
 from experiments.folder import StudyFolder
-from experiments.programs import Programs, State
+from experiments.programs import Programs, State, data_order
 from experiments.records import EpochMetrics, RunRecord
 
+T = TypeVar("T")
 Report = Callable[[tuple[int, ...], list[EpochMetrics]], None]
 """Told after each epoch: the seeds that were trained, and the metrics of each."""
 
@@ -82,7 +83,6 @@ def checkpoint_path(folder: StudyFolder, variant: str, seeds: Sequence[int]) -> 
 class _Compiled:
     """The executables for a group of a certain size."""
 
-    init: Callable[..., Any]
     epoch: Callable[..., Any]
     evaluate: Callable[..., Any]
 
@@ -112,8 +112,7 @@ class Trainer:
         """
         compiled = self._compile(len(seeds))
         path = checkpoint_path(folder, self._variant, seeds)
-        keys = _grouped(seeds)
-        state = compiled.init(keys)
+        state = _grouped([self._programs.init(seed) for seed in seeds])
         restored = checkpoint.restore(path, state, fingerprint=self._fingerprint)
         state, done = (jax.device_put(restored[0]), restored[1]) if restored else (state, 0)
         histories = [self._history(folder, seed, done) for seed in seeds]
@@ -133,10 +132,9 @@ class Trainer:
         self, compiled: _Compiled, state: State, seeds: tuple[int, ...], epoch: int
     ) -> tuple[State, list[EpochMetrics]]:
         """Trains and evaluates for one epoch; only the training is timed."""
+        order = self._order(seeds, epoch)
         start = time.perf_counter()
-        state, train_losses = jax.block_until_ready(
-            compiled.epoch(state, _grouped(seeds), jnp.int32(epoch), *self._train)
-        )
+        state, train_losses = jax.block_until_ready(compiled.epoch(state, *order, *self._train))
         seconds = time.perf_counter() - start
         test_losses, correct = compiled.evaluate(state, *self._test)
         steps = self._programs.steps
@@ -187,23 +185,32 @@ class Trainer:
     def _compile(self, size: int) -> _Compiled:
         """The programs for groups of a size, compiled at its first use."""
         if size not in self._compiled:
-            programs, seeds = self._programs, _grouped(range(size))
-            init, epoch, evaluate = programs.init, programs.epoch, programs.evaluate
+            epoch, evaluate = self._programs.epoch, self._programs.evaluate
             if size > 1:
-                init = jax.vmap(init)
-                epoch = jax.vmap(epoch, in_axes=(0, 0, None, None, None))
+                epoch = jax.vmap(epoch, in_axes=(0, 0, 0, None, None))
                 evaluate = jax.vmap(evaluate, in_axes=(0, None, None))
-            state = jax.eval_shape(init, seeds)
+            state = jax.eval_shape(lambda: _grouped([self._programs.init(0)] * size))
+            order = self._order(range(size), epoch=1)
             self._compiled[size] = _Compiled(
-                init=jax.jit(init),
-                epoch=jax.jit(epoch, donate_argnums=0)
-                .lower(state, seeds, jnp.int32(0), *self._train)
-                .compile(),
+                epoch=jax.jit(epoch, donate_argnums=0).lower(state, *order, *self._train).compile(),
                 evaluate=jax.jit(evaluate).lower(state, *self._test).compile(),
             )
         return self._compiled[size]
 
+    def _order(self, seeds: Sequence[int], epoch: int) -> tuple[jax.Array, jax.Array]:
+        """The data order and the key of a group's epoch."""
+        examples, steps, batch = (
+            len(self._train[1]),
+            self._programs.steps,
+            self._programs.batch_size,
+        )
+        return jax.block_until_ready(
+            _grouped([data_order(seed, epoch, examples, steps, batch) for seed in seeds])
+        )
 
-def _grouped(seeds: Sequence[int]) -> jax.Array:
-    """Seeds as a program takes them: one alone, or several along an axis."""
-    return jnp.asarray(seeds[0] if len(seeds) == 1 else list(seeds), jnp.int32)
+
+def _grouped(trees: Sequence[T]) -> T:
+    """What belongs to each seed, as a program takes it: one alone, or several along an axis."""
+    if len(trees) == 1:
+        return trees[0]
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
