@@ -1,9 +1,21 @@
 """The operators, one family a file."""
 
+from jaxpool.pooling.adaptive import (
+    adaptive_avg_pool,
+    adaptive_max_pool,
+    adaptive_max_pool_with_argmax,
+)
 from jaxpool.pooling.average import avg_pool, sum_pool
-from jaxpool.pooling.extreme import max_pool, min_pool
+from jaxpool.pooling.extreme import max_pool, max_pool_with_argmax, min_pool
+from jaxpool.pooling.fractional import (
+    fractional_avg_pool,
+    fractional_max_pool,
+    fractional_max_pool_with_argmax,
+)
 from jaxpool.pooling.general import reduce_window
 from jaxpool.pooling.norm import lp_pool
+from jaxpool.pooling.pyramid import spatial_pyramid_pool
+from jaxpool.pooling.unpool import max_unpool
 from jaxpool.pooling.whole import (
     global_avg_pool,
     global_lp_pool,
@@ -13,7 +25,13 @@ from jaxpool.pooling.whole import (
 )
 
 __all__ = [
+    "adaptive_avg_pool",
+    "adaptive_max_pool",
+    "adaptive_max_pool_with_argmax",
     "avg_pool",
+    "fractional_avg_pool",
+    "fractional_max_pool",
+    "fractional_max_pool_with_argmax",
     "global_avg_pool",
     "global_lp_pool",
     "global_max_pool",
@@ -21,7 +39,10 @@ __all__ = [
     "global_sum_pool",
     "lp_pool",
     "max_pool",
+    "max_pool_with_argmax",
+    "max_unpool",
     "min_pool",
     "reduce_window",
+    "spatial_pyramid_pool",
     "sum_pool",
 ]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from jaxpool.engine import planner
 from jaxpool.window import Window
@@ -52,7 +54,7 @@ def mask(where: Any, x: jax.Array) -> jax.Array | None:
     """
     if where is None:
         return None
-    where = jnp.asarray(where)
+    where = where if hasattr(where, "dtype") else np.asarray(where)
     if where.dtype != np.bool_:
         raise TypeError(f"where must be of dtype bool, got {where.dtype}")
     aligned = zip(reversed(where.shape), reversed(x.shape), strict=False)
@@ -95,12 +97,72 @@ def number(name: str, value: Any, *, above: float | None = None) -> float:
         TypeError: Not a number.
         ValueError: Not finite, or not greater.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         raise TypeError(f"{name} must be a number, got {value!r}")
-    if not np.isfinite(value) or (above is not None and not value > above):
+    try:
+        result = float(value)
+    except OverflowError:  # an int beyond all floats
+        result = math.inf
+    if not math.isfinite(result) or (above is not None and not result > above):
         bound = "finite" if above is None else f"finite and greater than {above}"
         raise ValueError(f"{name} must be {bound}, got {value!r}")
-    return value if isinstance(value, int) else float(value)
+    return result
+
+
+def parameter(
+    name: str,
+    value: Any,
+    x: jax.Array,
+    window: Window,
+    *,
+    above: float | None = None,
+    per_window: bool = False,
+) -> jax.Array:
+    """A number, or an array of them that may be traced, in the dtype in which `x` is summed.
+
+    Args:
+        name: The argument's name.
+        value: A number, or an array that broadcasts to the output.
+        x: The input.
+        window: Its geometry.
+        above: What a number must exceed. (The entries of an array are not looked at.)
+        per_window: Whether an array may differ from window to window.
+
+    Raises:
+        TypeError: Neither a number nor an array of numbers.
+        ValueError: Not finite, not greater than `above`, or of a shape that does not broadcast.
+    """
+    dtype = accumulator(x)
+    if not isinstance(value, jax.Array | np.ndarray):
+        return jnp.asarray(number(name, value, above=above), dtype)
+    if not any(jnp.issubdtype(value.dtype, kind) for kind in (jnp.floating, jnp.integer)):
+        raise TypeError(f"{name} must be a number or an array of numbers, got {value.dtype}")
+    allowed = list(window.output_shape(x.shape))
+    if not per_window:
+        for position in window.positions:
+            allowed[position] = 1
+    aligned = zip(reversed(value.shape), reversed(allowed), strict=False)
+    if value.ndim > x.ndim or any(given not in (1, size) for given, size in aligned):
+        raise ValueError(
+            f"{name} must be a number or an array that broadcasts to {tuple(allowed)}, "
+            f"got shape {value.shape}"
+        )
+    return jnp.asarray(value, dtype).reshape((1,) * (x.ndim - value.ndim) + value.shape)
+
+
+def random_key(name: str, value: Any) -> jax.Array:
+    """One key of `jax.random`, new style or old.
+
+    Raises:
+        TypeError: It is something else, maybe a seed.
+    """
+    if isinstance(value, jax.Array):
+        if jnp.issubdtype(value.dtype, jax.dtypes.prng_key) and value.ndim == 0:
+            return value
+        if value.dtype == np.uint32 and value.ndim == 1:
+            return value
+    got = f"{value.dtype}{list(value.shape)}" if hasattr(value, "shape") else repr(value)
+    raise TypeError(f"{name} must be one key, as jax.random.key(0) is, got {got}")
 
 
 def accumulator(x: jax.Array) -> np.dtype:
@@ -108,3 +170,8 @@ def accumulator(x: jax.Array) -> np.dtype:
     if jnp.issubdtype(x.dtype, jnp.floating) and jnp.finfo(x.dtype).bits < 32:
         return np.dtype(np.float32)
     return np.dtype(np.int32) if x.dtype == np.bool_ else x.dtype
+
+
+def known(value: Any) -> np.ndarray | None:
+    """The numbers in an array, to be checked; None while it is traced, and has none yet."""
+    return None if isinstance(value, Tracer) else np.asarray(value)

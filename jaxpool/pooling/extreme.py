@@ -1,4 +1,4 @@
-"""Max and min pooling."""
+"""Max and min pooling, and where the maxima stand."""
 
 from __future__ import annotations
 
@@ -122,3 +122,59 @@ def min_pool(
         x, window_shape, strides, padding, dilation, ceil_mode, axes, where, method
     )
     return engine.reduce(x, MIN, window, where=where, method=method)
+
+
+def max_pool_with_argmax(
+    x: Any,
+    window_shape: Ints,
+    *,
+    strides: Ints | None = None,
+    padding: Padding = "VALID",
+    dilation: Ints = 1,
+    ceil_mode: bool = False,
+    axes: Ints | None = None,
+    where: Any = None,
+    method: str = "auto",
+) -> tuple[jax.Array, jax.Array]:
+    """The largest element of every window, and where it stands.
+
+        y[o] = x[i[o]], the first of the largest elements of window o
+
+    Values and derivative are those of `max_pool`. `max_unpool` puts the values back in place.
+
+    Args:
+        x: Array `(*batch, *spatial, channels)` of a floating, integer or bool dtype.
+        window_shape: Taps per spatial axis; see `max_pool`, also for all that follow.
+        strides: Steps between windows; None means `window_shape`.
+        padding: `"VALID"`, `"SAME"`, `"SAME_LOWER"` or elements to add.
+        dilation: Distance between neighbouring taps.
+        ceil_mode: Round the output size up.
+        axes: The pooled axes by number, for any other layout.
+        where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
+        method: How to compute it; for benchmarks.
+
+    Returns:
+        The values, of the dtype of `x`, and as many indices of dtype int32: the winner's place in
+        the spatial plane of its image and channel, without padding, counted row by row (pooled
+        axes in ascending order). A window without an element has index -1.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument has a value that is not allowed.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxpool import max_pool_with_argmax
+        >>> x = jnp.array([[1.0, 5.0, 2.0, 0.0], [3.0, 4.0, 2.0, 8.0]]).reshape(1, 2, 4, 1)
+        >>> values, indices = max_pool_with_argmax(x, 2)
+        >>> values[0, :, :, 0], indices[0, :, :, 0]
+        (Array([[5., 8.]], dtype=float32), Array([[1, 7]], dtype=int32))
+
+    Source:
+        PyTorch's `MaxPool2d(return_indices=True)`. (ONNX and TensorFlow count on through channels
+        and images.)
+    """
+    x, window, where = arguments.windowed(
+        x, window_shape, strides, padding, dilation, ceil_mode, axes, where, method
+    )
+    return engine.arg_reduce(x, MAX, window, where=where, method=method)

@@ -1,0 +1,155 @@
+"""Windows that differ in place and length: those of adaptive and fractional pooling.
+
+Every pooled axis is gathered into blocks, one a window and each as long as the longest. Then
+windows tile the axis, and the engine reduces them like any others; what pads a shorter block is
+the identity. Windows that turn out alike and evenly spaced go to the engine as they are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxpool import engine
+from jaxpool.monoid import MAX, SUM, Monoid
+from jaxpool.pooling import average
+from jaxpool.window import Axis, Window
+
+
+@dataclass(frozen=True, eq=False)
+class Bins:
+    """The windows of one axis: window `o` is `[starts[o], starts[o] + lengths[o])`.
+
+    Attributes:
+        size: Elements of the axis.
+        starts: Integers, `(windows,)`, of NumPy if they are known; or, where windows differ from
+            plane to plane, an array with every axis of the input, of size 1 where they do not.
+        lengths: Likewise; or one int, the length of all.
+        longest: What no length exceeds.
+    """
+
+    size: int
+    starts: Any
+    lengths: Any
+    longest: int
+
+    @property
+    def plain(self) -> Axis | None:
+        """The axis of an ordinary window, if that is what these windows make."""
+        starts, lengths = self.starts, self.lengths
+        if not (isinstance(starts, np.ndarray) and isinstance(lengths, int | np.ndarray)):
+            return None
+        steps, length = np.diff(starts), int(np.max(lengths))
+        if np.any(lengths != length) or np.any(steps != steps[:1]) or np.any(steps < 1):
+            return None
+        first, end = int(starts[0]), int(starts[-1]) + length
+        stride = int(steps[0]) if steps.size else length
+        return Axis(self.size, length, stride, low=-first, high=end - self.size)
+
+
+Layout = dict[int, Bins]  # by axis, counted from the end, ascending
+
+
+def reduce(x: jax.Array, monoid: Monoid, layout: Layout, where: jax.Array | None) -> jax.Array:
+    """As `engine.reduce`, over bins."""
+    if window := _plain(layout):
+        return engine.reduce(x, monoid, window, where=where)
+    for position, bins in reversed(layout.items()):
+        blocks, mask, window = _blocks(x, where, monoid, position, bins)
+        x = engine.reduce(blocks, monoid, window, where=mask)
+        where = None if mask is None else engine.reduce(mask, MAX, window)
+    return x
+
+
+def arg_reduce(
+    x: jax.Array, monoid: Monoid, layout: Layout, where: jax.Array | None
+) -> tuple[jax.Array, jax.Array]:
+    """As `engine.arg_reduce`, over bins: the winners' places are those in the whole plane."""
+    if window := _plain(layout):
+        return engine.arg_reduce(x, monoid, window, where=where)
+    within, inner = None, 1  # the winner's place in the axes done so far, and their elements
+    for position, bins in reversed(layout.items()):
+        blocks, mask, window = _blocks(x, where, monoid, position, bins)
+        x, place = engine.arg_reduce(blocks, monoid, window, where=mask)
+        where = None if mask is None else engine.reduce(mask, MAX, window)
+        found = place >= 0
+        if bins.plain is None:
+            place = _full(bins.starts, position, x.ndim) + place % bins.longest
+        place = jnp.where(found, place, 0)
+        if within is not None:
+            place *= inner
+            place += jnp.take_along_axis(within, place // inner, position, mode="clip")
+        within, inner = jnp.where(found, place, -1), inner * bins.size
+    assert within is not None
+    return x, within
+
+
+def mean(x: jax.Array, layout: Layout, where: jax.Array | None) -> jax.Array:
+    """The mean of every window, of the dtype of `x` or, for integers, float32; 0 where empty."""
+    if window := _plain(layout):
+        return average.mean(x, window, where)
+    wide, result = average.mean_dtypes(x)
+    if where is None:
+        counts = 1
+        for position, bins in layout.items():
+            counts = counts * _full(bins.lengths, position, x.ndim)
+    else:
+        counts = jnp.maximum(reduce(where.astype(np.int32), SUM, layout, None), 1)
+    summed = reduce(x.astype(wide), SUM, layout, where)
+    return (summed / jnp.asarray(counts, wide)).astype(result)
+
+
+def _plain(layout: Layout) -> Window | None:
+    axes = tuple(axis for bins in layout.values() if (axis := bins.plain))
+    return Window(tuple(layout), axes) if len(axes) == len(layout) else None
+
+
+def _blocks(
+    x: jax.Array, where: jax.Array | None, monoid: Monoid, position: int, bins: Bins
+) -> tuple[jax.Array, jax.Array | None, Window]:
+    """Input and mask with the blocks of one axis side by side, and the windows upon them."""
+    if plain := bins.plain:
+        return x, where, Window((position,), (plain,))
+    blocks = _gather(x, monoid.identity(x.dtype), position, bins)
+    mask = None if where is None else _gather(where, np.array(False), position, bins)
+    size = blocks.shape[position]
+    return blocks, mask, Window((position,), (Axis(size, bins.longest, bins.longest),))
+
+
+def _gather(x: jax.Array, fill: np.ndarray, position: int, bins: Bins) -> jax.Array:
+    member = x.ndim + position + 1  # the axis of a block's elements, next to that of the blocks
+
+    def side_by_side(array: Any) -> Any:
+        shape = list(array.shape)
+        shape[member - 1 : member + 1] = [shape[member - 1] * shape[member]]
+        return array.reshape(shape)
+
+    shape = [1] * (x.ndim + 1)
+    shape[member] = bins.longest
+    offsets = np.arange(bins.longest, dtype=np.int32).reshape(shape)
+    starts = _full(bins.starts, position, x.ndim)
+    place = side_by_side(_member_axis(starts, member) + offsets)
+    blocks = jnp.take_along_axis(x, place, position, mode="clip")
+    if isinstance(bins.lengths, int):
+        return blocks
+    lengths = _full(bins.lengths, position, x.ndim)
+    return jnp.where(side_by_side(offsets < _member_axis(lengths, member)), blocks, fill)
+
+
+def _member_axis(array: Any, member: int) -> Any:
+    return array.reshape(*array.shape[:member], 1, *array.shape[member:])
+
+
+def _full(numbers: Any, position: int, ndim: int) -> Any:
+    """Numbers a window, shaped to broadcast against the output."""
+    if isinstance(numbers, int):
+        return np.full((1,) * ndim, numbers, np.int32)
+    if numbers.ndim == ndim:
+        return numbers
+    shape = [1] * ndim
+    shape[position] = -1
+    return numbers.reshape(shape)

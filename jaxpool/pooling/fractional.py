@@ -1,0 +1,203 @@
+"""Fractional pooling: windows at random places, to shrink a map by any factor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jaxpool.monoid import MAX
+from jaxpool.pooling import arguments, bins, fractions
+from jaxpool.pooling.arguments import Ints
+
+
+def fractional_max_pool(
+    x: Any,
+    window_shape: Ints | None,
+    output_shape: Ints,
+    *,
+    key: Any = None,
+    samples: Any = None,
+    pseudo_random: bool = False,
+    overlapping: bool = False,
+    axes: Ints | None = None,
+    return_samples: bool = False,
+) -> Any:
+    """The largest element of every window, where the windows lie at random places.
+
+        y[i] = max of x[a[i]], ..., x[b[i] - 1], along each pooled axis of n elements and o windows
+
+    PyTorch's form, windows of k elements, at other places in every plane, from one u an axis:
+
+        a[i] = floor((i + u) alpha) - floor(u alpha),  alpha = (n - k) / (o - 1);  a[o - 1] = n - k
+        b[i] = a[i] + k
+
+    TensorFlow's form (`window_shape=None`), the same windows in all planes, between boundaries c
+    in steps of K and K + 1, where K = floor(n / o):
+
+        a[i] = c[i],  b[i] = c[i + 1], or min(c[i + 1] + 1, n) if overlapping
+
+    NaN, ties and derivatives are those of `max_pool`.
+
+    Args:
+        x: Array `(*batch, *spatial, channels)` of a floating, integer or bool dtype.
+        window_shape: Elements of a window per spatial axis, an int or one an axis; None for
+            TensorFlow's form.
+        output_shape: Windows per spatial axis. An int (here and in `window_shape`) stands for every
+            spatial axis, which are then all but the first and the last; d ints pool the d axes
+            before the last.
+        key: A key of `jax.random`, from which to draw the samples.
+        samples: The samples themselves, instead of a key. In PyTorch's form an array in [0, 1) that
+            broadcasts to the axes of `x` that are not pooled and one more, the pooled axes in
+            ascending order; but of two pooled axes the last comes first, as in PyTorch. In
+            TensorFlow's form a tuple of the boundaries c, `(o + 1,)` integers a pooled axis.
+        pseudo_random: In TensorFlow's form, draw evenly spread steps, floor((n i + r) / o) with one
+            random r, rather than K and K + 1 in random order.
+        overlapping: In TensorFlow's form, let a window end with the first element of the next.
+        axes: The pooled axes by number, for any other layout.
+        return_samples: Return the samples too, to be given as `samples` next time.
+
+    Returns:
+        Array of the dtype of `x` and its shape, but for the pooled axes, which have the sizes of
+        `output_shape`; with `return_samples` a pair of it and the samples.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument has a value that is not allowed; `n < o + k - 1` for one axis; or
+            not one of `key` and `samples` is given. (Samples that are traced, as under `jit`, are
+            not looked at.)
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from jaxpool import fractional_max_pool
+        >>> x = jnp.arange(7.0).reshape(1, 7, 1)
+        >>> fractional_max_pool(x, 2, 4, samples=jnp.array([[[0.5]]]))[0, :, 0]
+        Array([1., 3., 5., 6.], dtype=float32)
+        >>> key = jax.random.key(0)
+        >>> y, boundaries = fractional_max_pool(x, None, 4, key=key, return_samples=True)
+        >>> int(boundaries[0][0]), int(boundaries[0][-1])
+        (0, 7)
+
+    Source:
+        Graham, "Fractional Max-Pooling", 2014; PyTorch's `FractionalMaxPool2d`; TensorFlow's
+        `fractional_max_pool`.
+    """
+    x = arguments.real_array("x", x)
+    layout, samples = fractions.windows(
+        x, window_shape, output_shape, key, samples, pseudo_random, overlapping, axes
+    )
+    return _results(return_samples, samples, bins.reduce(x, MAX, layout, None))
+
+
+def fractional_max_pool_with_argmax(
+    x: Any,
+    window_shape: Ints | None,
+    output_shape: Ints,
+    *,
+    key: Any = None,
+    samples: Any = None,
+    pseudo_random: bool = False,
+    overlapping: bool = False,
+    axes: Ints | None = None,
+    return_samples: bool = False,
+) -> Any:
+    """The largest element of every window of fractional max pooling, and where it stands.
+
+        y[i] = x[j[i]], the first of the largest elements of window i; see `fractional_max_pool`
+
+    Args:
+        x: Array `(*batch, *spatial, channels)` of a floating, integer or bool dtype.
+        window_shape: Elements of a window; see `fractional_max_pool`, also for all that follow.
+        output_shape: Windows per spatial axis.
+        key: A key of `jax.random`, from which to draw the samples.
+        samples: The samples themselves, instead of a key.
+        pseudo_random: In TensorFlow's form, draw evenly spread steps.
+        overlapping: In TensorFlow's form, let a window end with the first element of the next.
+        axes: The pooled axes by number, for any other layout.
+        return_samples: Return the samples too.
+
+    Returns:
+        The values, of the dtype of `x`, and as many indices of dtype int32: the winner's place in
+        the spatial plane of its image and channel, counted row by row (pooled axes in ascending
+        order); with `return_samples` also the samples.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument has a value that is not allowed.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxpool import fractional_max_pool_with_argmax
+        >>> x = jnp.arange(7.0).reshape(1, 7, 1)
+        >>> _, indices = fractional_max_pool_with_argmax(x, 2, 4, samples=jnp.array([[[0.5]]]))
+        >>> indices[0, :, 0]
+        Array([1, 3, 5, 6], dtype=int32)
+
+    Source:
+        PyTorch's `FractionalMaxPool2d(return_indices=True)`.
+    """
+    x = arguments.real_array("x", x)
+    layout, samples = fractions.windows(
+        x, window_shape, output_shape, key, samples, pseudo_random, overlapping, axes
+    )
+    return _results(return_samples, samples, *bins.arg_reduce(x, MAX, layout, None))
+
+
+def fractional_avg_pool(
+    x: Any,
+    window_shape: Ints | None,
+    output_shape: Ints,
+    *,
+    key: Any = None,
+    samples: Any = None,
+    pseudo_random: bool = False,
+    overlapping: bool = False,
+    axes: Ints | None = None,
+    return_samples: bool = False,
+) -> Any:
+    """The mean of every window, where the windows lie at random places.
+
+        y[i] = mean of x[a[i]], ..., x[b[i] - 1], with a and b as in `fractional_max_pool`
+
+    Sums of float16 and bfloat16 are taken in float32.
+
+    Args:
+        x: Array `(*batch, *spatial, channels)` of a floating, integer or bool dtype.
+        window_shape: Elements of a window; see `fractional_max_pool`, also for all that follow.
+        output_shape: Windows per spatial axis.
+        key: A key of `jax.random`, from which to draw the samples.
+        samples: The samples themselves, instead of a key.
+        pseudo_random: In TensorFlow's form, draw evenly spread steps.
+        overlapping: In TensorFlow's form, let a window end with the first element of the next.
+        axes: The pooled axes by number, for any other layout.
+        return_samples: Return the samples too.
+
+    Returns:
+        Array of the dtype of `x` if that is floating, else float32; with `return_samples` a pair of
+        it and the samples.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument has a value that is not allowed.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxpool import fractional_avg_pool
+        >>> x = jnp.arange(7.0).reshape(1, 7, 1)
+        >>> fractional_avg_pool(x, None, 3, samples=(jnp.array([0, 2, 5, 7]),))[0, :, 0]
+        Array([0.5, 3. , 5.5], dtype=float32)
+
+    Source:
+        TensorFlow's `fractional_avg_pool`; PyTorch has no average in its form.
+    """
+    x = arguments.real_array("x", x)
+    layout, samples = fractions.windows(
+        x, window_shape, output_shape, key, samples, pseudo_random, overlapping, axes
+    )
+    return _results(return_samples, samples, bins.mean(x, layout, None))
+
+
+def _results(return_samples: bool, samples: Any, *pooled: Any) -> Any:
+    if not isinstance(return_samples, bool):
+        raise TypeError(f"return_samples must be a bool, got {return_samples!r}")
+    results: tuple[Any, ...] = (*pooled, samples) if return_samples else pooled
+    return results[0] if len(results) == 1 else results

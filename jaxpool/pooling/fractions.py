@@ -1,0 +1,189 @@
+"""The random windows of fractional pooling, in PyTorch's and in TensorFlow's form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxpool.pooling import arguments, sizes
+from jaxpool.pooling.arguments import Ints
+from jaxpool.pooling.bins import Bins, Layout
+
+Outputs = dict[int, int]  # the number of windows, by axis
+
+
+def windows(
+    x: jax.Array,
+    window_shape: Ints | None,
+    output_shape: Ints,
+    key: Any,
+    samples: Any,
+    pseudo_random: bool,
+    overlapping: bool,
+    axes: Ints | None,
+) -> tuple[Layout, Any]:
+    """The windows of `fractional_max_pool`, and the samples from which they follow."""
+    if (key is None) == (samples is None):
+        got = "neither" if key is None else "both"
+        raise ValueError(f"one of key and samples must be given, got {got}")
+    key = None if key is None else arguments.random_key("key", key)
+    for name, flag in (("pseudo_random", pseudo_random), ("overlapping", overlapping)):
+        if not isinstance(flag, bool):
+            raise TypeError(f"{name} must be a bool, got {flag!r}")
+        if flag and window_shape is not None:
+            raise ValueError(
+                f"{name}=True is for window_shape=None, got window_shape={window_shape!r}"
+            )
+    if window_shape is None:
+        (outputs,) = sizes.given(x.shape, axes, output_shape=output_shape)
+        _check_fit(x, outputs, dict.fromkeys(outputs, 1))
+        if key is not None:
+            samples = _draw_boundaries(key, x, outputs, pseudo_random)
+        else:
+            samples = _checked_boundaries(samples, x, outputs)
+        return _between(x, outputs, samples, overlapping), tuple(map(jnp.asarray, samples))
+    outputs, window = sizes.given(
+        x.shape, axes, output_shape=output_shape, window_shape=window_shape
+    )
+    _check_fit(x, outputs, window)
+    shape = (*sizes.rest(x.shape, outputs), len(outputs))
+    if key is not None:
+        samples = jax.random.uniform(key, shape, np.float32)
+    else:
+        samples = _checked_uniform(samples, shape)
+    return _sliding(x, outputs, window, samples), samples
+
+
+def _check_fit(x: jax.Array, outputs: Outputs, window: dict[int, int]) -> None:
+    for position, count in outputs.items():
+        most = x.shape[position] - window[position] + 1
+        if count > most:
+            raise ValueError(
+                f"output_shape must be at most {most} for windows of {window[position]} in "
+                f"{x.shape[position]} elements, got {count}"
+            )
+
+
+def _checked_uniform(samples: Any, shape: tuple[Any, ...]) -> jax.Array:
+    array = arguments.floating_array("samples", samples)
+    aligned = zip(reversed(array.shape), reversed(shape), strict=False)
+    if array.ndim > len(shape) or any(given not in (1, size) for given, size in aligned):
+        raise ValueError(
+            f"samples must broadcast to {shape}, one a plane and pooled axis, got {array.shape}"
+        )
+    numbers = arguments.known(samples)
+    if numbers is not None and not np.all((numbers >= 0) & (numbers < 1)):
+        wrong = numbers[~((numbers >= 0) & (numbers < 1))][0]
+        raise ValueError(f"samples must lie in [0, 1), got {wrong}")
+    array = array.astype(jnp.promote_types(array.dtype, np.float32))
+    return array.reshape((1,) * (len(shape) - array.ndim) + array.shape)
+
+
+def _sliding(x: jax.Array, outputs: Outputs, window: dict[int, int], samples: jax.Array) -> Layout:
+    """PyTorch's form: windows of one length whose starts advance by alpha, rounded down."""
+    # In a plane, PyTorch's first sample belongs to the last axis; in a line or a volume, the
+    # first to the first.
+    columns = reversed(range(len(outputs))) if len(outputs) == 2 else range(len(outputs))
+    layout = {}
+    for (position, count), column in zip(outputs.items(), columns, strict=True):
+        size, length = x.shape[position], window[position]
+        sample = jnp.expand_dims(samples[..., column], tuple(p + x.ndim for p in outputs))
+        starts = jnp.full_like(sample, size - length, dtype=np.int32)
+        if count > 1:
+            alpha = np.asarray(size - length, sample.dtype) / np.asarray(count - 1, sample.dtype)
+            shape = [1] * x.ndim
+            shape[position] = count - 1
+            steps = np.arange(count - 1, dtype=sample.dtype).reshape(shape)
+            moved = ((steps + sample) * alpha).astype(np.int32)
+            starts = jnp.concatenate(
+                [moved - (sample * alpha).astype(np.int32), starts], position % x.ndim
+            )
+        layout[position] = Bins(size, starts, length, length)
+    return layout
+
+
+def _draw_boundaries(
+    key: jax.Array, x: jax.Array, outputs: Outputs, pseudo_random: bool
+) -> tuple[jax.Array | np.ndarray, ...]:
+    """TensorFlow's form: steps of K and K + 1 from boundary to boundary."""
+    draw = _pseudo_random_boundaries if pseudo_random else _random_boundaries
+    keys = jax.random.split(key, len(outputs))
+    result = []
+    for number, (position, count) in enumerate(outputs.items()):
+        size = x.shape[position]
+        if size % count == 0:
+            result.append(np.arange(count + 1, dtype=np.int32) * (size // count))
+        else:
+            result.append(draw(keys[number], size, count))
+    return tuple(result)
+
+
+def _random_boundaries(key: jax.Array, size: int, count: int) -> jax.Array:
+    """As many steps of K + 1 as it takes, in random order."""
+    step, longer = divmod(size, count)
+    steps = step + (np.arange(count) < longer).astype(np.int32)
+    drawn = jnp.cumsum(jax.random.permutation(key, steps), dtype=np.int32)
+    return jnp.concatenate([jnp.zeros(1, np.int32), drawn])
+
+
+def _pseudo_random_boundaries(key: jax.Array, size: int, count: int) -> jax.Array:
+    """Boundaries ceil(alpha (i + u)) - 1, with alpha = size / count and one u for all.
+
+    In integers, since alpha u = v / count for v = size u, and only the ceiling of v matters:
+    boundary i is floor((size i + r) / count), with r = ceil(v) - 1 drawn from whole numbers. Its
+    bound keeps the first step from exceeding K + 1, and the last from falling below K.
+    """
+    step, longer = divmod(size, count)
+    r = jax.random.randint(key, (), 0, min(2 * count - longer, count + longer))
+    whole, part = np.divmod(np.arange(1, count) * longer, count)
+    whole += np.arange(1, count) * step
+    between = whole.astype(np.int32) + (part.astype(np.int32) + r) // count
+    ends = np.array([0], np.int32), np.array([size], np.int32)
+    return jnp.concatenate([ends[0], between, ends[1]])
+
+
+def _checked_boundaries(samples: Any, x: jax.Array, outputs: Outputs) -> tuple[Any, ...]:
+    if not isinstance(samples, list | tuple) or len(samples) != len(outputs):
+        raise ValueError(
+            f"samples must be, for window_shape=None, a tuple of {len(outputs)} arrays of "
+            f"boundaries, one a pooled axis, got {samples!r}"
+        )
+    result = []
+    for given, (position, count) in zip(samples, outputs.items(), strict=True):
+        array = arguments.real_array("samples", given)
+        if not jnp.issubdtype(array.dtype, jnp.integer):
+            raise TypeError(f"samples must be boundaries of an integer dtype, got {array.dtype}")
+        if array.shape != (count + 1,):
+            raise ValueError(
+                f"samples must be {count + 1} boundaries for {count} windows, got {array.shape}"
+            )
+        numbers = arguments.known(given)
+        if numbers is not None:
+            size, step = x.shape[position], x.shape[position] // count
+            steps = np.diff(numbers.astype(np.int64))
+            ends = numbers[0], numbers[-1]
+            if ends != (0, size) or not np.all((steps == step) | (steps == step + 1)):
+                raise ValueError(
+                    f"samples must be boundaries from 0 to {size} in steps of {step} or "
+                    f"{step + 1}, got {numbers.tolist()}"
+                )
+            array = numbers
+        result.append(array.astype(np.int32))
+    return tuple(result)
+
+
+def _between(
+    x: jax.Array, outputs: Outputs, boundaries: tuple[Any, ...], overlapping: bool
+) -> Layout:
+    """Windows from one boundary to the next, which the overlapping ones take in."""
+    layout = {}
+    for (position, count), steps in zip(outputs.items(), boundaries, strict=True):
+        size = x.shape[position]
+        xp = np if isinstance(steps, np.ndarray) else jnp
+        lengths = xp.minimum(steps[1:] + overlapping, size) - steps[:-1]
+        longest = -(-size // count) + overlapping
+        layout[position] = Bins(size, steps[:-1], lengths, min(longest, size))
+    return layout

@@ -1,0 +1,82 @@
+"""Spatial pyramid pooling: a vector of one length from maps of any size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxpool.monoid import MAX
+from jaxpool.pooling import adaptive, arguments, bins, sizes
+from jaxpool.pooling.arguments import Ints
+
+REDUCTIONS = ("max", "mean")
+
+
+def spatial_pyramid_pool(
+    x: Any,
+    levels: Sequence[int] = (1, 2, 4),
+    *,
+    reduce: str = "max",
+    axes: Ints | None = None,
+    where: Any = None,
+) -> jax.Array:
+    """Adaptive pooling to several sizes, all results in one vector.
+
+        y = concatenation over l in levels of flatten(adaptive pooling of x to l bins an axis)
+
+    Args:
+        x: Array `(batch, *spatial, channels)` of a floating, integer or bool dtype.
+        levels: Bins per spatial axis, one number a level.
+        reduce: `"max"` or `"mean"` over each bin; see `adaptive_max_pool`, `adaptive_avg_pool`.
+        axes: The pooled axes by number, for any other layout; the last other axis are channels.
+            None means all but the first and the last.
+        where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
+
+    Returns:
+        Array `(*batch, bins * channels)`, where `bins` is the sum of `l ** d` over levels, for d
+        spatial axes. Level after level, bin after bin (row by row), channel after channel.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument has a value that is not allowed, or a pooled axis is empty.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxpool import spatial_pyramid_pool
+        >>> spatial_pyramid_pool(jnp.arange(8.0).reshape(1, 8, 1), (1, 2))
+        Array([[7., 3., 7.]], dtype=float32)
+
+    Source:
+        He, Zhang, Ren and Sun, "Spatial Pyramid Pooling in Deep Convolutional Networks for Visual
+        Recognition", 2014.
+    """
+    x = arguments.real_array("x", x)
+    if isinstance(levels, str) or not isinstance(levels, Sequence):
+        raise TypeError(f"levels must be a sequence of ints, got {levels!r}")
+    if not levels:
+        raise ValueError(f"levels must name at least one level, got {levels!r}")
+    if reduce not in REDUCTIONS:
+        raise ValueError(f"reduce must be one of {REDUCTIONS}, got {reduce!r}")
+    mask = arguments.mask(where, x)
+    vectors = []
+    for level in levels:
+        if isinstance(level, Sequence):
+            raise TypeError(f"levels must be a sequence of ints, got {levels!r}")
+        (outputs,) = sizes.given(x.shape, axes, levels=level)
+        if len(outputs) == x.ndim:
+            raise ValueError(f"axes must leave an axis of channels, got {axes!r} of {x.ndim} axes")
+        layout = adaptive.layout_of(x, outputs)
+        pooled = (
+            bins.reduce(x, MAX, layout, mask) if reduce == "max" else bins.mean(x, layout, mask)
+        )
+        vectors.append(_flatten(pooled, tuple(outputs)))
+    return jnp.concatenate(vectors, -1)
+
+
+def _flatten(y: jax.Array, positions: tuple[int, ...]) -> jax.Array:
+    """The pooled axes and the last other one as one: `(*batch, bins * channels)`."""
+    bins_first = jnp.swapaxes(sizes.gather_planes(y, positions), -1, -2)
+    return bins_first.reshape(*bins_first.shape[:-2], -1)

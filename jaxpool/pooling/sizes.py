@@ -1,0 +1,56 @@
+"""Which axes are pooled, and to which sizes, where an argument says the sizes outright."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxpool.pooling.arguments import Ints
+from jaxpool.window import per_axis_ints, pooled_axes, static_size
+
+
+def given(shape: Sequence[Any], axes: Ints | None, **arguments: Any) -> list[dict[int, int]]:
+    """Arguments with one size a pooled axis, each as sizes by axis (from the end, ascending).
+
+    Args:
+        shape: The shape of the input.
+        axes: The argument `axes`.
+        **arguments: Each an int or one int a pooled axis; the first is what implies the axes.
+
+    Raises:
+        TypeError: Not integers.
+        ValueError: Less than 1, or not as many as pooled axes, or an axis is empty.
+    """
+    lists = {name: v for name, v in arguments.items() if isinstance(v, list | tuple)}
+    name = next(iter(lists), next(iter(arguments)))
+    positions = pooled_axes(len(shape), axes, len(lists[name]) if lists else None, name)
+    for position in positions:
+        if static_size(shape[position], position) == 0:
+            raise ValueError(f"x must not be empty along pooled axis {position}, got {shape}")
+    result = []
+    for name, value in arguments.items():
+        entries = per_axis_ints(name, value, len(positions), minimum=1)
+        result.append(dict(sorted(zip(positions, entries, strict=True))))
+    return result
+
+
+def rest(shape: Sequence[Any], positions: Collection[int]) -> tuple[Any, ...]:
+    """The sizes of the axes that are not pooled."""
+    return tuple(size for i, size in enumerate(shape) if i - len(shape) not in positions)
+
+
+def gather_planes(x: jax.Array, positions: Sequence[int]) -> jax.Array:
+    """The pooled axes as one, the last: `(*rest, elements)`."""
+    x = jnp.moveaxis(x, positions, range(-len(positions), 0))
+    rest = x.ndim - len(positions)
+    return x.reshape(*x.shape[:rest], math.prod(x.shape[rest:]))
+
+
+def spread_planes(x: jax.Array, sizes: dict[int, int]) -> jax.Array:
+    """Undo `gather_planes`, for planes of the given sizes."""
+    x = x.reshape(*x.shape[:-1], *sizes.values())
+    return jnp.moveaxis(x, range(-len(sizes), 0), tuple(sizes))

@@ -1,0 +1,97 @@
+"""Max unpooling: values back to where `max_pool_with_argmax` found them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxpool.pooling import arguments, sizes
+from jaxpool.pooling.arguments import Ints
+
+
+def max_unpool(
+    values: Any, indices: Any, output_shape: Ints, *, axes: Ints | None = None
+) -> jax.Array:
+    """A plane of zeros with the values at their indices.
+
+        y[p] = values[o] for the last o (row by row) with indices[o] == p; 0 where there is none
+
+    The derivative takes the same way: a value that another one overwrote has the derivative 0.
+
+    Args:
+        values: Array `(*batch, *spatial, channels)` of a floating, integer or bool dtype.
+        indices: Array of the same shape, of an integer dtype: places in the plane of the output,
+            counted row by row (pooled axes in ascending order). -1 stands for no place: the value
+            is left out.
+        output_shape: Sizes of the spatial axes of the result. An int stands for every spatial
+            axis, which are then all but the first and the last; d ints are the sizes of the d axes
+            before the last.
+        axes: The pooled axes by number, for any other layout.
+
+    Returns:
+        Array of the dtype of `values`, its pooled axes of the sizes of `output_shape`.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument has a value that is not allowed, or an index lies outside the
+            plane. (Indices that are traced, as under `jit`, cannot be looked at: there, values
+            with such an index are left out.)
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxpool import max_pool_with_argmax, max_unpool
+        >>> x = jnp.array([1.0, 5.0, 2.0, 3.0]).reshape(1, 4, 1)
+        >>> values, indices = max_pool_with_argmax(x, 2)
+        >>> max_unpool(values, indices, 4)[0, :, 0]
+        Array([0., 5., 0., 3.], dtype=float32)
+
+    Source:
+        PyTorch's `MaxUnpool2d`, where the winner of a repeated index is left open; Zeiler and
+        Fergus, "Visualizing and Understanding Convolutional Networks", 2014.
+    """
+    values = arguments.real_array("values", values)
+    (outputs,) = sizes.given(values.shape, axes, output_shape=output_shape)
+    plane = math.prod(outputs.values())
+    indices = _checked(indices, values, plane)
+    sources = sizes.gather_planes(values, tuple(outputs))
+    places = sizes.gather_planes(indices, tuple(outputs))
+    scatter = _place
+    for _ in range(sources.ndim - 1):
+        scatter = jax.vmap(scatter, in_axes=(0, 0, None))
+    return sizes.spread_planes(scatter(sources, places, plane), outputs)
+
+
+def _place(values: jax.Array, places: jax.Array, plane: int) -> jax.Array:
+    """One plane: every position takes the last of the values that name it.
+
+    A maximum of order numbers and then a gather come out the same in whatever order a device takes
+    the values; a scatter of the values themselves would not.
+    """
+    numbers = jnp.arange(values.size, dtype=np.int32)
+    places = jnp.where(places < 0, plane, places)  # dropped, not counted from the end
+    last = jnp.full(plane, -1, np.int32).at[places].max(numbers, mode="drop")
+    found = jnp.take(values, last, mode="clip")
+    return jnp.where(last >= 0, found, jnp.zeros((), values.dtype))
+
+
+def _checked(indices: Any, values: jax.Array, plane: int) -> jax.Array:
+    array = arguments.real_array("indices", indices)
+    if not jnp.issubdtype(array.dtype, jnp.integer):
+        raise TypeError(f"indices must be of an integer dtype, got {array.dtype}")
+    if array.shape != values.shape:
+        raise ValueError(
+            f"indices must have the shape of values, {values.shape}, got {array.shape}"
+        )
+    numbers = arguments.known(indices)
+    if numbers is not None and numbers.size:
+        for number in (int(numbers.min()), int(numbers.max())):
+            if not -1 <= number < plane:
+                raise ValueError(
+                    f"indices must lie in the plane of output_shape, [0, {plane}), or be -1 for "
+                    f"no place, got {number}"
+                )
+    return array
