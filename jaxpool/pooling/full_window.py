@@ -70,7 +70,7 @@ class FullAxis:
         if output == 0 or start % common or first >= self.window:
             return Part(output)
         window = (self.window - 1 - first) // every + 1
-        stride = self.stride * self.period // self.base
+        stride = self.stride * self.period // self.base if output > 1 else window
         dilation = self.dilation // common
         low = -((start + first * self.dilation) // self.base)
         high = (output - 1) * stride + (window - 1) * dilation + 1 - self.size - low
