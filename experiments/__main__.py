@@ -57,6 +57,35 @@ def compare(
             records.write_atomically(markdown, comparison.to_markdown(found))
 
 
+@app.command()
+def bench(
+    config: Annotated[Path, typer.Argument(help="The benchmark's TOML file, in configs/bench.")],
+    change: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change the config; may be repeated."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Where results folders go.")] = Path("results"),
+    cases: Annotated[str, typer.Option(help="Only the cases that match this pattern.")] = "*",
+    contenders: Annotated[
+        list[str] | None,
+        typer.Option(help="Only those that match this pattern; may be repeated."),
+    ] = None,
+    fresh: Annotated[bool, typer.Option(help="Forget earlier times in the folder.")] = False,
+) -> None:
+    """Time operators against their peers, or go on with a benchmark that was interrupted."""
+    from experiments.config import load
+    from experiments.operators import bench
+    from experiments.operators.config import Bench
+
+    with _plain_errors():
+        benchmark = load(config, change or (), Bench)
+        right = bench.run(
+            benchmark, out, _console(), cases=cases, contenders=contenders or (), fresh=fresh
+        )
+        if not right:
+            raise typer.Exit(1)
+
+
 def _console() -> Console:
     return Console()
 

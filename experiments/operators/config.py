@@ -1,0 +1,107 @@
+"""What a benchmark's TOML file may say."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from experiments.config.schema import Section, complaint, hint
+from experiments.operators.case import Case, Name
+from experiments.operators.contenders import ITSELF, NAMES, Mode, named
+from experiments.operators.network.config import Network
+
+Allocator = Literal["default", "keep"]
+
+ALLOCATORS: dict[Allocator, dict[str, str]] = {
+    "default": {},
+    "keep": {
+        "MALLOC_ARENA_MAX": "1",
+        "MALLOC_MMAP_THRESHOLD_": str(2**32),
+        "MALLOC_TRIM_THRESHOLD_": str(2**32),
+    },
+}
+"""The environment of every contender, by name.
+
+By default glibc takes fresh pages from the kernel for every large array and gives them back when
+it is freed, so each call pays for clearing them. `keep` holds on to them. The thresholds alone do
+not do it: threads other than the first have arenas of 64 MB at most, and fall back to fresh pages
+for what is larger, hence the one arena.
+"""
+
+PositiveInt = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Budget(Section):
+    """`[budget]`: how long the timing of one case in one dtype and mode takes.
+
+    Attributes:
+        seconds: Of timed and warm-up calls, shared equally by the contenders.
+        samples: The most samples a contender gets.
+        min_samples: The fewest, unless they take longer than `patience_s`; from 6 on, the median
+            has a 95% interval.
+        patience_s: How far a slow contender may go beyond its share to get them.
+        sample_ms: Calls shorter than this are repeated until a sample takes as long.
+        timeout_s: When to give up on one case in one dtype, compilation and all.
+    """
+
+    seconds: Positive = 3.0
+    samples: PositiveInt = 25
+    min_samples: PositiveInt = 6
+    patience_s: Positive = 2.0
+    sample_ms: Positive = 2.0
+    timeout_s: Positive = 600.0
+
+
+class Bench(Section):
+    """The whole file.
+
+    Attributes:
+        name: Of the benchmark; its results go to the folder `bench-NAME`.
+        title: What the table and the plot are headed with.
+        x_axis: What the plot shows from left to right: the cases' times one below the other
+            (`time`), or times against the window (`window`).
+        contenders: Who takes part; `"jaxpool:*"` stands for every method of it.
+        modes: What is timed of each pooling.
+        allocators: The memory allocator's settings, each a whole run of its own.
+        budget: How long it takes.
+        cases: The poolings.
+        networks: The networks whose training step is timed.
+    """
+
+    name: Name
+    title: str
+    x_axis: Literal["time", "window"] = "time"
+    contenders: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+    modes: Annotated[tuple[Mode, ...], Field(strict=False, min_length=1)] = (
+        "forward",
+        "gradient",
+        "jvp",
+    )
+    allocators: Annotated[tuple[Allocator, ...], Field(strict=False, min_length=1)] = ("default",)
+    budget: Budget = Budget()
+    cases: Annotated[tuple[Case, ...], Field(strict=False)] = ()
+    networks: Annotated[tuple[Network, ...], Field(strict=False)] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for pattern in self.contenders:
+            if not named([pattern]):
+                raise complaint(
+                    f"unknown contender {pattern!r}{hint(pattern, NAMES)}", "contenders"
+                )
+        if ITSELF in named(self.contenders) and "jaxpool" not in self.contenders:
+            raise complaint(f"{ITSELF!r} needs 'jaxpool' beside it", "contenders")
+        problems = [*self.cases, *self.networks]
+        if not problems:
+            raise complaint("there must be at least one", "cases")
+        names = [problem.name for problem in problems]
+        for name in names:
+            if names.count(name) > 1:
+                raise complaint(f"two have the name {name!r}", "cases")
+        for case in self.cases:
+            for name in case.leave_out:
+                if name not in NAMES:
+                    raise complaint(
+                        f"case {case.name} leaves out {name!r}{hint(name, NAMES)}", "cases"
+                    )
+        return self

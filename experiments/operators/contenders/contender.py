@@ -1,0 +1,59 @@
+"""What a contender is given and what it hands back."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from experiments.operators.case import Case, Dtype
+
+Mode = Literal["forward", "gradient", "jvp", "eager"]
+MODES: tuple[Mode, ...] = get_args(Mode)
+
+
+class LeftOut(Exception):  # noqa: N818 - it is no error
+    """A contender that cannot take part; the message says why."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One case in one dtype and mode, with the arrays that every contender is given.
+
+    Attributes:
+        case: The pooling.
+        dtype: The dtype of all three arrays.
+        mode: `forward`: x to y, compiled where the library compiles. `eager`: the same, called as
+            it stands. `gradient`: x and dy to y and dx. `jvp`: x and t to y and its tangent.
+        x: The input, channels-last.
+        dy: The cotangent of the output.
+        t: The tangent of the input.
+    """
+
+    case: Case
+    dtype: Dtype
+    mode: Mode
+    x: np.ndarray
+    dy: np.ndarray
+    t: np.ndarray
+
+
+@dataclass(frozen=True)
+class Program:
+    """A contender's answer to a problem, ready to be called again and again.
+
+    Attributes:
+        run: Does the whole computation once and returns when it is finished.
+        fetch: Turns what `run` returned into channels-last NumPy arrays.
+        detail: Layout and threads, where the contender chose them.
+        compile_s: Seconds to trace and compile, if the library compiles.
+        temp_bytes: Temporary memory of the compiled program, if known.
+        text: The program before optimisation, if there is one; equal texts are equal programs.
+    """
+
+    run: Callable[[], Any]
+    fetch: Callable[[Any], tuple[np.ndarray, ...]]
+    detail: str = ""
+    compile_s: float | None = None
+    temp_bytes: int | None = None
+    text: str | None = None

@@ -1,0 +1,112 @@
+"""One contest: prepare every contender, check its answer, then time those that are right."""
+
+import traceback
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from experiments.operators import timing
+from experiments.operators.config import Budget
+from experiments.operators.contenders import ITSELF, LeftOut, Program
+from experiments.operators.timing import Run
+
+Results = tuple[np.ndarray, ...]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a check says of an answer.
+
+    Attributes:
+        error: The largest relative error.
+        complaint: What is wrong with it; empty if nothing is.
+    """
+
+    error: float
+    complaint: str = ""
+
+
+@dataclass
+class Standing:
+    """How a contender fared: some of the fields of its record, by name."""
+
+    fields: dict[str, Any] = field(default_factory=dict)
+    program: Program | None = None
+
+
+def hold(
+    names: Iterable[str],
+    prepare: Callable[[str], Program],
+    judge: Callable[[Results], Verdict],
+    budget: Budget,
+    seed: int,
+    extra: dict[str, Run],
+) -> dict[str, dict[str, Any]]:
+    """Runs a contest.
+
+    Args:
+        names: The contenders, in the order of the table.
+        prepare: Makes a contender's program, or raises LeftOut.
+        judge: Checks its results.
+        budget: How long to time.
+        seed: Decides the order of the samples.
+        extra: Further things to time, not checked.
+
+    Returns:
+        By name, the fields of the contender's record that tell how it fared.
+    """
+    standings: dict[str, Standing] = {}
+    for name in names:
+        if name != ITSELF:
+            standings[name] = _enter(name, prepare, judge, standings)
+    ready = {n: s.program.run for n, s in standings.items() if s.program is not None}
+    if ITSELF in names:
+        standings[ITSELF] = _double(standings["jaxpool"])
+        if "jaxpool" in ready:
+            ready[ITSELF] = ready["jaxpool"]
+    for name, run in extra.items():
+        run()
+        standings[name] = Standing({"outcome": "timed"})
+        ready[name] = run
+    timings = timing.interleave(ready, budget, seed) if ready else {}
+    for name, measured in timings.items():
+        standings[name].fields["timing"] = measured
+    return {name: standing.fields for name, standing in standings.items()}
+
+
+def _enter(
+    name: str,
+    prepare: Callable[[str], Program],
+    judge: Callable[[Results], Verdict],
+    others: dict[str, Standing],
+) -> Standing:
+    try:
+        program = prepare(name)
+        known = {
+            "detail": program.detail,
+            "compile_s": program.compile_s,
+            "temp_bytes": program.temp_bytes,
+        }
+        for other, standing in others.items():
+            twin = standing.program
+            if twin is not None and program.text is not None and twin.text == program.text:
+                return Standing({**known, "outcome": "same", "same_as": other})
+        verdict = judge(program.fetch(program.run()))
+    except LeftOut as reason:
+        return Standing({"outcome": "left_out", "reason": str(reason)})
+    except Exception as error:  # A peer's fault is a result, recorded and shown, not our end.
+        traceback.print_exc()
+        return Standing({"outcome": "failed", "reason": f"{type(error).__name__}: {error}"[:500]})
+    known["error"] = verdict.error if np.isfinite(verdict.error) else None
+    if verdict.complaint:
+        return Standing({**known, "outcome": "disagrees", "reason": verdict.complaint})
+    return Standing({**known, "outcome": "timed"}, program)
+
+
+def _double(original: Standing) -> Standing:
+    """A second entry of the same program."""
+    if original.program is not None:
+        return Standing({"outcome": "timed"})
+    return Standing({"outcome": "left_out", "reason": "jaxpool itself is not timed"})

@@ -1,0 +1,39 @@
+"""Names, durations and tables as a reader wants them."""
+
+from collections.abc import Sequence
+
+MODES = {
+    "forward": "forward",
+    "gradient": "forward + backward",
+    "jvp": "forward-mode derivative",
+    "eager": "forward, not compiled",
+    "train_step": "training step",
+}
+LABELS = {
+    "jaxpool": "jaxpool",
+    "torch": "PyTorch",
+    "lax": "lax",
+    "flax": "Flax",
+    "onnxruntime": "ONNX Runtime",
+    "equinox": "Equinox",
+    "haiku": "Haiku",
+}
+
+
+def duration(seconds: float) -> str:
+    """Three significant digits in the unit that suits.
+
+    Example:
+        >>> duration(0.01234), duration(2), duration(5.67e-6)
+        ('12.3 ms', '2 s', '5.67 µs')
+    """
+    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds / 1e-6:.3g} µs"
+
+
+def markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table, its first column aligned left, the others right."""
+    marks = ["---", *("---:" for _ in heads[1:])]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [heads, marks, *rows])
