@@ -1,0 +1,93 @@
+"""The table of operators: a row is one call of one public operator.
+
+`test_autodiff.py` differentiates every row in every mode, and `test_bad_input.py` spoils the
+arguments of the first row of every operator. A new operator is one more row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import numpy as np
+
+import jaxpool
+from tests import geometry
+
+Build = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)  # hashed by identity, for jit
+class Operator:
+    """`function(x, *args, **options)`, of whose results the first is differentiated.
+
+    Attributes:
+        function: The public operator.
+        args: What follows `x` by position.
+        options: What follows by name.
+        label: What is special about the call.
+        shape: The shape of `x`; the first axis is a batch axis, and may be of any size.
+        smooth: Builds an `x` near which the operator is differentiable.
+        awkward: Builds an `x` on which forward and reverse mode must still agree: by default with
+            ties, NaN and infinities. Take `geometry.ties` where arithmetic on NaN is in the way.
+        exact: Whether the derivative only moves numbers, so that results agree bit for bit.
+    """
+
+    function: Callable[..., Any]
+    args: tuple[Any, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
+    label: str = ""
+    shape: tuple[int, ...] = (2, 7, 2)
+    smooth: Build = geometry.distinct
+    awkward: Build = geometry.awkward
+    exact: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.function.__name__}{'-' * bool(self.label)}{self.label}"
+
+    def __call__(self, x: Any) -> jax.Array:
+        return jax.tree.leaves(self.function(x, *self.args, **self.options))[0]
+
+
+MASK = np.array([True, False, True, True, False, False, False]).reshape(1, 7, 1)
+
+OPERATORS = [
+    Operator(jaxpool.max_pool, (3,), {"strides": 2, "padding": 2}, "overlapping", exact=True),
+    Operator(jaxpool.max_pool, (2,), {"padding": "SAME"}, "tiling", exact=True),
+    Operator(
+        jaxpool.max_pool,
+        (2,),
+        {"strides": 1, "dilation": 2, "padding": 1, "where": MASK},
+        "dilated, masked",
+        exact=True,
+    ),
+    Operator(jaxpool.max_pool, (9,), {"strides": 1, "padding": "SAME"}, "wide", exact=True),
+    Operator(
+        jaxpool.max_pool,
+        ((3, 2),),
+        {"strides": 2, "padding": 1, "ceil_mode": True},
+        "two axes",
+        shape=(2, 4, 5, 2),
+        exact=True,
+    ),
+    Operator(jaxpool.min_pool, (3,), {"strides": 2, "padding": 2}, exact=True),
+    Operator(jaxpool.global_max_pool, exact=True),
+    Operator(jaxpool.global_min_pool, (), {"where": MASK}, "masked", exact=True),
+    Operator(jaxpool.sum_pool, (3,), {"strides": 2, "padding": 2}),
+    Operator(jaxpool.avg_pool, (3,), {"strides": 2, "padding": 1, "count_include_pad": False}),
+    Operator(
+        jaxpool.avg_pool, (9,), {"strides": 1, "padding": "SAME", "where": MASK}, "wide, masked"
+    ),
+    Operator(jaxpool.global_sum_pool),
+    Operator(jaxpool.global_avg_pool, (), {"where": MASK}, "masked"),
+    Operator(
+        jaxpool.lp_pool,
+        (3, 2.5),
+        {"strides": 2, "padding": 1, "where": MASK},
+        "masked",
+        awkward=geometry.ties,
+    ),
+    Operator(jaxpool.global_lp_pool, awkward=geometry.ties),
+]
