@@ -291,24 +291,29 @@ def per_axis_ints(name: str, value: Any, count: int, *, minimum: int) -> tuple[i
 
 
 def _padding(value: Any, count: int) -> str | tuple[tuple[int, int], ...]:
-    allowed = "allowed: 'VALID', 'SAME', 'SAME_LOWER', an int, or per axis an int or (low, high)"
+    refusal = (
+        "padding must be 'VALID', 'SAME', 'SAME_LOWER', an int, or per axis an int or a pair "
+        f"(low, high), got {value!r}"
+    )
     if isinstance(value, str):
         if value.upper() not in PADDINGS:
-            raise ValueError(f"padding is {value!r}; {allowed}")
+            raise ValueError(refusal)
         return value.upper()
-    if _is_int(value):
-        value = (operator.index(value),) * count
-    entries = _sequence("padding", value)
+    entries = (value,) * count if _is_int(value) else value
+    if not isinstance(entries, Sequence):
+        raise TypeError(refusal)
     if len(entries) != count:
         raise ValueError(f"padding must have {count} entries, one a pooled axis, got {value!r}")
     pairs = []
     for entry in entries:
-        pair = (entry, entry) if _is_int(entry) else tuple(_sequence("padding", entry))
+        pair = (entry, entry) if _is_int(entry) else entry
+        if not isinstance(pair, Sequence) or not all(_is_int(side) for side in pair):
+            raise TypeError(refusal)
         if len(pair) != 2:
-            raise ValueError(f"padding is {value!r}; {allowed}")
-        low, high = (_integer("padding", side, value) for side in pair)
-        if min(low, high) < 0:
+            raise ValueError(refusal)
+        if min(pair) < 0:
             raise ValueError(f"padding must not be negative, got {value!r}")
+        low, high = map(operator.index, pair)
         pairs.append((low, high))
     return tuple(pairs)
 
