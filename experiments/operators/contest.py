@@ -1,8 +1,9 @@
 """One contest: prepare every contender, check its answer, then time those that are right."""
 
+import time
 import traceback
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,10 +31,19 @@ class Verdict:
 
 @dataclass
 class Standing:
-    """How a contender fared: some of the fields of its record, by name."""
+    """How a contender fared.
 
-    fields: dict[str, Any] = field(default_factory=dict)
-    program: Program | None = None
+    Attributes:
+        fields: Some of the fields of its record, by name.
+        run: What is to be timed; None if nothing.
+        first_s: Seconds that the first run took.
+        text: The program's text, by which equal programs are known.
+    """
+
+    fields: dict[str, Any]
+    run: Run | None = None
+    first_s: float = 0.0
+    text: str | None = None
 
 
 def hold(
@@ -61,18 +71,17 @@ def hold(
     for name in names:
         if name != ITSELF:
             standings[name] = _enter(name, prepare, judge, standings)
-    ready = {n: s.program.run for n, s in standings.items() if s.program is not None}
     if ITSELF in names:
         standings[ITSELF] = _double(standings["jaxpool"])
-        if "jaxpool" in ready:
-            ready[ITSELF] = ready["jaxpool"]
     for name, run in extra.items():
-        run()
-        standings[name] = Standing({"outcome": "timed"})
-        ready[name] = run
-    timings = timing.interleave(ready, budget, seed) if ready else {}
-    for name, measured in timings.items():
-        standings[name].fields["timing"] = measured
+        _, seconds = _timed(run)
+        standings[name] = Standing({"outcome": "timed"}, run, seconds)
+    ready = {name: s for name, s in standings.items() if s.run is not None}
+    if ready:
+        runs = {name: s.run for name, s in ready.items() if s.run is not None}
+        firsts = {name: s.first_s for name, s in ready.items()}
+        for name, measured in timing.interleave(runs, firsts, budget, seed).items():
+            standings[name].fields["timing"] = measured
     return {name: standing.fields for name, standing in standings.items()}
 
 
@@ -90,10 +99,10 @@ def _enter(
             "temp_bytes": program.temp_bytes,
         }
         for other, standing in others.items():
-            twin = standing.program
-            if twin is not None and program.text is not None and twin.text == program.text:
+            if program.text is not None and program.text == standing.text:
                 return Standing({**known, "outcome": "same", "same_as": other})
-        verdict = judge(program.fetch(program.run()))
+        output, seconds = _timed(program.run)
+        verdict = judge(program.fetch(output))
     except LeftOut as reason:
         return Standing({"outcome": "left_out", "reason": str(reason)})
     except Exception as error:  # A peer's fault is a result, recorded and shown, not our end.
@@ -102,11 +111,17 @@ def _enter(
     known["error"] = verdict.error if np.isfinite(verdict.error) else None
     if verdict.complaint:
         return Standing({**known, "outcome": "disagrees", "reason": verdict.complaint})
-    return Standing({**known, "outcome": "timed"}, program)
+    return Standing({**known, "outcome": "timed"}, program.run, seconds, program.text)
 
 
 def _double(original: Standing) -> Standing:
     """A second entry of the same program."""
-    if original.program is not None:
-        return Standing({"outcome": "timed"})
+    if original.run is not None:
+        return Standing({"outcome": "timed"}, original.run, original.first_s)
     return Standing({"outcome": "left_out", "reason": "jaxpool itself is not timed"})
+
+
+def _timed(run: Run) -> tuple[Any, float]:
+    started = time.perf_counter()
+    output = run()
+    return output, time.perf_counter() - started

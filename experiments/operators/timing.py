@@ -19,15 +19,19 @@ Run = Callable[[], Any]
 _QUIET = 0.3  # cores busy while this thread sleeps, below which nothing of ours is running
 _LOOK_S = 0.0005
 _PATIENCE_S = 0.1
+_LONG_S = 1.0  # calls so long that what the caches hold at their start is no matter
 _ESTIMATE_S = 0.1
 _ESTIMATE_CALLS = 10
 
 
-def interleave(runs: Mapping[str, Run], budget: Budget, seed: int) -> dict[str, Timing]:
+def interleave(
+    runs: Mapping[str, Run], firsts: Mapping[str, float], budget: Budget, seed: int
+) -> dict[str, Timing]:
     """Times programs that have all been run before.
 
     Args:
         runs: The programs by name.
+        firsts: Seconds that their first runs took.
         budget: How long this may take.
         seed: Decides the order.
 
@@ -38,7 +42,7 @@ def interleave(runs: Mapping[str, Run], budget: Budget, seed: int) -> dict[str, 
     share = budget.seconds / len(runs)
     calls, turns = {}, []
     for name, run in runs.items():
-        once = _estimate(run)
+        once = firsts[name] if firsts[name] > _LONG_S else _estimate(run)
         calls[name] = max(1, round(budget.sample_ms / 1000 / once))
         count = samples(once * calls[name], share, budget)
         turns += [((i + order.random()) / count, name) for i in range(count)]
@@ -47,7 +51,7 @@ def interleave(runs: Mapping[str, Run], budget: Budget, seed: int) -> dict[str, 
     gc.disable()
     try:
         for _, name in sorted(turns):
-            taken[name].append(_sample(runs[name], calls[name]))
+            taken[name].append(_sample(runs[name], calls[name], warm=firsts[name] <= _LONG_S))
     finally:
         gc.enable()
     return {name: timing(taken[name], calls[name]) for name in runs}
@@ -56,8 +60,9 @@ def interleave(runs: Mapping[str, Run], budget: Budget, seed: int) -> dict[str, 
 def samples(sample_s: float, share_s: float, budget: Budget) -> int:
     """How many samples of a given length a program gets.
 
-    As many as its share of the time allows, each with an untimed call before it; but at least
-    `min_samples`, unless those take longer than `patience_s`; and one in any case.
+    As many as its share of the time allows, each with an untimed call before it unless calls are
+    long; but at least `min_samples`, unless those take longer than `patience_s`; and one in any
+    case.
     """
     fitting = int(share_s / (2 * sample_s))
     patient = int(budget.patience_s / (2 * sample_s))
@@ -88,16 +93,17 @@ def settle() -> None:
 
 
 def _estimate(run: Run) -> float:
-    """Seconds of one call: the shortest of a few, or of one if that is long already."""
+    """Seconds of one call: the shortest of a few."""
     calls = [_elapsed(run, 1)]
     while sum(calls) < _ESTIMATE_S and len(calls) < _ESTIMATE_CALLS:
         calls.append(_elapsed(run, 1))
     return min(calls)
 
 
-def _sample(run: Run, calls: int) -> float:
+def _sample(run: Run, calls: int, *, warm: bool) -> float:
     settle()
-    run()  # puts this program's data, not its predecessor's, into the caches
+    if warm:
+        run()  # puts this program's data, not its predecessor's, into the caches
     return _elapsed(run, calls)
 
 

@@ -39,6 +39,7 @@ def prepare(problem: Problem, function: Function, *, channels_first: bool = Fals
     detail = "channels first" if channels_first else ""
     if problem.mode == "eager":
         x = place(problem.x)
+        jax.block_until_ready(function(x))  # compiles its parts
         return Program(lambda: (jax.block_until_ready(function(x)),), fetch, detail)
     whole, operands = _whole(problem, function)
     arrays = [place(operand) for operand in operands]

@@ -33,7 +33,9 @@ def test_samples_are_condensed():
 def test_contenders_are_interleaved():
     order = []
     runs = {name: lambda name=name: order.append(name) for name in "abc"}
-    measured = timing.interleave(runs, budget(seconds=1, samples=8, sample_ms=0.001), seed=0)
+    measured = timing.interleave(
+        runs, dict.fromkeys(runs, 0.0), budget(seconds=1, samples=8, sample_ms=0.001), seed=0
+    )
     assert {name: len(m.samples_s) for name, m in measured.items()} == dict.fromkeys("abc", 8)
     # Estimates come first, contender by contender; then nobody may have all its turns in a row.
     turns = [name for name, before in zip(order, [None, *order], strict=False) if name != before]
@@ -50,13 +52,17 @@ def test_short_calls_are_repeated_until_a_sample_is_long_enough():
         while time.perf_counter() < end:
             pass
 
-    measured = timing.interleave({"busy": busy}, budget(seconds=0.1, samples=3, sample_ms=1), 0)
+    measured = timing.interleave(
+        {"busy": busy}, {"busy": 0.0}, budget(seconds=0.1, samples=3, sample_ms=1), 0
+    )
     assert 1 <= measured["busy"].calls <= 10
     assert len(calls) >= 3 * (measured["busy"].calls + 1)
 
 
 def test_a_contender_that_takes_no_time_at_all_is_an_honest_number():
-    measured = timing.interleave({"nothing": lambda: None}, budget(seconds=0.05, samples=6), 0)
+    measured = timing.interleave(
+        {"nothing": lambda: None}, {"nothing": 0.0}, budget(seconds=0.05, samples=6), 0
+    )
     assert measured["nothing"].median_s == pytest.approx(0, abs=1e-3)
 
 
@@ -65,3 +71,9 @@ def test_the_kernel_s_counters_tell_who_is_busy():
     assert machine._busy_ticks(stat) == 100 + 5 + 20 + 1 + 2 + 3
     busy = machine.busy_cores(0.02)
     assert busy is None or busy >= 0
+
+
+def test_a_call_known_to_be_long_is_neither_estimated_nor_warmed_up():
+    calls = []
+    timing.interleave({"long": lambda: calls.append(None)}, {"long": 100.0}, budget(seconds=1), 0)
+    assert len(calls) == 1
