@@ -12,8 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxpool.engine import linear, planner, winner
-from jaxpool.engine.elements import Elements, Parts, choose, every_element, merge, pooled_shape
+from jaxpool.engine.elements import Elements, choose, every_element, ones
 from jaxpool.engine.folds import fold
+from jaxpool.engine.kernel_sums import Kernel
+from jaxpool.engine.weighted import collect, parts
 from jaxpool.engine.winner import RESIDUAL
 from jaxpool.monoid import SUM, Monoid
 from jaxpool.window import Window
@@ -21,13 +23,14 @@ from jaxpool.window import Window
 __all__ = [
     "RESIDUAL",
     "Elements",
-    "Parts",
+    "Kernel",
     "arg_reduce",
     "choose",
+    "collect",
     "every_element",
     "fold",
-    "merge",
-    "pooled_shape",
+    "ones",
+    "parts",
     "reduce",
 ]
 
