@@ -14,7 +14,9 @@ from jaxpool.pooling.fractional import (
 )
 from jaxpool.pooling.general import reduce_window
 from jaxpool.pooling.norm import lp_pool
+from jaxpool.pooling.position_sensitive import ps_roi_align, ps_roi_pool
 from jaxpool.pooling.pyramid import spatial_pyramid_pool
+from jaxpool.pooling.roi import roi_align, roi_pool
 from jaxpool.pooling.unpool import max_unpool
 from jaxpool.pooling.whole import (
     global_avg_pool,
@@ -42,7 +44,11 @@ __all__ = [
     "max_pool_with_argmax",
     "max_unpool",
     "min_pool",
+    "ps_roi_align",
+    "ps_roi_pool",
     "reduce_window",
+    "roi_align",
+    "roi_pool",
     "spatial_pyramid_pool",
     "sum_pool",
 ]

@@ -1,0 +1,127 @@
+"""Position-sensitive pooling over boxes: every bin reads channels of its own."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+
+from jaxpool.pooling import arguments, interpolation, regions, roi
+from jaxpool.pooling.arguments import Ints
+from jaxpool.pooling.regions import Regions
+from jaxpool.pooling.sampling import Limits, Samples
+
+
+def ps_roi_align(
+    features: Any,
+    boxes: Any,
+    output_shape: Ints,
+    *,
+    batch_indices: Any = None,
+    spatial_scale: float = 1.0,
+    sampling_ratio: int = 0,
+) -> jax.Array:
+    """The mean of bilinear samples in every bin of every box, each bin in channels of its own.
+
+        y[r, i, j, c] = roi_align(x[..., (c * h + i) * w + j], ..., aligned=True)[r, i, j]
+
+    Args:
+        features: Array `(height, width, c * h * w)`, or `(images, height, width, c * h * w)`, of a
+            floating dtype.
+        boxes: Array `(boxes, 4)` of corners `(x1, y1, x2, y2)`; there may be none.
+        output_shape: Bins `(h, w)`; an int stands for both.
+        batch_indices: For each box its image; see `roi_align`, also for all that follow.
+        spatial_scale: What to multiply boxes with, to have them in elements of the map.
+        sampling_ratio: Samples a bin along each axis; 0 for as many as elements that it has begun.
+
+    Returns:
+        Array `(boxes, h, w, c)` of the dtype of `features`; computed in float32 if that is
+        narrower. A bin without samples gives 0.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument has a value that is not allowed.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxpool import ps_roi_align
+        >>> x = jnp.ones((4, 4, 1)) * jnp.arange(4.0)
+        >>> ps_roi_align(x, jnp.array([[0.0, 0.0, 4.0, 4.0]]), 2)[0, :, :, 0]
+        Array([[0., 1.],
+               [2., 3.]], dtype=float32)
+
+    Source:
+        torchvision's `ps_roi_align`; Li et al., "Light-Head R-CNN", 2017.
+    """
+    x = arguments.floating_array("features", features)
+    ratio = regions.checked_ratio(sampling_ratio)
+    found, output = regions.checked(x, boxes, output_shape, batch_indices, spatial_scale)
+    found = regions.one_map_a_bin(found, output)
+    return roi.align(found, output, ratio, aligned=True, reduce="mean")
+
+
+def ps_roi_pool(
+    features: Any,
+    boxes: Any,
+    output_shape: Ints,
+    *,
+    batch_indices: Any = None,
+    spatial_scale: float = 1.0,
+) -> jax.Array:
+    """The mean of every bin of every box, each bin in channels of its own.
+
+        y[r, i, j, c] = mean of x[a[i], e[j], k], ..., x[b[i] - 1, f[j] - 1, k]
+        k = (c h + i) w + j
+        a[i] = y1 + floor(i n / h),  b[i] = y1 + ceil((i + 1) n / h),  n = max(y2 - y1, 1)
+
+    (e, f likewise along the width), with corners rounded to elements, half away from zero, and
+    bins cut off at the edges of the map.
+
+    Args:
+        features: Array `(height, width, c * h * w)`, or `(images, height, width, c * h * w)`, of a
+            floating dtype.
+        boxes: Array `(boxes, 4)` of corners `(x1, y1, x2, y2)`; there may be none.
+        output_shape: Bins `(h, w)`; an int stands for both.
+        batch_indices: For each box its image; see `roi_align`.
+        spatial_scale: What to multiply boxes with, to have them in elements of the map.
+
+    Returns:
+        Array `(boxes, h, w, c)` of the dtype of `features`; summed in float32 if that is narrower.
+        A bin outside the map gives 0.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument has a value that is not allowed.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxpool import ps_roi_pool
+        >>> x = jnp.ones((4, 4, 1)) * jnp.arange(4.0)
+        >>> ps_roi_pool(x, jnp.array([[0.0, 0.0, 4.0, 4.0]]), 2)[0, :, :, 0]
+        Array([[0., 1.],
+               [2., 3.]], dtype=float32)
+
+    Source:
+        Dai, Li, He and Sun, "R-FCN", 2016. (torchvision's `ps_roi_pool` never reads the last row
+        and column of the map, though its derivative does.)
+    """
+    x = arguments.floating_array("features", features)
+    found, output = regions.checked(x, boxes, output_shape, batch_indices, spatial_scale)
+    return _pool(regions.one_map_a_bin(found, output), output)
+
+
+@functools.partial(jax.jit, static_argnames="output", inline=True)
+def _pool(regions: Regions, output: tuple[int, int]) -> jax.Array:
+    """One sample in the middle of each element of a bin: their mean is that of the elements."""
+    maps, image, boxes = regions
+    sides = []
+    for i in range(2):
+        first, count = roi.spans(
+            boxes[:, 1 - i], boxes[:, 3 - i], output[i], maps.shape[2 + i], extra=0
+        )
+        origin, extent = first.astype(boxes.dtype) - 0.5, count.astype(boxes.dtype)
+        sides.append(Samples(origin, extent, count, count, count * 0, count))
+    limits = Limits(maps.shape[2], maps.shape[3], fixed=False)
+    wide = maps.astype(arguments.accumulator(maps))
+    return interpolation.mean(wide, image, sides[0], sides[1], limits).astype(maps.dtype)

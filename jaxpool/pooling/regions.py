@@ -1,0 +1,99 @@
+"""The arguments that poolings over boxes share."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxpool.pooling import arguments
+from jaxpool.pooling.arguments import Ints
+from jaxpool.window import per_axis_ints, static_size
+
+
+class Regions(NamedTuple):
+    """Boxes, in elements of the maps, and the maps that they lie on.
+
+    Attributes:
+        maps: `(images, 1, height, width, channels)`; where every bin reads maps of its own, the
+            second axis has one entry a bin.
+        image: For each box its image.
+        boxes: `(boxes, 4)`, `(x1, y1, x2, y2)`, in float32 or float64.
+    """
+
+    maps: jax.Array
+    image: jax.Array
+    boxes: jax.Array
+
+
+def checked(
+    features: jax.Array,
+    boxes: Any,
+    output_shape: Ints,
+    batch_indices: Any,
+    spatial_scale: float,
+) -> tuple[Regions, tuple[int, int]]:
+    """The arguments of a pooling over boxes: the regions, and the bins of each."""
+    if features.ndim not in (3, 4):
+        raise ValueError(
+            "features must be (height, width, channels) or (images, height, width, channels), "
+            f"got shape {features.shape}"
+        )
+    if 0 in (static_size(features.shape[axis], axis) for axis in (-3, -2)):
+        raise ValueError(f"features must not be empty maps, got shape {features.shape}")
+    array = arguments.real_array("boxes", boxes)
+    if array.dtype == np.bool_:
+        raise TypeError("boxes must be of a floating or integer dtype, got bool")
+    if array.ndim != 2 or array.shape[1] != 4:
+        raise ValueError(f"boxes must be (boxes, 4), each (x1, y1, x2, y2), got {array.shape}")
+    height, width = per_axis_ints("output_shape", output_shape, 2, minimum=1)
+    scale = arguments.number("spatial_scale", spatial_scale, above=0)
+    maps = features[None, None] if features.ndim == 3 else features[:, None]
+    image = _image(batch_indices, features, array.shape[0])
+    wide = array.astype(array.dtype if array.dtype == np.float64 else np.float32)
+    return Regions(maps, image, wide * scale), (height, width)
+
+
+def checked_ratio(sampling_ratio: int) -> int:
+    """The argument `sampling_ratio`."""
+    if not isinstance(sampling_ratio, Integral) or isinstance(sampling_ratio, bool):
+        raise TypeError(f"sampling_ratio must be an int, got {sampling_ratio!r}")
+    if sampling_ratio < 0:
+        raise ValueError(f"sampling_ratio must be at least 0 (adaptive), got {sampling_ratio!r}")
+    return int(sampling_ratio)
+
+
+def one_map_a_bin(regions: Regions, output: tuple[int, int]) -> Regions:
+    """Channels dealt out to the bins: `c` of bin `(i, j)` is `(c * height + i) * width + j`."""
+    maps, bins = regions.maps[:, 0], output[0] * output[1]
+    if maps.shape[-1] % bins:
+        raise ValueError(
+            f"features must have a multiple of {bins} channels, one a bin of output_shape "
+            f"{output}, got {maps.shape[-1]}"
+        )
+    maps = maps.reshape(*maps.shape[:-1], maps.shape[-1] // bins, bins)
+    return regions._replace(maps=jnp.moveaxis(maps, -1, 1))
+
+
+def _image(batch_indices: Any, features: jax.Array, boxes: Any) -> jax.Array:
+    images = features.shape[0] if features.ndim == 4 else 1
+    if batch_indices is None:
+        if images != 1:
+            raise ValueError(f"batch_indices must be given for features of {images} images")
+        return jnp.zeros(boxes, np.int32)
+    if features.ndim == 3:
+        raise ValueError("batch_indices must be None for features without an axis of images")
+    image = arguments.real_array("batch_indices", batch_indices)
+    if not jnp.issubdtype(image.dtype, jnp.integer):
+        raise TypeError(f"batch_indices must be of an integer dtype, got {image.dtype}")
+    if image.shape != (boxes,):
+        raise ValueError(f"batch_indices must be one a box, ({boxes},), got {image.shape}")
+    numbers = arguments.known(batch_indices)
+    if numbers is not None and isinstance(images, int):
+        wrong = numbers[(numbers < 0) | (numbers >= images)]
+        if wrong.size:
+            raise ValueError(f"batch_indices must lie in [0, {images}), got {wrong[0]}")
+    return jnp.clip(image.astype(np.int32), 0, images - 1)

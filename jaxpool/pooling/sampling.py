@@ -1,0 +1,149 @@
+"""Where bilinear samples lie in the bins of boxes, and which elements they read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+
+class Samples(NamedTuple):
+    """The samples of one axis, numbered through all bins of a box. All are `(boxes, bins)`.
+
+    Attributes:
+        origin: Where the sampled stretch begins.
+        extent: How long it is.
+        total: The number of samples in it, evenly spread.
+        counts: The number of samples in each bin.
+        first: The number of the first sample that each bin visits.
+        left: How many of the bin's samples there are from that one on.
+    """
+
+    origin: jax.Array
+    extent: jax.Array
+    total: jax.Array
+    counts: jax.Array
+    first: jax.Array
+    left: jax.Array
+
+
+class Limits(NamedTuple):
+    """How many samples a bin and axis are visited at most, and whether that many always are."""
+
+    rows: int
+    columns: int
+    fixed: bool
+
+
+class Corners(NamedTuple):
+    """The two elements between which a sample lies, the weight of the second, and if it counts."""
+
+    low: jax.Array
+    high: jax.Array
+    lift: jax.Array
+    inside: jax.Array
+
+    @property
+    def weighted(self) -> tuple[tuple[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]:
+        """Both elements, each with its weight."""
+        return (self.low, 1 - self.lift), (self.high, self.lift)
+
+    def choose(self, second: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """The second element, or the first, with its weight."""
+        low, high = self.weighted
+        return jnp.where(second, high[0], low[0]), jnp.where(second, high[1], low[1])
+
+
+def spread(begin: jax.Array, length: jax.Array, bins: int, size: int, ratio: int) -> Samples:
+    """Samples over boxes of equal bins: `ratio` in each, or (0) one an element that it has begun.
+
+    Args:
+        begin: Where each box begins, `(boxes,)`.
+        length: How long it is.
+        bins: How many bins it has.
+        size: Elements of the map.
+        ratio: How many samples a bin has.
+    """
+    shape = (*begin.shape, bins)
+    if ratio:
+        counts = jnp.full((*begin.shape, 1), ratio, np.int32)
+    else:
+        most = 2**30 // bins  # which keeps the numbers of samples within 32 bits
+        counts = jnp.clip(jnp.ceil(length / bins), 0, most).astype(np.int32)[:, None]
+    start = counts * np.arange(bins, dtype=np.int32)
+    first = start
+    if not ratio:
+        # Samples are at most 1 apart, and hardly less where they are many: no more than the limit
+        # can lie in the map. If there are others, begin just before those.
+        outside = (-1 - begin) / length * (counts[:, 0] * bins) - 0.5
+        inside = jnp.clip(jnp.floor(outside) - 1, 0, 2.0**30).astype(np.int32)[:, None]
+        many = counts > most_inside(size)
+        first = jnp.where(many, jnp.clip(inside, start, start + counts), start)
+    fields = begin[:, None], length[:, None], counts * bins, counts, first, start + counts - first
+    return Samples(*(jnp.broadcast_to(field, shape) for field in fields))
+
+
+def most_inside(size: int) -> int:
+    """How many samples of a bin may lie in a map of so many elements, if no ratio is given."""
+    return size + 5
+
+
+def limits(maps: jax.Array, ratio: int) -> Limits:
+    """How many samples to visit, if there are `ratio` of them, or (0) if they are adaptive."""
+    if ratio:
+        return Limits(ratio, ratio, fixed=True)
+    return Limits(most_inside(maps.shape[2]), most_inside(maps.shape[3]), fixed=False)
+
+
+def visited(samples: Samples, limit: int, fixed: bool) -> Any:
+    """How many samples to visit for these boxes: an int if it is known."""
+    return limit if fixed else jnp.clip(jnp.max(samples.left, initial=0), 0, limit)
+
+
+def corners(samples: Samples, turn: Any, size: int) -> Corners:
+    """The elements that the samples visited in a turn read."""
+    dtype = samples.origin.dtype
+    # One rounding less than bin by bin: on round numbers, positions come out exact, which matters
+    # at the edge of the map.
+    number = (samples.first + turn).astype(dtype) + 0.5
+    total = jnp.maximum(samples.total, 1).astype(dtype)
+    position = samples.origin + samples.extent * number / total
+    inside = (turn < samples.left) & (position >= -1) & (position <= size)
+    at = jnp.clip(jnp.where(inside, position, 0), 0, size - 1)
+    low = at.astype(np.int32)
+    return Corners(low, jnp.minimum(low + 1, size - 1), at - low.astype(dtype), inside)
+
+
+def part(weight: jax.Array, element: jax.Array) -> jax.Array:
+    """`weight * element`; what has no weight is not read, be it infinite or NaN."""
+    return jnp.where(weight != 0, weight * element, 0)
+
+
+def groups(maps: jax.Array, rows: Samples, columns: Samples) -> np.ndarray:
+    """Which entry of the maps' second axis each bin reads."""
+    bins = rows.origin.shape[1], columns.origin.shape[1]
+    return np.arange(bins[0] * bins[1]).reshape(bins) % maps.shape[1]
+
+
+def box_by_box(function: Callable[..., Any], maps: jax.Array, *per_box: Any) -> Any:
+    """`function(maps, *per_box)`, in which boxes come along the first axis and are independent.
+
+    All boxes are visited together, and loop as often as the largest of them needs; but on a CPU
+    one after the other, each as often as it needs itself, and in the cache.
+    """
+
+    def together(maps, per_box):
+        return function(maps, *per_box)
+
+    def alone(maps, per_box):
+        def one(box):
+            result = function(maps, *jax.tree.map(lambda a: a[None], box))
+            return jax.tree.map(lambda a: a[0], result)
+
+        return lax.map(one, per_box)
+
+    return lax.platform_dependent(maps, per_box, cpu=alone, default=together)
