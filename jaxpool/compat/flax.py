@@ -142,7 +142,8 @@ def _arguments(inputs: Any, window_shape: Any, strides: Any, padding: Any) -> di
             f"inputs must have at least {len(window_shape) + 1} axes for window_shape="
             f"{window_shape}, got {jnp.ndim(inputs)}"
         )
-    if not isinstance(padding, str) and any(isinstance(entry, int) for entry in padding):
+    pairs = padding if isinstance(padding, Sequence) else (padding,)
+    if not isinstance(padding, str) and any(not isinstance(pair, Sequence) for pair in pairs):
         raise TypeError(f"padding must be a string or pairs (low, high), got {padding!r}")
     return {
         "window_shape": window_shape,
