@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxpool.engine import linear, planner, winner
-from jaxpool.engine.elements import Elements, choose, every_element, ones
+from jaxpool.engine.elements import Elements, choose, every_element, occupied, ones
 from jaxpool.engine.folds import fold
 from jaxpool.engine.kernel_sums import Kernel
 from jaxpool.engine.weighted import collect, parts
@@ -29,6 +29,7 @@ __all__ = [
     "collect",
     "every_element",
     "fold",
+    "occupied",
     "ones",
     "parts",
     "reduce",

@@ -23,10 +23,8 @@ import numpy as np
 from jax import lax
 
 from jaxpool.engine import linear, masked, taps
+from jaxpool.engine.kernel_sums import FEW
 from jaxpool.window import Window
-
-# Beyond so many taps the program of separate ones grows long, and slow to compile.
-FEW = 64
 
 
 @dataclass(frozen=True)
@@ -34,6 +32,11 @@ class Elements:
     """One array of the output's shape a tap, in row-major order: apart if few, else stacked."""
 
     arrays: tuple[jax.Array, ...] | jax.Array
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The dtype of every tap."""
+        return self.arrays[0].dtype
 
     def map(self, function: Callable[..., jax.Array], *others: Elements) -> Elements:
         """Apply an elementwise function to every tap of this one and the others."""
@@ -48,6 +51,10 @@ class Elements:
     def max(self) -> jax.Array:
         """The largest tap; NaN if there is one."""
         return self._reduce(jnp.maximum, jnp.max)
+
+    def last(self) -> jax.Array:
+        """The last tap."""
+        return self.arrays[-1]
 
     def accumulate(self) -> Elements:
         """For every tap, the sum up to and including it."""
@@ -89,6 +96,13 @@ def every_element(
     """
     present = ones(window, x.ndim, np.dtype(bool)) if where is None else where
     return _read(x, window), _read(present, window)
+
+
+def occupied(window: Window, ndim: int, where: jax.Array | None) -> jax.Array:
+    """Which windows have an element, as booleans that broadcast against the output."""
+    count = np.dtype(np.int32)
+    present = ones(window, ndim, count) if where is None else where.astype(count)
+    return linear.collect(present, window) > 0
 
 
 def ones(window: Window, ndim: int, dtype: np.dtype) -> jax.Array:

@@ -1,0 +1,128 @@
+"""Anti-aliased down-sampling: blur pooling, and max pooling followed by it."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxpool import engine
+from jaxpool.pooling import arguments
+from jaxpool.pooling.arguments import Ints, Padding
+from jaxpool.pooling.extreme import max_pool
+from jaxpool.window import Window
+
+LARGEST = 7
+
+
+def blur_pool(
+    x: Any, filter_size: int = 3, strides: Ints = 2, *, axes: Ints | None = None
+) -> jax.Array:
+    """A binomial low-pass filter, and every stride-th element of what it leaves.
+
+        y[o] = sum_t b_t x[o * stride + t - low],    b_t = C(f - 1, t) / 2^(f - 1)
+
+    along every pooled axis, with f the filter's size and low = (f - 1) // 2. Beyond its edges `x`
+    is reflected, or repeats its edge where it is too small for that. The output size is
+    `ceil(size / stride)`.
+
+    Args:
+        x: Array `(*batch, *spatial, channels)` of a floating dtype.
+        filter_size: Taps of the filter, from 1 (no blur) to 7.
+        strides: Steps between outputs, an int or one a spatial axis. An int stands for every one
+            of them, which are then all but the first and the last.
+        axes: The pooled axes by number, for any other layout.
+
+    Returns:
+        Array of the dtype of `x` and its shape, but for the pooled axes.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument has a value that is not allowed.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxpool import blur_pool
+        >>> blur_pool(jnp.array([0.0, 4.0, 0.0, 0.0]).reshape(1, 4, 1))[0, :, 0]
+        Array([2., 1.], dtype=float32)
+
+    Source:
+        Zhang, "Making convolutional networks shift-invariant again", 2019.
+    """
+    x = arguments.floating_array("x", x)
+    if isinstance(filter_size, bool) or not isinstance(filter_size, int | np.integer):
+        raise TypeError(f"filter_size must be an int, got {filter_size!r}")
+    if not 1 <= filter_size <= LARGEST:
+        raise ValueError(f"filter_size must be from 1 to {LARGEST}, got {filter_size}")
+    taps = (int(filter_size),) * len(strides) if isinstance(strides, Sequence) else int(filter_size)
+    window = Window.resolve(x.shape, taps, strides=strides, axes=axes)
+    return _blur(x, window)
+
+
+def max_blur_pool(
+    x: Any,
+    window_shape: Ints,
+    filter_size: int = 3,
+    strides: Ints = 2,
+    *,
+    padding: Padding = "VALID",
+    axes: Ints | None = None,
+) -> jax.Array:
+    """The maximum of every window, at stride 1, then blurred and down-sampled.
+
+        y = blur_pool(max_pool(x, window_shape, strides=1), filter_size, strides)
+
+    Args:
+        x: Array `(*batch, *spatial, channels)` of a floating dtype.
+        window_shape: Taps per spatial axis; see `max_pool`.
+        filter_size: Taps of the filter; see `blur_pool`.
+        strides: Steps between outputs, an int or one a spatial axis.
+        padding: Padding of the maximum; see `max_pool`.
+        axes: The pooled axes by number, for any other layout.
+
+    Returns:
+        Array of the dtype of `x` and its shape, but for the pooled axes.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument has a value that is not allowed.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxpool import max_blur_pool
+        >>> x = jnp.array([0.0, 4.0, 0.0, 0.0, 0.0]).reshape(1, 5, 1)
+        >>> max_blur_pool(x, 2)[0, :, 0]
+        Array([4., 1.], dtype=float32)
+
+    Source:
+        Zhang, "Making convolutional networks shift-invariant again", 2019.
+    """
+    x = arguments.floating_array("x", x)
+    window = Window.resolve(x.shape, window_shape, strides=1, padding=padding, axes=axes)
+    largest = max_pool(x, window_shape, strides=1, padding=padding, axes=axes)
+    return blur_pool(largest, filter_size, strides, axes=window.positions if axes is None else axes)
+
+
+@functools.partial(jax.jit, static_argnames="window", inline=True)
+def _blur(x: jax.Array, window: Window) -> jax.Array:
+    """Along one axis after the other; `window` fits the input before it is padded."""
+    y = x.astype(arguments.accumulator(x))
+    for position, axis in zip(window.positions, window.axes, strict=True):
+        if axis.size == 0:
+            continue
+        low, high = (axis.window - 1) // 2, axis.window // 2
+        config = [(0, 0)] * x.ndim
+        config[position] = (low, high)
+        y = jnp.pad(y, config, mode="reflect" if high < axis.size else "edge")
+        one = Window.resolve(y.shape, axis.window, strides=axis.stride, axes=position)
+        values, _ = engine.every_element(y, one)
+        weights = [
+            math.comb(axis.window - 1, t) / 2 ** (axis.window - 1) for t in range(axis.window)
+        ]
+        y = values.map(lambda value, weight: value * weight, engine.Elements(tuple(weights))).sum()
+    return y.astype(x.dtype)

@@ -1,0 +1,97 @@
+"""Mixed max-average pooling."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxpool import engine
+from jaxpool.monoid import MAX
+from jaxpool.pooling import arguments, average
+from jaxpool.pooling.arguments import Ints, Padding
+from jaxpool.window import Window
+
+
+def mixed_pool(
+    x: Any,
+    window_shape: Ints,
+    alpha: Any = 0.5,
+    *,
+    strides: Ints | None = None,
+    padding: Padding = "VALID",
+    dilation: Ints = 1,
+    ceil_mode: bool = False,
+    axes: Ints | None = None,
+    where: Any = None,
+    method: str = "auto",
+    count_include_pad: bool = True,
+) -> jax.Array:
+    """A mixture of maximum and average of every window.
+
+        y[o] = alpha max_t x_t + (1 - alpha) mean_t x_t,   x_t = x[o * stride + t * dilation - low]
+
+    Args:
+        x: Array `(*batch, *spatial, channels)` of a floating dtype.
+        window_shape: Taps per spatial axis; see `max_pool`, also for all that follow.
+        alpha: The share of the maximum, a number or an array that broadcasts to the output: one
+            for all, one a channel `(channels,)`, or one a window. It may be traced and learned.
+        strides: Steps between windows; None means `window_shape`.
+        padding: `"VALID"`, `"SAME"`, `"SAME_LOWER"` or elements to add.
+        dilation: Distance between neighbouring taps.
+        ceil_mode: Round the output size up.
+        axes: The pooled axes by number, for any other layout.
+        where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
+        method: How to compute it; for benchmarks.
+        count_include_pad: Whether padding counts as zeros in the average; see `avg_pool`.
+
+    Returns:
+        Array of the dtype of `x`. A window without an element gives 0.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument has a value that is not allowed.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxpool import mixed_pool
+        >>> x = jnp.array([1.0, 3.0, 4.0, 8.0]).reshape(1, 4, 1)
+        >>> mixed_pool(x, 2, alpha=0.25)[0, :, 0]
+        Array([2.25, 6.5 ], dtype=float32)
+
+    Source:
+        Lee, Gallagher and Tu, "Generalizing pooling functions in convolutional neural networks:
+        mixed, gated, and tree", 2016.
+    """
+    x = arguments.floating_array("x", x)
+    x, window, where = arguments.windowed(
+        x, window_shape, strides, padding, dilation, ceil_mode, axes, where, method
+    )
+    if not isinstance(count_include_pad, bool):
+        raise TypeError(f"count_include_pad must be a bool, got {count_include_pad!r}")
+    alpha = arguments.parameter("alpha", alpha, x, window, per_window=True)
+    return _mixed(x, alpha, where, window, method, count_include_pad)
+
+
+@functools.partial(jax.jit, static_argnames=("window", "method", "include_pad"), inline=True)
+def _mixed(
+    x: jax.Array,
+    alpha: jax.Array,
+    where: jax.Array | None,
+    window: Window,
+    method: str,
+    include_pad: bool,
+) -> jax.Array:
+    wide = x.astype(arguments.accumulator(x))
+    largest = engine.reduce(wide, MAX, window, where=where, method=method)
+    mean = average.mean(wide, window, where, method, include_pad)
+    largest = jnp.where(engine.occupied(window, x.ndim, where), largest, 0)
+    return (_share(alpha, largest) + _share(1 - alpha, mean)).astype(x.dtype)
+
+
+def _share(weight: jax.Array, value: jax.Array) -> jax.Array:
+    """The product; 0 for no weight even if the value is infinite."""
+    nothing = (weight == 0) & jnp.isinf(value)
+    return weight * jnp.where(nothing, 0, value)

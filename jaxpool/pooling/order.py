@@ -1,0 +1,130 @@
+"""Median pooling."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jaxpool import engine
+from jaxpool.engine import Elements
+from jaxpool.pooling import arguments
+from jaxpool.pooling.arguments import Ints, Padding
+from jaxpool.window import Window
+
+# Up to so many taps, comparing each with each beats finding the median bit by bit.
+PAIRWISE = 25
+
+
+def median_pool(
+    x: Any,
+    window_shape: Ints,
+    *,
+    strides: Ints | None = None,
+    padding: Padding = "VALID",
+    dilation: Ints = 1,
+    ceil_mode: bool = False,
+    axes: Ints | None = None,
+    where: Any = None,
+    method: str = "auto",
+) -> jax.Array:
+    """The median of every window; of an even number of elements, the lower one.
+
+        y[o] = the element number (n - 1) // 2, counted from 0, of the n sorted ones
+
+    It is an element of the window, and the derivative goes to the first one that is equal to it.
+    A NaN in a window is its result.
+
+    Args:
+        x: Array `(*batch, *spatial, channels)` of a floating, integer or bool dtype.
+        window_shape: Taps per spatial axis; see `max_pool`, also for all that follow.
+        strides: Steps between windows; None means `window_shape`.
+        padding: `"VALID"`, `"SAME"`, `"SAME_LOWER"` or elements to add.
+        dilation: Distance between neighbouring taps.
+        ceil_mode: Round the output size up.
+        axes: The pooled axes by number, for any other layout.
+        where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
+        method: Accepted as by every operator; it changes nothing here.
+
+    Returns:
+        Array of the dtype of `x`. A window without an element gives 0.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument has a value that is not allowed.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxpool import median_pool
+        >>> x = jnp.array([3.0, 9.0, 1.0, 2.0, 2.0, 7.0]).reshape(1, 6, 1)
+        >>> median_pool(x, 3, strides=1)[0, :, 0]
+        Array([3., 2., 2., 2.], dtype=float32)
+
+    Source:
+        Tukey's running median; `scipy.ndimage.median_filter`, but for even windows.
+    """
+    x, window, where = arguments.windowed(
+        x, window_shape, strides, padding, dilation, ceil_mode, axes, where, method
+    )
+    return _median(x, where, window)
+
+
+@functools.partial(jax.jit, static_argnames="window", inline=True)
+def _median(x: jax.Array, where: jax.Array | None, window: Window) -> jax.Array:
+    values, exists = engine.every_element(lax.stop_gradient(x), window, where)
+    keys = values.map(_ordered)
+    last = np.array(np.iinfo(keys.dtype).max, keys.dtype)
+    keys = keys.map(lambda key, there: jnp.where(there, key, last), exists)
+    rank = (exists.map(lambda there: there.astype(np.int32)).sum() - 1) // 2
+    median = (_pairwise if window.taps <= PAIRWISE else _bitwise)(keys, rank)
+    hits = keys.map(lambda key, there: there & (key == median), exists)
+    if jnp.issubdtype(x.dtype, jnp.floating):
+        nans = values.map(lambda value, there: there & jnp.isnan(value), exists)
+        spoilt = nans.max()
+        hits = hits.map(lambda hit, nan: jnp.where(spoilt, nan, hit), nans)
+    return engine.choose(x, window, hits.first())
+
+
+def _ordered(x: jax.Array) -> jax.Array:
+    """Unsigned integers in the order of the elements, equal where those are."""
+    if x.dtype == np.bool_:
+        return x.astype(np.uint8)
+    bits = 8 * x.dtype.itemsize
+    unsigned = np.dtype(f"uint{bits}")
+    sign = np.array(1 << (bits - 1), unsigned)
+    if jnp.issubdtype(x.dtype, jnp.unsignedinteger):
+        return x
+    if jnp.issubdtype(x.dtype, jnp.integer):
+        return lax.bitcast_convert_type(x, unsigned) ^ sign
+    pattern = lax.bitcast_convert_type(jnp.where(x == 0, jnp.zeros((), x.dtype), x), unsigned)
+    return jnp.where(pattern & sign != 0, ~pattern, pattern | sign)
+
+
+def _pairwise(keys: Elements, rank: jax.Array) -> jax.Array:
+    """The key that `rank` others come before, among equals those of earlier taps."""
+    result = np.zeros((), keys.dtype)
+    for i, key in enumerate(keys.arrays):
+        before = sum(
+            (other <= key if j < i else other < key).astype(np.int32)
+            for j, other in enumerate(keys.arrays)
+            if j != i
+        )
+        result = jnp.where(before == rank, key, result)
+    return jnp.asarray(result)
+
+
+def _bitwise(keys: Elements, rank: jax.Array) -> jax.Array:
+    """The largest number that at most `rank` keys are smaller than, from its highest bit down."""
+    bits = 8 * keys.dtype.itemsize
+
+    def settle(i: Any, result: jax.Array) -> jax.Array:
+        candidate = result | (np.array(1 << (bits - 1), keys.dtype) >> i.astype(keys.dtype))
+        smaller = keys.map(lambda key: (key < candidate).astype(np.int32)).sum()
+        return jnp.where(smaller <= rank, candidate, result)
+
+    shape = keys.map(lambda key: key < 0).max().shape
+    return lax.fori_loop(0, bits, settle, jnp.zeros(shape, keys.dtype))

@@ -1,0 +1,88 @@
+"""Generalised-mean (GeM) pooling."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxpool import engine
+from jaxpool.pooling import arguments
+from jaxpool.pooling.arguments import Ints, Padding
+from jaxpool.pooling.exponential import log_mean_exp
+from jaxpool.window import Window
+
+
+def gem_pool(
+    x: Any,
+    window_shape: Ints,
+    p: Any = 3.0,
+    eps: float = 1e-6,
+    *,
+    strides: Ints | None = None,
+    padding: Padding = "VALID",
+    dilation: Ints = 1,
+    ceil_mode: bool = False,
+    axes: Ints | None = None,
+    where: Any = None,
+    method: str = "auto",
+) -> jax.Array:
+    """The generalised mean of every window: average at p = 1, maximum as p grows.
+
+        y[o] = (mean_t max(x_t, eps)^p)^(1/p),    x_t = x[o * stride + t * dilation - low]
+
+    over the elements that exist. It is the exponential mean of the logarithms, and computed so:
+    no power over- or underflows, whatever p.
+
+    Args:
+        x: Array `(*batch, *spatial, channels)` of a floating dtype.
+        window_shape: Taps per spatial axis; see `max_pool`, also for all that follow.
+        p: The exponent, a number greater than 0, or an array that broadcasts to the output, with
+            size 1 along the pooled axes: so `(channels,)` is one p a channel. An array may be
+            traced and learned.
+        eps: Smaller elements count as this one, a number greater than 0; they have no derivative.
+        strides: Steps between windows; None means `window_shape`.
+        padding: `"VALID"`, `"SAME"`, `"SAME_LOWER"` or elements to add.
+        dilation: Distance between neighbouring taps.
+        ceil_mode: Round the output size up.
+        axes: The pooled axes by number, for any other layout.
+        where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
+        method: How to compute it; for benchmarks.
+
+    Returns:
+        Array of the dtype of `x`. A window without an element gives 0.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument has a value that is not allowed.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxpool import gem_pool
+        >>> x = jnp.array([1.0, 7.0]).reshape(1, 2, 1)
+        >>> [round(float(gem_pool(x, 2, p)[0, 0, 0]), 3) for p in (1, 2, 3, 100)]
+        [4.0, 5.0, 5.561, 6.952]
+
+    Source:
+        Radenović, Tolias and Chum, "Fine-tuning CNN image retrieval with no human annotation",
+        2019.
+    """
+    x = arguments.floating_array("x", x)
+    eps = arguments.number("eps", eps, above=0)
+    x, window, where = arguments.windowed(
+        x, window_shape, strides, padding, dilation, ceil_mode, axes, where, method
+    )
+    p = arguments.parameter("p", p, x, window, above=0)
+    return _gem(x, p, where, window, eps, method)
+
+
+@functools.partial(jax.jit, static_argnames=("window", "eps", "method"), inline=True)
+def _gem(
+    x: jax.Array, p: jax.Array, where: jax.Array | None, window: Window, eps: float, method: str
+) -> jax.Array:
+    wide = x.astype(arguments.accumulator(x))
+    logs = jnp.log(jnp.where(wide < eps, eps, wide))
+    mean = jnp.exp(log_mean_exp(logs, p, where, window, method))
+    return jnp.where(engine.occupied(window, x.ndim, where), mean, 0).astype(x.dtype)

@@ -1,0 +1,122 @@
+"""Stochastic pooling."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jaxpool import engine
+from jaxpool.monoid import MAX
+from jaxpool.pooling import arguments, average
+from jaxpool.pooling.arguments import Ints, Padding
+from jaxpool.window import Window
+
+
+def stochastic_pool(
+    x: Any,
+    window_shape: Ints,
+    *,
+    key: Any = None,
+    strides: Ints | None = None,
+    padding: Padding = "VALID",
+    dilation: Ints = 1,
+    ceil_mode: bool = False,
+    axes: Ints | None = None,
+    where: Any = None,
+    method: str = "auto",
+) -> jax.Array:
+    """A random element of every window in training, and the mean over the draws in inference.
+
+        with a key:  y[o] = x_t with probability p_t,    x_t = x[o * stride + t * dilation - low]
+        without:     y[o] = sum_t p_t x_t,               p_t = max(x_t, 0) / sum_s max(x_s, 0)
+
+    Where no element is positive, all are equally probable. Windows are drawn independently, also
+    where they overlap. The derivative goes to the element drawn. A NaN in a window is its result.
+
+    Args:
+        x: Array `(*batch, *spatial, channels)` of a floating dtype.
+        window_shape: Taps per spatial axis; see `max_pool`, also for all that follow.
+        key: A key of `jax.random` for training; None for inference.
+        strides: Steps between windows; None means `window_shape`.
+        padding: `"VALID"`, `"SAME"`, `"SAME_LOWER"` or elements to add.
+        dilation: Distance between neighbouring taps.
+        ceil_mode: Round the output size up.
+        axes: The pooled axes by number, for any other layout.
+        where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
+        method: Accepted as by every operator; it changes nothing here.
+
+    Returns:
+        Array of the dtype of `x`. A window without an element gives 0.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument has a value that is not allowed.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from jaxpool import stochastic_pool
+        >>> x = jnp.array([2.0, 6.0, 0.0, 5.0]).reshape(1, 4, 1)
+        >>> stochastic_pool(x, 2)[0, :, 0].round(4)
+        Array([5., 5.], dtype=float32)
+        >>> stochastic_pool(x, 2, key=jax.random.key(0))[0, 1, 0]
+        Array(5., dtype=float32)
+
+    Source:
+        Zeiler and Fergus, "Stochastic pooling for regularization of deep convolutional neural
+        networks", 2013.
+    """
+    x = arguments.floating_array("x", x)
+    x, window, where = arguments.windowed(
+        x, window_shape, strides, padding, dilation, ceil_mode, axes, where, method
+    )
+    if key is None:
+        return _mean(x, where, window)
+    return _draw(x, arguments.random_key("key", key), where, window)
+
+
+@functools.partial(jax.jit, static_argnames="window", inline=True)
+def _draw(x: jax.Array, key: jax.Array, where: jax.Array | None, window: Window) -> jax.Array:
+    wide = lax.stop_gradient(x).astype(arguments.accumulator(x))
+    values, exists = engine.every_element(wide, window, where)
+    chances = values.map(
+        lambda value, there: jnp.where(there, jnp.where(value <= 0, 0, value), 0), exists
+    )
+    largest = chances.max()
+
+    def scaled(chance: jax.Array, there: jax.Array) -> jax.Array:
+        """Sums of these do not overflow; several infinite elements share the probability."""
+        relative = jnp.where(chance == largest, 1, chance / jnp.where(largest > 0, largest, 1))
+        return jnp.where(there, relative, 0)
+
+    sums = chances.map(scaled, exists).accumulate()
+    drawn = jax.random.uniform(key, largest.shape, largest.dtype) * sums.last()
+    hits = sums.map(lambda total: total > drawn)
+    if_nan = chances.map(jnp.isnan)
+    spoilt = jnp.isnan(largest)
+    hits = hits.map(lambda hit, nan: jnp.where(spoilt, nan, hit), if_nan)
+    return engine.choose(x, window, hits.first())
+
+
+@functools.partial(jax.jit, static_argnames="window", inline=True)
+def _mean(x: jax.Array, where: jax.Array | None, window: Window) -> jax.Array:
+    wide = x.astype(arguments.accumulator(x))
+    if where is not None:
+        wide = jnp.where(where, wide, 0)
+    positive = jnp.where(wide <= 0, 0, wide)
+    largest = lax.stop_gradient(engine.reduce(positive, MAX, window))
+    none = largest <= 0
+    scale = jnp.where(none, 1, largest)
+    total = engine.collect(_ratio, None, (positive,), (scale,), window)
+    weighted = engine.collect(_ratio, positive, (positive,), (scale,), window)
+    uniform = average.mean(wide, window, where, include_pad=False)
+    return jnp.where(none, uniform, weighted / jnp.where(none, 1, total)).astype(x.dtype)
+
+
+def _ratio(x: jax.Array, largest: jax.Array) -> jax.Array:
+    """Near 1 at most: sums of these neither overflow nor vanish."""
+    return x / largest
