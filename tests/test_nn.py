@@ -1,0 +1,106 @@
+import inspect
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from jaxpool import nn
+from tests.operators import OPERATORS
+
+MODULES = {
+    cls.operator: cls
+    for cls in vars(nn).values()
+    if isinstance(cls, type) and issubclass(cls, nn.Pool) and cls is not nn.Pool
+}
+ROWS = [row for row in OPERATORS if row.function in MODULES]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_a_module_is_its_operator_with_the_arguments_filled_in(row):
+    x = row.smooth(np.random.default_rng(0), row.shape)
+    mask = {name: value for name, value in row.options.items() if name == "where"}
+    options = {name: value for name, value in row.options.items() if name != "where"}
+    result = MODULES[row.function](*row.args, **options)(x, **mask)
+    expected = row.function(x, *row.args, **row.options)
+    jax.tree.map(np.testing.assert_array_equal, result, expected)
+
+
+@pytest.mark.parametrize("cls", MODULES.values(), ids=lambda cls: cls.__name__)
+def test_modules_are_public_and_show_the_arguments_of_their_operator(cls):
+    assert cls.__name__ in nn.__all__
+    expected = inspect.signature(cls.operator).parameters
+    for name, parameter in inspect.signature(cls).parameters.items():
+        assert parameter == expected[name]
+
+
+def test_a_mask_is_given_with_the_array():
+    x = jnp.arange(6.0).reshape(1, 6, 1)
+    where = x != 5
+    assert nn.MaxPool(3)(x, where=where).tolist() == [[[2], [4]]]
+    assert nn.GlobalAvgPool()(x, where=where).tolist() == [[2]]
+
+
+class Net(nnx.Module):
+    def __init__(self, rngs):
+        self.conv = nnx.Conv(3, 4, (3, 3), rngs=rngs)
+        self.pool = nn.MaxPool([3, 3], strides=[2, 2], padding=[1, (0, 1)])
+        self.head = nnx.Sequential(nn.AvgPool(2), nn.GlobalMaxPool())
+
+    def __call__(self, x):
+        return self.head(self.pool(nnx.relu(self.conv(x))))
+
+
+def test_in_a_model_under_the_transformations_of_nnx():
+    x = np.random.default_rng(0).normal(size=(2, 12, 12, 3)).astype(np.float32)
+    net = Net(nnx.Rngs(0))
+    y = nnx.jit(Net.__call__)(net, x)
+    assert y.shape == (2, 4)
+    np.testing.assert_allclose(y, net(x), rtol=1e-6)
+    gradient = nnx.jit(nnx.grad(lambda net, x: net(x).sum()))(net, x)
+    assert all(np.any(leaf != 0) for leaf in jax.tree.leaves(gradient))
+    definition, state = nnx.split(net)
+    assert len(jax.tree.leaves(state)) == 2  # the convolution's: pooling has none
+    np.testing.assert_array_equal(nnx.merge(definition, state)(x), net(x))
+
+
+def test_modules_built_alike_compile_once():
+    traces = []
+
+    @nnx.jit
+    def apply(module, x):
+        traces.append(module)
+        return module(x)
+
+    x = jnp.ones((1, 6, 1))
+    for module in (nn.MaxPool(2), nn.MaxPool(window_shape=2), nn.MaxPool(2)):
+        apply(module, x)
+    assert len(traces) == 1
+    apply(nn.MaxPool(3), x)
+    assert len(traces) == 2
+
+
+def test_arguments_are_checked():
+    with pytest.raises(TypeError, match="window_shape"):
+        nn.MaxPool()
+    with pytest.raises(TypeError, match="stride"):
+        nn.MaxPool(2, stride=2)
+    with pytest.raises(ValueError, match=r"window_shape must be .* got 0"):
+        nn.MaxPool(0)(jnp.ones((1, 6, 1)))
+    with pytest.raises(TypeError, match="where"):
+        nn.MaxPool(2)(jnp.ones((1, 6, 1)), where=jnp.ones((1, 6, 1)))
+
+
+def test_the_library_does_not_need_flax():
+    """`import jaxpool` and its Flax-shaped functions; only `jaxpool.nn` needs Flax itself."""
+    script = (
+        "import sys; sys.modules['flax'] = None; import jaxpool, jaxpool.compat.flax as f; "
+        "import jax.numpy as jnp; print(f.max_pool(jnp.ones((1, 4, 1)), (2,)).shape)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "(1, 3, 1)"
