@@ -86,6 +86,16 @@ def bench(
             raise typer.Exit(1)
 
 
+@app.command()
+def documents() -> None:
+    """Bring the tables that README.md and docs/ include up to date with the records."""
+    from experiments import documents
+
+    with _plain_errors():
+        for document in documents.refresh(Path(__file__).parents[1]):
+            print(f"updated {document.name}")
+
+
 def _console() -> Console:
     return Console()
 

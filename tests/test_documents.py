@@ -1,0 +1,32 @@
+from pathlib import Path
+
+import pytest
+
+from experiments import documents
+from experiments.records import RecordError
+
+ROOT = Path(__file__).parents[1]
+TEXT = "before\n<!-- include table.md -->\nold\n<!-- end include -->\nafter\n"
+
+
+def test_an_included_file_replaces_what_was_there(tmp_path):
+    (tmp_path / "table.md").write_text("# Heading\n\n| a |\n|---|\n| 1 |\n")
+    (tmp_path / "README.md").write_text(TEXT)
+    assert documents.refresh(tmp_path) == [tmp_path / "README.md"]
+    expected = (
+        "before\n<!-- include table.md -->\n\n| a |\n|---|\n| 1 |\n\n<!-- end include -->\nafter\n"
+    )
+    assert (tmp_path / "README.md").read_text() == expected
+    assert documents.refresh(tmp_path) == []
+
+
+def test_a_missing_file_is_named(tmp_path):
+    (tmp_path / "README.md").write_text(TEXT)
+    with pytest.raises(RecordError, match=r"README.md includes table.md, which is not there"):
+        documents.refresh(tmp_path)
+
+
+@pytest.mark.parametrize("document", documents.documents(ROOT), ids=lambda path: path.name)
+def test_every_document_shows_the_records_as_they_are(document):
+    text = document.read_text(encoding="utf-8")
+    assert documents.included(text, ROOT, document) == text
