@@ -1,0 +1,13 @@
+"""Compile fast: hundreds of tiny programs are compiled here, and each runs once."""
+
+import functools
+
+import jax
+
+jit = functools.partial(
+    jax.jit,
+    compiler_options={
+        "xla_backend_optimization_level": 0,
+        "xla_llvm_disable_expensive_passes": True,
+    },
+)
