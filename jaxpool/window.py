@@ -240,6 +240,7 @@ def pooled_axes(
     axes: int | Sequence[int] | None,
     per_axis: int | None,
     implied_by: str = "window_shape",
+    array: str = "x",
 ) -> tuple[int, ...]:
     """The pooled axes, counted from the end, in the order in which the arguments list them.
 
@@ -248,6 +249,7 @@ def pooled_axes(
         axes: As the user gave them, or None for the axes before the last one.
         per_axis: How many pooled axes another argument implies, or None.
         implied_by: The name of that argument.
+        array: The name of the input.
     """
     if axes is None:
         count = rank - 2 if per_axis is None else per_axis
@@ -256,7 +258,7 @@ def pooled_axes(
             if per_axis is not None:
                 needed = f"{count + 1} axes for {implied_by} of {count} entries"
             raise ValueError(
-                f"x must have at least {needed}, got {rank} axes; "
+                f"{array} must have at least {needed}, got {rank} axes; "
                 "for another layout name the pooled axes with axes=..."
             )
         return tuple(range(-count - 1, -1))

@@ -141,5 +141,5 @@ def _checked(
     x: Any, output_shape: Ints, axes: Ints | None, where: Any
 ) -> tuple[jax.Array, Layout, jax.Array | None]:
     x = arguments.real_array("x", x)
-    (outputs,) = sizes.given(x.shape, axes, output_shape=output_shape)
+    (outputs,) = sizes.given(x, axes, output_shape=output_shape)
     return x, layout_of(x, outputs), arguments.mask(where, x)

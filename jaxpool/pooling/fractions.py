@@ -38,16 +38,14 @@ def windows(
                 f"{name}=True is for window_shape=None, got window_shape={window_shape!r}"
             )
     if window_shape is None:
-        (outputs,) = sizes.given(x.shape, axes, output_shape=output_shape)
+        (outputs,) = sizes.given(x, axes, output_shape=output_shape)
         _check_fit(x, outputs, dict.fromkeys(outputs, 1))
         if key is not None:
             samples = _draw_boundaries(key, x, outputs, pseudo_random)
         else:
             samples = _checked_boundaries(samples, x, outputs)
         return _between(x, outputs, samples, overlapping), tuple(map(jnp.asarray, samples))
-    outputs, window = sizes.given(
-        x.shape, axes, output_shape=output_shape, window_shape=window_shape
-    )
+    outputs, window = sizes.given(x, axes, output_shape=output_shape, window_shape=window_shape)
     _check_fit(x, outputs, window)
     shape = (*sizes.rest(x.shape, outputs), len(outputs))
     if key is not None:

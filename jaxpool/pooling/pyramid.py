@@ -65,7 +65,7 @@ def spatial_pyramid_pool(
     for level in levels:
         if isinstance(level, Sequence):
             raise TypeError(f"levels must be a sequence of ints, got {levels!r}")
-        (outputs,) = sizes.given(x.shape, axes, levels=level)
+        (outputs,) = sizes.given(x, axes, levels=level)
         if len(outputs) == x.ndim:
             raise ValueError(f"axes must leave an axis of channels, got {axes!r} of {x.ndim} axes")
         layout = adaptive.layout_of(x, outputs)

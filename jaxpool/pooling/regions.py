@@ -39,8 +39,8 @@ def checked(
     """The arguments of a pooling over boxes: the regions, and the bins of each."""
     if features.ndim not in (3, 4):
         raise ValueError(
-            "features must be (height, width, channels) or (images, height, width, channels), "
-            f"got shape {features.shape}"
+            "features must have the axes (height, width, channels), or images before them, "
+            f"got {features.ndim} axes"
         )
     if 0 in (static_size(features.shape[axis], axis) for axis in (-3, -2)):
         raise ValueError(f"features must not be empty maps, got shape {features.shape}")

@@ -13,24 +13,31 @@ from jaxpool.pooling.arguments import Ints
 from jaxpool.window import per_axis_ints, pooled_axes, static_size
 
 
-def given(shape: Sequence[Any], axes: Ints | None, **arguments: Any) -> list[dict[int, int]]:
+def given(
+    x: jax.Array, axes: Ints | None, array: str = "x", **arguments: Any
+) -> list[dict[int, int]]:
     """Arguments with one size a pooled axis, each as sizes by axis (from the end, ascending).
 
     Args:
-        shape: The shape of the input.
+        x: The input.
         axes: The argument `axes`.
-        **arguments: Each an int or one int a pooled axis; the first is what implies the axes.
+        array: The name of the input.
+        **arguments: Each an int or one int a pooled axis; the first that has one an axis implies
+            how many axes are pooled.
 
     Raises:
         TypeError: Not integers.
         ValueError: Less than 1, or not as many as pooled axes, or an axis is empty.
     """
     lists = {name: v for name, v in arguments.items() if isinstance(v, list | tuple)}
-    name = next(iter(lists), next(iter(arguments)))
-    positions = pooled_axes(len(shape), axes, len(lists[name]) if lists else None, name)
+    for name, value in lists.items():
+        if not value:
+            raise ValueError(f"{name} must have at least one entry, got {value!r}")
+    name = next(iter(lists), "")
+    positions = pooled_axes(x.ndim, axes, len(lists[name]) if lists else None, name, array)
     for position in positions:
-        if static_size(shape[position], position) == 0:
-            raise ValueError(f"x must not be empty along pooled axis {position}, got {shape}")
+        if static_size(x.shape[position], position) == 0:
+            raise ValueError(f"{array} must not be empty along pooled axes, got shape {x.shape}")
     result = []
     for name, value in arguments.items():
         entries = per_axis_ints(name, value, len(positions), minimum=1)

@@ -54,7 +54,7 @@ def max_unpool(
         Fergus, "Visualizing and Understanding Convolutional Networks", 2014.
     """
     values = arguments.real_array("values", values)
-    (outputs,) = sizes.given(values.shape, axes, output_shape=output_shape)
+    (outputs,) = sizes.given(values, axes, "values", output_shape=output_shape)
     plane = math.prod(outputs.values())
     indices = _checked(indices, values, plane)
     sources = sizes.gather_planes(values, tuple(outputs))
