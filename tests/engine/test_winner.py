@@ -1,0 +1,61 @@
+"""The derivative of a maximum is its winner's index: small, exact, and all that is kept."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxpool
+from jaxpool import engine
+from jaxpool.monoid import MAX, MIN
+from jaxpool.window import Window
+
+
+@pytest.mark.parametrize(("window", "strides"), [(2, 2), (3, 2), (3, 1), (4, 4), (9, 1), (32, 32)])
+def test_reverse_mode_keeps_bytes_not_floats(window, strides):
+    x = jnp.zeros((1, 32, 32, 4))
+    _, pull = jax.vjp(lambda x: jaxpool.max_pool(x, window, strides=strides), x)
+    residuals = jax.tree.leaves(pull)
+    assert all(jnp.issubdtype(residual.dtype, jnp.unsignedinteger) for residual in residuals)
+    assert sum(residual.nbytes for residual in residuals) <= 2 * x.size
+
+
+@pytest.mark.parametrize("monoid", [MAX, MIN], ids=["max", "min"])
+def test_only_the_winner_has_a_derivative(monoid):
+    """Whatever tangents and cotangents the others have."""
+    x = jnp.array([1.0, 1.0, jnp.nan, jnp.nan, 2.0, 3.0]).reshape(1, 6, 1)
+    winner = [0, 2, 5 if monoid is MAX else 4]
+    window = Window.resolve(x.shape, 2)
+    tangent = jnp.full(6, jnp.nan).at[jnp.array(winner)].set(jnp.array([1.0, -jnp.inf, 3.0]))
+    pool = jax.jit(lambda x: engine.reduce(x, monoid, window))
+    _, pushed = jax.jvp(pool, (x,), (tangent.reshape(x.shape),))
+    assert pushed[0, :, 0].tolist() == [1, -np.inf, 3]
+    (pulled,) = jax.vjp(pool, x)[1](jnp.array([jnp.nan, 2, -jnp.inf]).reshape(1, 3, 1))
+    expected = np.zeros(6)
+    expected[winner] = [np.nan, 2, -np.inf]
+    np.testing.assert_array_equal(pulled[0, :, 0], expected)
+
+
+def test_the_index_passes_no_derivative_but_the_value_does():
+    x = jnp.array([3.0, 1.0, 2.0, 5.0]).reshape(1, 4, 1)
+    window = Window.resolve(x.shape, 2)
+
+    def loss(x):
+        value, index = engine.arg_reduce(x, MAX, window)
+        return jnp.sum(value**2 * (1 + index))
+
+    for derivative in (jax.grad, jax.jacfwd):
+        assert derivative(loss)(x)[0, :, 0].tolist() == [6, 0, 0, 40]
+    assert jax.hessian(loss)(x)[0, 3, 0, 0, 3, 0] == 8
+
+
+def test_integers_pass_through_differentiated_programs():
+    x = jnp.arange(6).reshape(1, 6, 1)
+
+    def loss(scale):
+        return jnp.sum(scale * jaxpool.max_pool(x, 2) + jaxpool.max_pool(x > 2, 2))
+
+    assert jax.grad(loss)(2.0) == 1 + 3 + 5
+    _, pull = jax.vjp(lambda x: jaxpool.max_pool(x, 2), x)
+    (cotangent,) = pull(np.zeros((1, 3, 1), jax.dtypes.float0))
+    assert cotangent.dtype == jax.dtypes.float0
