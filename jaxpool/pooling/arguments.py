@@ -125,7 +125,7 @@ def parameter(
         value: A number, or an array that broadcasts to the output.
         x: The input.
         window: Its geometry.
-        above: What a number must exceed. (The entries of an array are not looked at.)
+        above: What every number must exceed, as far as it is known: an array may be traced.
         per_window: Whether an array may differ from window to window.
 
     Raises:
@@ -137,6 +137,9 @@ def parameter(
         return jnp.asarray(number(name, value, above=above), dtype)
     if not any(jnp.issubdtype(value.dtype, kind) for kind in (jnp.floating, jnp.integer)):
         raise TypeError(f"{name} must be a number or an array of numbers, got {value.dtype}")
+    entries = known(value)
+    if above is not None and entries is not None and not np.all(entries > above):
+        raise ValueError(f"{name} must be greater than {above} everywhere, got {entries!r}")
     allowed = list(window.output_shape(x.shape))
     if not per_window:
         for position in window.positions:

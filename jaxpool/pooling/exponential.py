@@ -3,13 +3,15 @@
     M = (1/T) log(sum_i c_i exp(T x_i) / sum_i c_i),        at T = 0 the average
 
 with weights c. The plain formula overflows for large |T x| and, for small ones, divides a rounding
-error by T. Here the window's largest T x is subtracted, exp(u) - 1 and log(1 + z) are taken as
-such near 0, and the derivatives have forms that nothing cancels in,
+error by T. Here every number is a pair: a level L, which is an element of the window (at first the
+number itself) and a constant for derivatives, and an excess Q, by which it differs from there.
+Differences of levels are exact where it matters, exp(u) - 1 and log(1 + z) are taken as such near
+0, and the derivatives have forms that nothing cancels in. With d_i = L_i - L + Q_i - Q,
 
-    dM/dx_i = c_i exp(T (x_i - M)) / sum c
-    dM/dT   = sum_i c_i (x_i - M)^2 h(T (x_i - M)) / sum c,    h(u) = (exp(u) (u - 1) + 1) / u^2
+    dQ/dQ_i = c_i exp(T d_i) / sum c
+    dQ/dT   = sum_i c_i d_i^2 h(T d_i) / sum c,        h(u) = (exp(u) (u - 1) + 1) / u^2
 
-where h is analytic, 1/2 at 0. They are written in terms of M, so that they can be differentiated
+where h is analytic, 1/2 at 0. They are written in terms of Q, so that they can be differentiated
 again.
 """
 
@@ -22,6 +24,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jax.custom_derivatives import SymbolicZero
 
 from jaxpool import engine
@@ -41,6 +44,8 @@ def log_mean_exp(
 ) -> jax.Array:
     """The exponential mean of the elements of every window; 0 where there is none.
 
+    An infinite mean has no derivative.
+
     Args:
         x: Array of float32 or wider.
         temperature: Array of the dtype of `x` that broadcasts to the output, of size 1 along the
@@ -55,39 +60,53 @@ def log_mean_exp(
     elif any(min(axis.counts(include_pad=False), default=0) < axis.window for axis in window.axes):
         weights = engine.ones(window, x.ndim, x.dtype)
     temperature = temperature.reshape((1,) * (x.ndim - temperature.ndim) + temperature.shape)
+    sign = jnp.where(temperature < 0, -1, 1).astype(x.dtype)
+    level = lax.stop_gradient(x)
+    excess = jnp.where(jnp.isinf(x), 0, x - level)
     for part in engine.parts(window, method):
-        x = exponential_mean(x, weights, temperature, part)
+        exists = None if weights is None else jnp.broadcast_to(weights > 0, x.shape)
+        above = sign * engine.reduce(sign * level, MAX, part, where=exists)
+        above = jnp.where(jnp.isinf(above), 0, above)
+        x = exponential_mean(excess, level, weights, above, temperature, part)
+        infinite = jnp.isinf(x)
+        level = jnp.where(infinite, lax.stop_gradient(x), above)
+        excess = jnp.where(infinite, 0, x)
         weights = None if weights is None else engine.reduce(weights, SUM, part)
-    return x
+    return level + excess
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(3,))
+@functools.partial(jax.custom_jvp, nondiff_argnums=(5,))
 def exponential_mean(
-    x: jax.Array, weights: jax.Array | None, temperature: jax.Array, window: Window
+    excess: jax.Array,
+    level: jax.Array,
+    weights: jax.Array | None,
+    above: jax.Array,
+    temperature: jax.Array,
+    window: Window,
 ) -> jax.Array:
-    """The weighted exponential mean of every window; 0 where no weight is positive.
+    """The excess of the weighted exponential mean of every window; 0 where no weight is positive.
 
     Args:
-        x: The elements.
-        weights: How much each of them counts, at least 0; None for windows of equal weights.
+        excess: By how much an element differs from its level; finite.
+        level: Where it stands; infinite for an infinite element.
+        weights: How much it counts, at least 0; None for windows of equal weights.
+        above: The level of the mean: finite, and as large (for negative temperatures, as small)
+            as any finite level in the window.
         temperature: Any number, or an array of them as in `log_mean_exp`.
         window: The geometry.
     """
-    where = None if weights is None else jnp.broadcast_to(weights > 0, x.shape)
-    sign = jnp.where(temperature < 0, -1, 1).astype(x.dtype)
-    level = sign * engine.reduce(sign * x, MAX, window, where=where)
-    level = jnp.where(jnp.isinf(level), 0, level)
     total, divisor = _total(weights, window)
     cold = temperature == 0
     rate = jnp.where(cold, 1, temperature)
-
-    growth = _weigh(_growth, None, x, weights, level, temperature, window) / divisor
+    weigh = functools.partial(
+        _weigh, inner=(excess, level), weights=weights, outer=(above, temperature), window=window
+    )
+    growth = weigh(_growth) / divisor
     z = jnp.where(cold, 0, rate * growth)
     log = jnp.log1p(z)
     if window.taps > MANY:
-        power = _weigh(_power, None, x, weights, level, temperature, window) / divisor
-        log = jnp.where(z < -SERIES, jnp.log(power), log)
-    mean = level + jnp.where(jnp.abs(z) < jnp.finfo(z.dtype).eps, growth, log / rate)
+        log = jnp.where(z < -SERIES, jnp.log(weigh(_power) / divisor), log)
+    mean = jnp.where(jnp.abs(z) < jnp.finfo(z.dtype).eps, growth, log / rate)
     return jnp.where(total > 0, mean, 0)
 
 
@@ -95,15 +114,19 @@ def exponential_mean(
 def _exponential_mean_jvp(
     window: Window, primals: Any, tangents: Any
 ) -> tuple[jax.Array, jax.Array]:
-    x, weights, temperature = primals
-    dx, _, dt = tangents
-    mean = exponential_mean(x, weights, temperature, window)
+    excess, level, weights, above, temperature = primals
+    moved, heated = tangents[0], tangents[-1]
+    mean = exponential_mean(*primals, window)
+    outer = (above, mean, temperature)
+    weigh = functools.partial(
+        _weigh, inner=(excess, level), weights=weights, outer=outer, window=window
+    )
     _, divisor = _total(weights, window)
     tangent = jnp.zeros(mean.shape, mean.dtype)
-    if not isinstance(dx, SymbolicZero):
-        tangent += _weigh(_share, dx, x, weights, mean, temperature, window) / divisor
-    if not isinstance(dt, SymbolicZero):
-        tangent += dt * _weigh(_bend, None, x, weights, mean, temperature, window) / divisor
+    if not isinstance(moved, SymbolicZero):
+        tangent += weigh(_share, moved) / divisor
+    if not isinstance(heated, SymbolicZero):
+        tangent += heated * weigh(_bend) / divisor
     return mean, tangent
 
 
@@ -117,74 +140,92 @@ def _total(weights: jax.Array | None, window: Window) -> tuple[jax.Array | int, 
 
 def _weigh(
     kernel: engine.Kernel,
-    v: jax.Array | None,
-    x: jax.Array,
+    v: jax.Array | None = None,
+    *,
+    inner: tuple[jax.Array, ...],
     weights: jax.Array | None,
-    level: jax.Array,
-    temperature: jax.Array,
+    outer: tuple[jax.Array, ...],
     window: Window,
 ) -> jax.Array:
+    *outer, temperature = outer
     shape = list(temperature.shape)
     for position, axis in zip(window.positions, window.axes, strict=True):
         shape[position] = axis.output
-    ys = (level, jnp.broadcast_to(temperature, shape))
+    ys = (*outer, jnp.broadcast_to(temperature, shape))
     if weights is None:
-        return engine.collect(kernel, v, (x,), ys, window)
-    return engine.collect(_weighted(kernel), v, (x, weights), ys, window)
+        return engine.collect(kernel, v, inner, ys, window)
+    return engine.collect(_weighted(kernel), v, (weights, *inner), ys, window)
 
 
 @functools.cache
 def _weighted(kernel: engine.Kernel) -> engine.Kernel:
-    """The kernel times a weight; what has none is not looked at."""
+    """The kernel times a weight; what has none is taken to stand at the window's own level."""
 
-    def weighted(x: jax.Array, weight: jax.Array, level: jax.Array, temperature: jax.Array):
+    def weighted(
+        weight: jax.Array, excess: jax.Array, level: jax.Array, above: jax.Array, *rest: jax.Array
+    ) -> jax.Array:
         counts = weight > 0
-        return jnp.where(
-            counts, weight * kernel(jnp.where(counts, x, level), level, temperature), 0
-        )
+        value = kernel(jnp.where(counts, excess, 0), jnp.where(counts, level, above), above, *rest)
+        return jnp.where(counts, weight * value, 0)
 
     return weighted
 
 
-def _heated(x: jax.Array, level: jax.Array, temperature: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The distance x - level, and u = T (x - level), 0 for T = 0 even if x is infinite."""
-    distance = x - level
-    cold = temperature == 0
-    return distance, jnp.where(cold, 0, jnp.where(cold, 1, temperature) * distance)
-
-
-def _power(x: jax.Array, level: jax.Array, temperature: jax.Array) -> jax.Array:
-    """exp(u)."""
-    return jnp.exp(_heated(x, level, temperature)[1])
-
-
-def _growth(x: jax.Array, level: jax.Array, temperature: jax.Array) -> jax.Array:
-    """(exp(u) - 1) / T."""
-    distance, u = _heated(x, level, temperature)
+def _growth(
+    excess: jax.Array, level: jax.Array, above: jax.Array, temperature: jax.Array
+) -> jax.Array:
+    """(exp(u) - 1) / T. Not for derivatives."""
+    distance, u = _heated(excess, level, above, temperature)
     near = jnp.abs(u) < SERIES
     series = _series(jnp.where(near, u, 0), lambda k: 1 / math.factorial(k + 1))
     return jnp.where(near, distance * series, (jnp.exp(u) - 1) / jnp.where(near, 1, temperature))
 
 
-def _share(x: jax.Array, mean: jax.Array, temperature: jax.Array) -> jax.Array:
-    """exp(u); if the mean is infinite, an equal share for every element that is."""
-    infinite = jnp.isinf(x) | jnp.isinf(mean)
-    distance = jnp.where(infinite, 0, x) - jnp.where(infinite, 0, mean)
-    alike = jnp.where(x == mean, 1.0, 0.0).astype(x.dtype)
-    return jnp.where(infinite, alike, jnp.exp(temperature * distance))
+def _power(
+    excess: jax.Array, level: jax.Array, above: jax.Array, temperature: jax.Array
+) -> jax.Array:
+    """exp(u). Not for derivatives."""
+    return jnp.exp(_heated(excess, level, above, temperature)[1])
 
 
-def _bend(x: jax.Array, mean: jax.Array, temperature: jax.Array) -> jax.Array:
-    """(x - mean)^2 h(u); no branch makes an infinity that the derivative of another meets."""
-    infinite = jnp.isinf(x) | jnp.isinf(mean)
-    distance = jnp.where(infinite, 0, x) - jnp.where(infinite, 0, mean)
+def _heated(
+    excess: jax.Array, level: jax.Array, above: jax.Array, temperature: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """The distance from `above`, and u = T distance, which is 0 for T = 0 even if that is not."""
+    distance = (level - above) + excess
+    cold = temperature == 0
+    return distance, jnp.where(cold, 0, jnp.where(cold, 1, temperature) * distance)
+
+
+def _share(
+    excess: jax.Array, level: jax.Array, above: jax.Array, mean: jax.Array, temperature: jax.Array
+) -> jax.Array:
+    """exp(u); 0 where anything is infinite."""
+    infinite, distance = _distance(excess, level, above, mean)
+    return jnp.where(infinite, 0, jnp.exp(temperature * distance))
+
+
+def _bend(
+    excess: jax.Array, level: jax.Array, above: jax.Array, mean: jax.Array, temperature: jax.Array
+) -> jax.Array:
+    """distance^2 h(u); no branch makes an infinity that the derivative of another meets."""
+    infinite, distance = _distance(excess, level, above, mean)
     u = temperature * distance
     near = (jnp.abs(u) < SERIES) & ~infinite
     series = _series(jnp.where(near, u, 0), lambda k: (k + 1) / math.factorial(k + 2))
     rate = jnp.where(near | (temperature == 0), 1, temperature)
     large = jnp.maximum(jnp.where(infinite, LOWEST, jnp.where(near, 1, u)), LOWEST)
-    far = jnp.where(infinite & (x == mean), 0, (jnp.exp(large) * (large - 1) + 1) / rate**2)
+    far = jnp.where(jnp.isinf(mean), 0, (jnp.exp(large) * (large - 1) + 1) / rate**2)
     return jnp.where(near, distance**2 * series, far)
+
+
+def _distance(
+    excess: jax.Array, level: jax.Array, above: jax.Array, mean: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Whether anything is infinite, and how far an element is from the mean; 0 if infinitely."""
+    infinite = jnp.isinf(level) | jnp.isinf(mean)
+    known = jnp.where(infinite, above, level) - above
+    return infinite, known + (excess - jnp.where(infinite, excess, mean))
 
 
 def _series(u: jax.Array, coefficient: Callable[[int], float]) -> jax.Array:

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from jaxpool import engine
 from jaxpool.monoid import MAX
@@ -138,48 +139,31 @@ def _logsumexp(
 
 @functools.partial(jax.jit, static_argnames=("window", "method"), inline=True)
 def _soft(x: jax.Array, where: jax.Array | None, window: Window, method: str) -> jax.Array:
-    """Infinite elements stand aside, as the largest or lowest finite logit, and are put back."""
+    """Sums of `weight * exp(level)`, whose levels are the largest elements so far, and constants.
+
+    A weight begins as 1, but with the derivative of an exponential. Infinite elements stand aside
+    as the largest and the lowest finite ones, and are put back at the end.
+    """
     wide = x.astype(arguments.accumulator(x))
-    bound = jnp.finfo(wide.dtype).max
-    infinite = jnp.isinf(wide)
-    logits = jnp.where(infinite, jnp.where(wide > 0, bound, -bound), wide)
-    means = jnp.where(infinite, 0, wide)
     if where is not None:
-        logits, means = jnp.where(where, logits, -np.inf), jnp.where(where, means, 0)
+        wide = jnp.where(where, wide, 0)
+    bound = jnp.finfo(wide.dtype).max
+    finite = jnp.where(jnp.isinf(wide), 0, wide)
+    level = jnp.clip(lax.stop_gradient(wide), -bound, bound)
+    weight = jnp.exp(finite - lax.stop_gradient(finite)) / window.taps
+    if where is not None:
+        level, weight = jnp.where(where, level, -np.inf), jnp.where(where, weight, 0)
+    total = weight * finite
     for part in engine.parts(window, method):
-        logits, means = _softmax_mean(logits, means, part)
-    extreme = jnp.abs(logits) == bound
-    return jnp.where(extreme, jnp.where(logits > 0, np.inf, -np.inf), means).astype(x.dtype)
+        highest = engine.reduce(level, MAX, part)
+        ys = (jnp.where(highest == -np.inf, 0, highest),)
+        total = engine.collect(_share, total, (level,), ys, part)
+        weight = engine.collect(_share, weight, (level,), ys, part)
+        level = highest
+    mean = total / jnp.where(weight == 0, 1, weight)
+    extreme = jnp.where(level > 0, np.inf, -np.inf)
+    return jnp.where(jnp.abs(level) == bound, extreme, mean).astype(x.dtype)
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
-def _softmax_mean(
-    logits: jax.Array, means: jax.Array, window: Window
-) -> tuple[jax.Array, jax.Array]:
-    """For each window of parts: the logarithm of their total weight, and their weighted mean."""
-    level = _finite(engine.reduce(logits, MAX, window))
-    total = engine.collect(_share, None, (logits,), (level,), window)
-    mean = engine.collect(_share, means, (logits,), (level,), window)
-    empty = total == 0
-    total = jnp.where(empty, 1, total)
-    return jnp.where(empty, -np.inf, level + jnp.log(total)), mean / total
-
-
-@_softmax_mean.defjvp
-def _softmax_mean_jvp(window: Window, primals: Any, tangents: Any) -> Any:
-    (logits, means), (dlogits, dmeans) = primals, tangents
-    logit, mean = _softmax_mean(logits, means, window)
-    average = functools.partial(
-        engine.collect, _share, xs=(logits,), ys=(_finite(logit),), window=window
-    )
-    dlogit = average(dlogits)
-    return (logit, mean), (dlogit, average(dmeans + means * dlogits) - mean * dlogit)
-
-
-def _finite(level: jax.Array) -> jax.Array:
-    """The level of a window without an element is anything but -inf, from which -inf is NaN."""
-    return jnp.where(level == -np.inf, 0, level)
-
-
-def _share(logit: jax.Array, level: jax.Array) -> jax.Array:
-    return jnp.exp(logit - level)
+def _share(level: jax.Array, highest: jax.Array) -> jax.Array:
+    return jnp.exp(level - highest)
