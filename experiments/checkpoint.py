@@ -74,7 +74,7 @@ def fingerprint(path: Path) -> str:
 
 def _read(path: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             stored = dict(file)
         missing = {_EPOCH, _FINGERPRINT} - set(stored)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:

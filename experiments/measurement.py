@@ -44,7 +44,7 @@ def measure(study: Study, report: Callable[[str], None]) -> list[Measurement]:
         for variant in study.variants:
             report(f"compiling {variant} for measurement")
             contenders.append(_Contender.compile(study, variant))
-    report(f"measuring for up to {study.measurement.seconds:.0f} s")
+    report(f"measuring for up to {study.measurement.seconds:g} s")
     _sample(contenders, study)
     return [contender.result(study.training.batch_size) for contender in contenders]
 

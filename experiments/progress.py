@@ -69,7 +69,8 @@ class _Bar:
             speed=f"{metrics[0].examples_per_s:,.0f} examples/s",
         )
         if last:
-            self._progress.console.print(escape(_line(variant, seeds, metrics, self._epochs)))
+            line = _line(variant, seeds, metrics, self._epochs)
+            self._progress.console.print(line, markup=False, highlight=False)
 
 
 class _Lines:

@@ -154,7 +154,6 @@ _REASONS = {
     "model_type": "must be a table",
     "string_pattern_mismatch": "must be made of lower-case letters, digits, '-', '_' and '.'",
     "string_type": "must be a string",
-    "too_short": "must not be empty",
     "tuple_type": "must be a list",
 }
 

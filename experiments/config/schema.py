@@ -6,7 +6,7 @@ import inspect
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -25,6 +25,7 @@ from experiments import data, models
 from experiments.models import Slot, slot
 from experiments.records import VARIANT_PATTERN
 
+T = TypeVar("T")
 _SUGAR = {"window": "window_shape", "stride": "strides", "padding": "padding"}
 """The keys of a pool that stand for an operator's argument of another name."""
 _NOT_FROM_A_CONFIG = {"x", "key", "where"}
@@ -69,12 +70,19 @@ def _padding(value: Any) -> Any:
     return _tuples(value)
 
 
+def _filled(value: T) -> T:
+    if not value:
+        raise complaint("must not be empty")
+    return value
+
+
 def _tuples(value: Any) -> Any:
     """The value with every list a tuple, as the operators take them."""
     return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value
 
 
 Name = Annotated[str, Field(pattern=rf"^{VARIANT_PATTERN}$")]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
 PositiveInt = Annotated[int, Field(ge=1)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -123,7 +131,7 @@ class Model(Section):
     """
 
     name: Annotated[str, _known("model", models.names)] = "small_cnn"
-    widths: Annotated[tuple[PositiveInt, ...], Field(strict=False, min_length=1)]
+    widths: Annotated[tuple[PositiveInt, ...], Field(strict=False), AfterValidator(_filled)]
     convolutions: PositiveInt = 1
     kernel: PositiveInt = 3
     norm: Literal["batch", "layer", "none"] = "batch"
@@ -151,9 +159,7 @@ class Training(Section):
 
     epochs: PositiveInt
     batch_size: PositiveInt
-    seeds: Annotated[
-        tuple[Annotated[int, Field(ge=0, lt=2**31)], ...], Field(strict=False, min_length=1)
-    ]
+    seeds: Annotated[tuple[Seed, ...], Field(strict=False), AfterValidator(_filled)]
     optimizer: Literal["adamw", "sgd"] = "adamw"
     learning_rate: Positive
     schedule: Literal["cosine", "constant"] = "cosine"
@@ -252,8 +258,7 @@ class Pool(Section):
 
 
 Variant = Annotated[
-    Annotated[Pool, Tag("table")]
-    | Annotated[tuple[Pool, ...], Field(strict=False, min_length=1), Tag("list")],
+    Annotated[Pool, Tag("table")] | Annotated[tuple[Pool, ...], Field(strict=False), Tag("list")],
     Discriminator(lambda value: "list" if isinstance(value, list | tuple) else "table"),
 ]
 """One pooling for every stage, or a list with one a stage."""
@@ -276,7 +281,7 @@ class Study(Section):
     model: Model
     training: Training
     measurement: Measurement = Measurement()
-    variants: Annotated[dict[Name, Variant], Field(min_length=1)]
+    variants: Annotated[dict[Name, Variant], AfterValidator(_filled)]
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

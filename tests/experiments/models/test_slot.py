@@ -1,0 +1,61 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxpool
+from experiments.models import Slot, SlotError, slot
+
+X = jax.random.normal(jax.random.key(0), (2, 6, 4, 3))
+
+
+def test_a_slot_applies_the_operator_it_names():
+    pooled = Slot("avg_pool", arguments={"window_shape": 2, "strides": 1})(X)
+    np.testing.assert_array_equal(pooled, jaxpool.avg_pool(X, 2, strides=1))
+
+
+@pytest.mark.parametrize("pool", slot.WITHOUT_OPERATOR)
+def test_no_pooling_leaves_the_feature_map_alone(pool):
+    assert Slot(pool)(X) is X
+
+
+def test_names_are_the_operators_of_one_array():
+    assert {"strided", "none", "max_pool", "avg_pool"} <= set(slot.names())
+    assert "reduce_window" not in slot.names()
+
+
+@pytest.mark.parametrize(
+    ("pool", "arguments", "complaint"),
+    [
+        ("max_pool", {"window_shape": 5}, "larger than the feature map"),
+        ("max_pool", {"window_shape": (2, 2, 2, 2, 2)}, "window_shape"),
+        ("max_pool", {"window_shape": 2, "padding": "VALIT"}, "padding"),
+        ("global_max_pool", {}, r"returns shape \(2, 3\), not feature maps"),
+    ],
+)
+def test_what_cannot_pool_says_where_and_why(pool, arguments, complaint):
+    with pytest.raises(SlotError, match=complaint) as caught:
+        Slot(pool, arguments=arguments, place="variants.x.1")(X)
+    assert str(caught.value).startswith(f"variants.x.1: {pool}(")
+    assert "feature map of 6x4x3" in str(caught.value)
+
+
+def test_operators_that_draw_get_the_key_in_training_only(monkeypatch):
+    def drawing(x, *, key=None):
+        return x + (0.0 if key is None else jax.random.uniform(key))
+
+    def pair(x):
+        return x, x
+
+    monkeypatch.setattr(slot, "operators", lambda: {"drawing": drawing, "pair": pair})
+    key = jax.random.key(3)
+    np.testing.assert_array_equal(Slot("drawing")(X), X)
+    np.testing.assert_array_equal(Slot("drawing")(X, key), X + jax.random.uniform(key))
+    with pytest.raises(SlotError, match="returns tuple, not one array"):
+        Slot("pair")(X)
+
+
+def test_an_error_of_the_operator_is_kept_as_the_cause():
+    with pytest.raises(SlotError) as caught:
+        Slot("max_pool", arguments={"window_shape": -1})(jnp.ones((1, 2, 2, 1)))
+    assert isinstance(caught.value.__cause__, ValueError)

@@ -1,0 +1,86 @@
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+
+from experiments import models
+from experiments.models import Slot
+from experiments.models.small_cnn import SmallCNN
+
+IMAGES = jax.random.normal(jax.random.key(1), (5, 8, 8, 2))
+
+
+def network(*slots, **changes):
+    options = {"widths": [4] * len(slots), "convolutions": 1, "kernel": 3, "norm": "batch"}
+    return SmallCNN(2, 3, slots, **{**options, **changes}, rngs=nnx.Rngs(0))
+
+
+def parameters(net):
+    return jax.tree.map(lambda leaf: leaf.shape, nnx.to_pure_dict(nnx.state(net, nnx.Param)))
+
+
+def test_a_network_is_convolution_relu_pooling_global_average_and_head():
+    net = network(Slot("max_pool", arguments={"window_shape": 2}), kernel=1, norm="none")
+    stage = net.stages[0].convolutions[0]
+    x = np.asarray(IMAGES) @ np.asarray(stage.kernel)[0, 0] + np.asarray(stage.bias)
+    x = np.maximum(x, 0).reshape(5, 4, 2, 4, 2, 4).max((2, 4)).mean((1, 2))
+    expected = x @ np.asarray(net.head.kernel) + np.asarray(net.head.bias)
+    np.testing.assert_allclose(net(IMAGES), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_strided_samples_the_convolution_that_none_computes_in_full():
+    strided, full = network(Slot("strided", stride=2)), network(Slot("none"))
+    whole = full.stages[0].convolutions[0](IMAGES)
+    np.testing.assert_allclose(
+        strided.stages[0].convolutions[0](IMAGES), whole[:, 1::2, 1::2], rtol=1e-5, atol=1e-5
+    )
+
+
+def test_every_form_of_pooling_has_the_same_parameters():
+    slots = [
+        Slot("max_pool", arguments={"window_shape": 2}),
+        Slot("avg_pool", arguments={"window_shape": 2, "strides": 1}),
+        Slot("strided", stride=2),
+        Slot("none"),
+    ]
+    shapes = [parameters(network(slot, slot)) for slot in slots]
+    assert all(shape == shapes[0] for shape in shapes)
+
+
+@pytest.mark.parametrize("norm", ["batch", "layer", "none"])
+@pytest.mark.parametrize("convolutions", [1, 2])
+def test_depth_and_norm_are_as_asked(norm, convolutions):
+    net = network(Slot("none"), Slot("none"), widths=[4, 6], convolutions=convolutions, norm=norm)
+    assert net(IMAGES, train=True).shape == (5, 3)
+    assert [len(stage.convolutions) for stage in net.stages] == [convolutions] * 2
+    normed = [norm is not None for stage in net.stages for norm in stage.norms]
+    assert normed == [norm != "none"] * 2 * convolutions
+    assert net.head.kernel.shape == (6, 3)
+
+
+def test_batch_statistics_move_in_training_only():
+    net = network(Slot("none"))
+    mean = net.stages[0].norms[0].mean
+    before = np.asarray(mean[...])
+    net(IMAGES)
+    np.testing.assert_array_equal(mean[...], before)
+    net(IMAGES, train=True)
+    assert np.abs(np.asarray(mean[...]) - before).max() > 0
+
+
+def test_an_unknown_norm_is_refused():
+    with pytest.raises(ValueError, match="norm must be 'batch', 'layer' or 'none', got 'group'"):
+        network(Slot("none"), norm="group")
+
+
+def test_the_registry_builds_what_it_names():
+    for name in models.names():
+        net = models.build(
+            name,
+            {"widths": [4], "convolutions": 1, "kernel": 3, "norm": "batch"},
+            channels_in=2,
+            classes=3,
+            slots=[Slot("none")],
+            rngs=nnx.Rngs(0),
+        )
+        assert net(IMAGES).shape == (5, 3)

@@ -1,0 +1,61 @@
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from experiments.measurement import measure, median_interval
+from tests.experiments.tiny import tiny_study
+
+
+@pytest.mark.parametrize("n", [6, 7, 10, 25, 60])
+def test_the_interval_holds_the_median_as_often_as_it_says(n):
+    # Ranks k and n + 1 - k enclose it unless fewer than k of n fair coins fall on either side.
+    _, low, high = median_interval(range(1, n + 1))
+    assert low + high == n + 1
+
+    def coverage(rank):
+        return 1 - 2 * sum(math.comb(n, i) for i in range(rank)) / 2**n
+
+    assert coverage(int(low)) >= 0.95
+    assert coverage(int(low) + 1) < 0.95
+
+
+def test_the_order_of_samples_does_not_matter():
+    samples = [5.0, 1.0, 9.0, 3.0, 7.0, 2.0]
+    found = {median_interval(order) for order in itertools.permutations(samples)}
+    assert found == {(4.0, 1.0, 9.0)}
+
+
+def test_few_samples_give_their_range():
+    assert median_interval([2.0]) == (2.0, 2.0, 2.0)
+    assert median_interval([3.0, 1.0]) == (2.0, 1.0, 3.0)
+
+
+def test_variants_are_measured_side_by_side(tmp_path):
+    study = tiny_study(tmp_path, "variants.none.pool=none", "measurement.rounds=7")
+    told = []
+    found = {m.variant: m for m in measure(study, told.append)}
+    assert list(found) == ["max", "strided", "none"]
+    assert told[-1] == "measuring for up to 0.1 s"
+    for one in found.values():
+        assert one.batch_size == 16
+        assert one.device_source == "measured"
+        # Kernel, scale and bias of the stage, and the head.
+        assert one.parameters == 9 * 4 + 2 * 4 + 4 * 10 + 10
+        assert one.compile_s > 0
+        assert one.latency_ms.samples >= 100
+        assert one.latency_ms.p50 <= one.latency_ms.p95 <= one.latency_ms.p99
+        for throughput in (one.train_examples_per_s, one.infer_examples_per_s):
+            assert 6 <= len(throughput.samples) <= 7
+            assert throughput.median == np.median(throughput.samples)
+            assert throughput.low <= throughput.median <= throughput.high
+    # The strided convolution does a quarter of the work; without pooling only the pooling is saved.
+    flops = {name: one.flops_per_example for name, one in found.items()}
+    assert flops["strided"] < flops["none"] / 2
+    # Of 8x8 outputs the 36 inner ones read 9 pixels, the 24 at sides 6, the 4 corners 4.
+    assert flops["none"] > 2 * 4 * (36 * 9 + 24 * 6 + 4 * 4)
+    memory = {name: one.peak_memory_mb for name, one in found.items()}
+    # Input, state and activations: the none variant keeps at least 16 full feature maps.
+    assert memory["strided"] < memory["none"]
+    assert memory["none"] > 16 * 8 * 8 * 4 * 4 / 1e6

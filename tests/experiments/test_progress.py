@@ -1,0 +1,46 @@
+import io
+
+from rich.console import Console
+
+from experiments.progress import display
+from experiments.records import EpochMetrics
+
+
+def metrics(epoch, accuracy=0.5):
+    return EpochMetrics(
+        epoch=epoch,
+        step=epoch,
+        train_loss=1.0,
+        test_loss=1.0,
+        test_accuracy=accuracy,
+        learning_rate=0.1,
+        seconds=2.0,
+        examples_per_s=12345.6,
+    )
+
+
+def shown(*, terminal):
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=terminal, width=120)
+    with display(console, runs=3, epochs=2) as progress:
+        for epoch in (1, 2):
+            progress.epoch("max[2]", (4,), [metrics(epoch)])
+        for epoch in (1, 2):
+            progress.epoch("average", (4, 5), [metrics(epoch, 0.25), metrics(epoch, 0.75)])
+    return stream.getvalue()
+
+
+def test_without_a_terminal_each_run_ends_with_a_plain_line():
+    assert shown(terminal=False).splitlines() == [
+        "training 3 runs of 2 epochs",
+        "max[2], seed 4: epoch 2/2, test accuracy 0.5000, 12,346 examples/s, about 0:08 left",
+        "average, 2 seeds: epoch 2/2, test accuracy 0.5000, 12,346 examples/s, about 0:00 left",
+    ]
+
+
+def test_a_terminal_shows_a_bar_with_speed_and_time_left():
+    text = shown(terminal=True)
+    assert "max[2], seed 4: epoch 2/2, test accuracy 0.5000" in text
+    assert "6/6" in text
+    assert "12,346 examples/s" in text
+    assert "left" in text

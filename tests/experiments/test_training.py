@@ -1,0 +1,146 @@
+import numpy as np
+import pytest
+
+from experiments import records, training
+from experiments.folder import StudyFolder
+from experiments.records import RecordError, RunRecord
+from experiments.study import load
+from experiments.training import Trainer, groups, seeds_together
+from tests.experiments.tiny import tiny_study
+
+
+class InterruptionError(Exception):
+    pass
+
+
+def ignore(seeds, metrics):
+    pass
+
+
+def trainer(study, variant="max"):
+    return Trainer(study, variant, load(study))
+
+
+def results(folder, seed, variant="max"):
+    """All that training leaves of a run, but for the clock's readings."""
+    record = records.read(folder.record(variant, seed), RunRecord)
+    metrics = records.read_metrics(folder.metrics(variant, seed))
+    return (
+        record.model_copy(update={"train_seconds": 0.0}),
+        [m.model_copy(update={"seconds": 0.0, "examples_per_s": 0.0}) for m in metrics],
+    )
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    return tiny_study(tmp_path_factory.mktemp("config"))
+
+
+@pytest.fixture(scope="module")
+def alone(study, tmp_path_factory):
+    """Both seeds, trained one after the other without a break."""
+    folder = StudyFolder(tmp_path_factory.mktemp("alone"))
+    one = trainer(study)
+    for seed in study.training.seeds:
+        one.train((seed,), folder, ignore)
+    return folder
+
+
+def test_a_record_says_what_the_last_epoch_found(study, alone):
+    record, metrics = results(alone, 7)
+    assert [line.epoch for line in metrics] == [1, 2, 3]
+    assert [line.step for line in metrics] == [6, 12, 18]
+    assert record.fingerprint == study.fingerprint("max")
+    assert (record.epochs, record.steps, record.test_size) == (3, 18, 50)
+    assert record.test_accuracy == metrics[-1].test_accuracy == record.test_correct / 50
+    assert record.train_loss == metrics[-1].train_loss < metrics[0].train_loss
+    assert 0 < metrics[-1].learning_rate < metrics[0].learning_rate
+
+
+def test_seeds_together_agree_with_one_by_one(study, alone, tmp_path):
+    folder = StudyFolder(tmp_path)
+    seen = []
+    trainer(study).train((0, 7), folder, lambda seeds, metrics: seen.append((seeds, len(metrics))))
+    assert seen == [((0, 7), 2)] * 3
+    for seed in (0, 7):
+        for together, single in zip(results(folder, seed)[1], results(alone, seed)[1], strict=True):
+            np.testing.assert_allclose(together.train_loss, single.train_loss, rtol=1e-4)
+            np.testing.assert_allclose(together.test_loss, single.test_loss, rtol=1e-3)
+            assert together.learning_rate == single.learning_rate
+
+
+@pytest.mark.parametrize("seeds", [(0,), (0, 7)])
+def test_an_interrupted_run_goes_on_to_the_same_numbers(study, alone, tmp_path, seeds):
+    whole, broken = StudyFolder(tmp_path / "whole"), StudyFolder(tmp_path / "broken")
+    one = trainer(study)
+    one.train(seeds, whole, ignore)
+
+    def interrupt(seeds, metrics):
+        if metrics[0].epoch == 2:
+            raise InterruptionError
+
+    with pytest.raises(InterruptionError):
+        one.train(seeds, broken, interrupt)
+    # A kill between the metrics and the checkpoint leaves a line too many; another, half a line.
+    path = broken.metrics("max", seeds[0])
+    line = path.read_text().splitlines()[-1]
+    path.write_text(path.read_text() + line.replace('"epoch":2', '"epoch":3') + '\n{"epoch":')
+    told = []
+    trainer(study).train(seeds, broken, lambda seeds, metrics: told.append(metrics[0].epoch))
+    assert told == [1, 2, 3]
+    for seed in seeds:
+        assert results(broken, seed) == results(whole, seed)
+
+
+def test_a_trained_run_is_recorded_without_training_again(study, alone, tmp_path):
+    folder = StudyFolder(tmp_path)
+    one = trainer(study)
+    one.train((0,), folder, ignore)
+    before = results(folder, 0)
+    folder.record("max", 0).unlink()
+    one.train((0,), folder, ignore)
+    assert results(folder, 0) == before
+
+
+def test_metrics_that_lack_epochs_are_refused(study, tmp_path):
+    folder = StudyFolder(tmp_path)
+    one = trainer(study)
+    one.train((0,), folder, ignore)
+    folder.metrics("max", 0).unlink()
+    with pytest.raises(RecordError, match=r"lacks epochs before its checkpoint, which has 3"):
+        one.train((0,), folder, ignore)
+
+
+def test_auto_trains_seeds_together_except_on_a_cpu():
+    assert [seeds_together("auto", backend) for backend in ("cpu", "gpu", "tpu")] == [
+        False,
+        True,
+        True,
+    ]
+    assert seeds_together(True, "cpu")
+    assert not seeds_together(False, "gpu")
+
+
+def test_groups_are_the_seeds_still_to_be_trained(study, alone, tmp_path):
+    folder = StudyFolder(tmp_path)
+    assert groups(study, "max", folder) == [(0,), (7,)]
+    assert groups(study, "max", alone) == []
+    folder.record("max", 0).parent.mkdir(parents=True)
+    folder.record("max", 0).write_bytes(alone.record("max", 0).read_bytes())
+    assert groups(study, "max", folder) == [(7,)]
+
+
+def test_an_interrupted_group_stays_together(tmp_path):
+    study = tiny_study(tmp_path, "training.seeds=[0, 7, 8]", "training.seeds_together=true")
+    folder = StudyFolder(tmp_path / "results")
+    assert groups(study, "max", folder) == [(0, 7, 8)]
+    path = training.checkpoint_path(folder, "max", (0, 7))
+    path.parent.mkdir(parents=True)
+    path.touch()
+    assert groups(study, "max", folder) == [(0, 7), (8,)]
+    folder.record("max", 0).parent.mkdir(parents=True)
+    folder.record("max", 0).touch()
+    assert groups(study, "max", folder) == [(0, 7), (8,)]
+    folder.record("max", 7).parent.mkdir(parents=True)
+    folder.record("max", 7).touch()
+    assert groups(study, "max", folder) == [(8,)]
