@@ -72,7 +72,8 @@ def _place(values: jax.Array, places: jax.Array, plane: int) -> jax.Array:
     the values; a scatter of the values themselves would not.
     """
     numbers = jnp.arange(values.size, dtype=np.int32)
-    places = jnp.where(places < 0, plane, places)  # dropped, not counted from the end
+    inside = (places >= 0) & (places < plane)
+    places = jnp.where(inside, places, plane).astype(np.int32)  # which drops the others
     last = jnp.full(plane, -1, np.int32).at[places].max(numbers, mode="drop")
     found = jnp.take(values, last, mode="clip")
     return jnp.where(last >= 0, found, jnp.zeros((), values.dtype))
