@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -34,9 +33,8 @@ def blur_pool(
     Args:
         x: Array `(*batch, *spatial, channels)` of a floating dtype.
         filter_size: Taps of the filter, from 1 (no blur) to 7.
-        strides: Steps between outputs, an int or one a spatial axis. An int stands for every one
-            of them, which are then all but the first and the last.
-        axes: The pooled axes by number, for any other layout.
+        strides: Steps between outputs, an int or one a spatial axis.
+        axes: The pooled axes by number; None means all but the first and the last.
 
     Returns:
         Array of the dtype of `x` and its shape, but for the pooled axes.
@@ -59,8 +57,7 @@ def blur_pool(
         raise TypeError(f"filter_size must be an int, got {filter_size!r}")
     if not 1 <= filter_size <= LARGEST:
         raise ValueError(f"filter_size must be from 1 to {LARGEST}, got {filter_size}")
-    taps = (int(filter_size),) * len(strides) if isinstance(strides, Sequence) else int(filter_size)
-    window = Window.resolve(x.shape, taps, strides=strides, axes=axes)
+    window = Window.resolve(x.shape, int(filter_size), strides=strides, axes=axes)
     return _blur(x, window)
 
 

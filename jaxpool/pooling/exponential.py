@@ -147,11 +147,11 @@ def _weigh(
     outer: tuple[jax.Array, ...],
     window: Window,
 ) -> jax.Array:
-    *outer, temperature = outer
+    *levels, temperature = outer
     shape = list(temperature.shape)
     for position, axis in zip(window.positions, window.axes, strict=True):
         shape[position] = axis.output
-    ys = (*outer, jnp.broadcast_to(temperature, shape))
+    ys = (*levels, jnp.broadcast_to(temperature, shape))
     if weights is None:
         return engine.collect(kernel, v, inner, ys, window)
     return engine.collect(_weighted(kernel), v, (weights, *inner), ys, window)

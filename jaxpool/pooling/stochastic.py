@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from jaxpool import engine
@@ -88,17 +89,17 @@ def _draw(x: jax.Array, key: jax.Array, where: jax.Array | None, window: Window)
     )
     largest = chances.max()
 
-    def scaled(chance: jax.Array, there: jax.Array) -> jax.Array:
-        """Sums of these do not overflow; several infinite elements share the probability."""
-        relative = jnp.where(chance == largest, 1, chance / jnp.where(largest > 0, largest, 1))
-        return jnp.where(there, relative, 0)
+    def weight(chance: jax.Array, there: jax.Array) -> jax.Array:
+        """A share of the sum, which therefore does not overflow."""
+        share = jnp.where(largest > 0, chance / window.taps, 1)
+        share = jnp.where(jnp.isinf(largest), jnp.where(jnp.isinf(chance), 1, 0), share)
+        return jnp.where(there, share, 0)
 
-    sums = chances.map(scaled, exists).accumulate()
+    sums = chances.map(weight, exists).accumulate()
     drawn = jax.random.uniform(key, largest.shape, largest.dtype) * sums.last()
     hits = sums.map(lambda total: total > drawn)
-    if_nan = chances.map(jnp.isnan)
     spoilt = jnp.isnan(largest)
-    hits = hits.map(lambda hit, nan: jnp.where(spoilt, nan, hit), if_nan)
+    hits = hits.map(lambda hit, chance: jnp.where(spoilt, jnp.isnan(chance), hit), chances)
     return engine.choose(x, window, hits.first())
 
 
@@ -109,14 +110,21 @@ def _mean(x: jax.Array, where: jax.Array | None, window: Window) -> jax.Array:
         wide = jnp.where(where, wide, 0)
     positive = jnp.where(wide <= 0, 0, wide)
     largest = lax.stop_gradient(engine.reduce(positive, MAX, window))
-    none = largest <= 0
-    scale = jnp.where(none, 1, largest)
-    total = engine.collect(_ratio, None, (positive,), (scale,), window)
-    weighted = engine.collect(_ratio, positive, (positive,), (scale,), window)
+    none, infinite = largest <= 0, jnp.isinf(largest)
+    scale = jnp.where(none | infinite, 1, largest)
+    finite = jnp.where(jnp.isinf(positive), 0, positive)
+    xs, ys = (finite / window.taps,), (scale,)
+    total = engine.collect(_ratio, None, xs, ys, window)
+    weighted = engine.collect(_ratio, finite, xs, ys, window)
+    mean = jnp.where(infinite, np.inf, weighted / jnp.where(none | infinite, 1, total))
     uniform = average.mean(wide, window, where, include_pad=False)
-    return jnp.where(none, uniform, weighted / jnp.where(none, 1, total)).astype(x.dtype)
+    return jnp.where(none, uniform, mean).astype(x.dtype)
 
 
 def _ratio(x: jax.Array, largest: jax.Array) -> jax.Array:
-    """Near 1 at most: sums of these neither overflow nor vanish."""
-    return x / largest
+    """The weight of an element: at most 1 in sum, and not 0 for the largest.
+
+    Both sides are brought near 1 first: XLA may multiply by the reciprocal, which must not be 0.
+    """
+    factor = jnp.where(largest > 1, 2.0**-32, 2.0**32).astype(x.dtype)
+    return (x * factor) / (largest * factor)

@@ -1,0 +1,115 @@
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxpool
+
+RNG = np.random.default_rng(0)
+
+
+def blurred(row, size, stride):
+    """One axis, in plain loops."""
+    low, high = (size - 1) // 2, math.ceil((size - 1) / 2)
+
+    def element(i):
+        if high < len(row):
+            i = -i if i < 0 else 2 * (len(row) - 1) - i if i >= len(row) else i
+        return row[min(max(i, 0), len(row) - 1)]
+
+    weights = [math.comb(size - 1, t) for t in range(size)]
+    outputs = (len(row) + low + high - size) // stride + 1
+    return [
+        sum(w * element(o * stride + t - low) for t, w in enumerate(weights)) / sum(weights)
+        for o in range(outputs)
+    ]
+
+
+@pytest.mark.parametrize("size", range(1, 8))
+@pytest.mark.parametrize("shape", [(2, 9, 3), (2, 3, 2), (1, 1, 2)])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_one_axis(size, shape, stride):
+    x = RNG.normal(size=shape).astype(np.float32)
+    y = jaxpool.blur_pool(x, size, stride)
+    assert y.shape[1] == math.ceil(shape[1] / stride)
+    expected = np.apply_along_axis(lambda row: blurred(row, size, stride), 1, x.astype(float))
+    np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_two_axes_each_with_its_stride():
+    x = RNG.normal(size=(2, 5, 8, 3)).astype(np.float32)
+    y = jaxpool.blur_pool(x, 4, (1, 3))
+    expected = np.apply_along_axis(lambda row: blurred(row, 4, 1), 1, x.astype(float))
+    expected = np.apply_along_axis(lambda row: blurred(row, 4, 3), 2, expected)
+    np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-6)
+    first = jaxpool.blur_pool(x.transpose(0, 3, 1, 2), 4, (3, 1), axes=(-1, -2))
+    np.testing.assert_allclose(first.transpose(0, 2, 3, 1), y, rtol=1e-6)
+
+
+def test_a_constant_stays_and_a_filter_of_one_does_not_blur():
+    ones = jnp.ones((1, 6, 7, 2))
+    for size in range(1, 8):
+        np.testing.assert_allclose(jaxpool.blur_pool(ones, size), 1, rtol=1e-6)
+    x = RNG.normal(size=(1, 6, 7, 2)).astype(np.float32)
+    np.testing.assert_array_equal(jaxpool.blur_pool(x, 1, 2), x[:, ::2, ::2])
+
+
+def test_a_shift_changes_less_than_after_a_strided_maximum():
+    """What blurring is for."""
+    x = RNG.normal(size=(8, 32, 32, 4)).astype(np.float32)
+    moved = np.roll(x, 2, (1, 2))
+
+    def change(pool):
+        y, shifted = (np.asarray(pool(a))[:, 4:-4, 4:-4] for a in (x, np.roll(x, 1, (1, 2))))
+        return np.mean((y - shifted) ** 2) / np.var(y)
+
+    np.testing.assert_allclose(
+        jaxpool.max_blur_pool(moved, 2)[:, 4:-4, 4:-4],
+        jnp.roll(jaxpool.max_blur_pool(x, 2), 1, (1, 2))[:, 4:-4, 4:-4],
+        rtol=1e-6,
+    )
+    assert change(lambda x: jaxpool.max_blur_pool(x, 2, 5)) < 0.5 * change(
+        lambda x: jaxpool.max_pool(x, 2)
+    )
+
+
+def test_max_blur_is_a_maximum_and_a_blur():
+    x = RNG.normal(size=(2, 9, 10, 3)).astype(np.float32)
+    y = jaxpool.max_blur_pool(x, (3, 2), 5, (2, 3), padding=((1, 1), (0, 1)))
+    largest = jaxpool.max_pool(x, (3, 2), strides=1, padding=((1, 1), (0, 1)))
+    np.testing.assert_array_equal(y, jaxpool.blur_pool(largest, 5, (2, 3)))
+    rows = jaxpool.max_blur_pool(x, 3, axes=1)
+    expected = jaxpool.blur_pool(jaxpool.max_pool(x, 3, strides=1, axes=1), axes=1)
+    np.testing.assert_array_equal(rows, expected)
+
+
+def test_maps_of_no_size():
+    assert jaxpool.blur_pool(np.ones((2, 0, 3), np.float32)).shape == (2, 0, 3)
+    assert jaxpool.max_blur_pool(np.ones((2, 2, 3), np.float32), 3).shape == (2, 0, 3)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision_is_blurred_in_single(dtype):
+    x = jax.random.normal(jax.random.key(0), (2, 9, 9, 3)).astype(dtype)
+    y = jaxpool.blur_pool(x, 5)
+    assert y.dtype == dtype
+    np.testing.assert_array_equal(y, jaxpool.blur_pool(x.astype(jnp.float32), 5).astype(dtype))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"filter_size": 0}, "filter_size must be from 1 to 7, got 0"),
+        ({"filter_size": 8}, "filter_size must be from 1 to 7, got 8"),
+        ({"filter_size": (3, 3)}, r"filter_size must be an int, got \(3, 3\)"),
+        ({"filter_size": True}, "filter_size must be an int, got True"),
+        ({"strides": 0}, "strides must be integers of at least 1, got 0"),
+        ({"strides": (2, 2)}, r"strides must have 1 entries, .* got \(2, 2\)"),
+        ({"axes": 5}, "axes must lie in .* got 5"),
+    ],
+)
+def test_bad_arguments(options, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        jaxpool.blur_pool(np.ones((1, 4, 3), np.float32), **options)
