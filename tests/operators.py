@@ -33,6 +33,8 @@ class Operator:
         awkward: Builds an `x` on which forward and reverse mode must still agree: by default with
             ties, NaN and infinities. Take `geometry.ties` where arithmetic on NaN is in the way.
         exact: Whether the derivative only moves numbers, so that results agree bit for bit.
+        by_row: Whether each image of a batch is pooled as it would be alone; not so where a random
+            key, indices or boxes go with the whole batch.
     """
 
     function: Callable[..., Any]
@@ -43,6 +45,7 @@ class Operator:
     smooth: Build = geometry.distinct
     awkward: Build = geometry.awkward
     exact: bool = False
+    by_row: bool = True
 
     def __str__(self) -> str:
         return f"{self.function.__name__}{'-' * bool(self.label)}{self.label}"

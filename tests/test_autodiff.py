@@ -32,6 +32,11 @@ def loss(operator):
     return function
 
 
+def parts(operator, x):
+    """`x` along a new first axis, in pieces that are pooled alike alone and together."""
+    return x[:, None] if operator.by_row else x[None]
+
+
 def agree(results, expected):
     """Equal to rounding; NaN and infinities exactly."""
     expected = np.asarray(expected)
@@ -73,16 +78,13 @@ def test_vmap(operator, x):
     function = loss(operator)
     gradient = jax.grad(function)
 
-    def one(row):
-        return function(row[None])
-
     @jax.jit
     def both(x):
         two = jnp.stack([x, x + 1], -1)
         return (
             gradient(x),
-            jax.vmap(jax.grad(one))(x),
-            jax.grad(lambda x: jax.vmap(one)(x).sum())(x),
+            jax.vmap(gradient)(parts(operator, x)).reshape(x.shape),
+            jax.grad(lambda x: jax.vmap(function)(parts(operator, x)).sum())(x),
             jax.vmap(gradient, -1, 1)(two)[:, 0],
         )
 
@@ -113,8 +115,8 @@ def test_checkpoint_scan_and_linearize(operator, x):
     function = loss(operator)
     keep_winners = jax.checkpoint_policies.save_only_these_names(engine.RESIDUAL)
 
-    def step(carry, row):
-        return carry + function(row[None]), None
+    def step(carry, part):
+        return carry + function(part), None
 
     @jax.jit
     def every(x):
@@ -123,7 +125,7 @@ def test_checkpoint_scan_and_linearize(operator, x):
             jax.grad(function)(x),
             jax.grad(jax.checkpoint(function))(x),
             jax.grad(jax.checkpoint(function, policy=keep_winners))(x),
-            jax.grad(lambda x: lax.scan(step, 0.0, x)[0])(x),
+            jax.grad(lambda x: lax.scan(step, 0.0, parts(operator, x))[0])(x),
             jax.linear_transpose(tangent, x)(jnp.ones(()))[0],
         )
 

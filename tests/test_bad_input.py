@@ -44,7 +44,7 @@ BAD = {
         Bad(1.0, "float"),
     ],
     "window_shape": [*counts({2}), Bad(MANY, "4 entries")],
-    "output_shape": counts(MANY),
+    "output_shape": [*counts(), Bad(MANY, "4 entries")],
     "strides": counts((1, 1)),
     "dilation": counts((1, 1), None),
     "padding": [
