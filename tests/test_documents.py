@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -30,3 +31,17 @@ def test_a_missing_file_is_named(tmp_path):
 def test_every_document_shows_the_records_as_they_are(document):
     text = document.read_text(encoding="utf-8")
     assert documents.included(text, ROOT, document) == text
+
+
+def test_the_readme_s_library_lines_run():
+    (lines,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    names: dict = {}
+    exec(lines, names)
+    assert {name: names[name].shape for name in "ymgsn"} == {
+        "y": (8, 16, 16, 16),
+        "m": (8, 16, 16, 16),
+        "g": (8, 32, 32, 16),
+        "s": (8, 16),
+        "n": (8, 16, 16, 16),
+    }
+    assert names["layer"](names["x"]).shape == (8, 16, 16, 16)
