@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax import lax
+from jax import export, lax
 from jax.test_util import check_grads
 
 from jaxpool import engine
@@ -131,3 +131,14 @@ def test_checkpoint_scan_and_linearize(operator, x):
 
     expected, *results = every(x)
     agree(results, expected)
+
+
+def test_export_with_a_symbolic_batch(operator, x):
+    """Of value and gradient, called with another batch than any that was traced."""
+    (batch,) = export.symbolic_shape("batch")
+    signature = jax.ShapeDtypeStruct((batch, *x.shape[1:]), x.dtype)
+    function = jax.jit(lambda x: (operator(x), jax.grad(loss(operator))(x)))
+    exported = export.export(function)(signature)
+    three = jnp.concatenate([x, x[:1] + 1])
+    for result, expected in zip(exported.call(three), function(three), strict=True):
+        agree([result], expected)

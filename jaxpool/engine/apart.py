@@ -21,7 +21,8 @@ SMALL = 16_384
 
 def apart(step: Callable[..., jax.Array], *operands: jax.Array) -> jax.Array:
     """`step(*operands)`, as a computation of its own where that is worth it."""
-    if max(operand.size for operand in operands) < SMALL:
+    sizes = [operand.size for operand in operands]
+    if all(isinstance(size, int) and size < SMALL for size in sizes):  # a symbolic one may be large
         return step(*operands)
     return lax.platform_dependent(*operands, cpu=_conditional(step), default=step)
 
