@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax import lax
 
 import jaxpool
 from tests import geometry
@@ -130,4 +131,18 @@ OPERATORS = [
     Operator(jaxpool.mixed_pool, (3, 0.3), {"strides": 2, "padding": 1}, awkward=geometry.ties),
     Operator(jaxpool.blur_pool, (4,)),
     Operator(jaxpool.max_blur_pool, (2, 3), awkward=geometry.ties),
+    Operator(
+        jaxpool.reduce_window,
+        (1.5, lax.mul, (1, 3, 1)),
+        {"window_strides": (1, 2, 1), "padding": [(0, 0), (2, 1), (0, 0)]},
+        "product",
+        awkward=geometry.ties,
+    ),
+    Operator(
+        jaxpool.reduce_window,
+        (-np.inf, lax.max, (1, 3, 1)),
+        {"padding": [(0, 0), (1, 2), (0, 0)], "base_dilation": (1, 2, 1)},
+        "max with holes",
+        exact=True,
+    ),
 ]

@@ -112,7 +112,13 @@ def resolve(
         must have a static size.
     """
     rank = len(shape)
-    window = _positive("window_dimensions", window_dimensions, rank)
+    window = _integers("window_dimensions", window_dimensions, window_dimensions)
+    if len(window) != rank:
+        raise ValueError(
+            f"operand must have as many axes as window_dimensions={window_dimensions!r} has "
+            f"entries, got {rank} axes"
+        )
+    window = _positive("window_dimensions", window, rank)
     strides = _positive("window_strides", window_strides, rank)
     base = _positive("base_dilation", base_dilation, rank)
     dilation = _positive("window_dilation", window_dilation, rank)
@@ -143,7 +149,7 @@ def _named(name: str, size: int, extent: int, stride: int) -> tuple[int, int]:
 
 
 def _positive(name: str, value: Any, rank: int) -> tuple[int, ...]:
-    if value is None and name != "window_dimensions":
+    if value is None:
         return (1,) * rank
     numbers = _integers(name, value, value)
     if len(numbers) != rank:
