@@ -28,10 +28,11 @@ def by_lax(x, kernel, stride):
 )
 def test_value_and_derivatives_are_those_of_lax(kernel, stride, size):
     random = np.random.default_rng(0)
-    x = random.normal(size=(2, *size, 3)).astype(np.float32)
+    examples = 18  # More than are taken at a time, and not a multiple of it.
+    x = random.normal(size=(examples, *size, 3)).astype(np.float32)
     weights = random.normal(size=(kernel, kernel, 3, 4)).astype(np.float32)
     strided = [-(-n // s) for n, s in zip(size, stride, strict=True)]
-    dy = random.normal(size=(2, *strided, 4)).astype(np.float32)
+    dy = random.normal(size=(examples, *strided, 4)).astype(np.float32)
 
     @jax.jit
     def both(x, weights, dy):
@@ -40,7 +41,7 @@ def test_value_and_derivatives_are_those_of_lax(kernel, stride, size):
         return (found, *found_pull(dy)), (expected, *pull(dy))
 
     for ours, theirs in zip(*both(x, weights, dy), strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-3)
 
 
 def test_derivatives_map_over_seeds():
