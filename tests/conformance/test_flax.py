@@ -12,7 +12,7 @@ import pytest
 from jax import lax
 
 from jaxpool.compat import flax as ours
-from tests.conformance import quick
+from tests import quick
 
 NAMES = ("max_pool", "min_pool", "avg_pool")
 GROUPS, GROUP = 3, 10

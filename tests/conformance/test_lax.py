@@ -13,7 +13,7 @@ import pytest
 from jax import lax
 
 from jaxpool.compat import lax as ours
-from tests.conformance import quick
+from tests import quick
 
 GROUPS, GROUP = 8, 12
 

@@ -10,7 +10,7 @@ from onnx import helper
 from onnx.backend.test.case import node
 
 import jaxpool
-from tests.conformance import quick
+from tests import quick
 
 
 def spatial(x):

@@ -9,7 +9,7 @@ import pytest
 
 import jaxpool
 from jaxpool.window import Axis
-from tests.conformance import quick
+from tests import quick
 
 torch = pytest.importorskip("torch")
 

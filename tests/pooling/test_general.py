@@ -11,6 +11,7 @@ from jax.test_util import check_grads
 
 from jaxpool import reduce_window
 from jaxpool.compat import lax as compat_lax
+from tests import quick
 
 
 def judge(arrays, init, function, window, strides, pads, base, dilation):
@@ -82,7 +83,7 @@ def test_folds_in_order(geometry):
     shape, *window = geometry
     rng = np.random.default_rng(0)
     arrays, init = maps(rng, shape), (np.int32(3), np.int32(5))
-    results = jax.jit(lambda arrays: reduce_window(arrays, init, compose, *window))(arrays)
+    results = quick.jit(lambda arrays: reduce_window(arrays, init, compose, *window))(arrays)
     for result, expected in zip(results, judge(arrays, init, compose, *window), strict=True):
         np.testing.assert_array_equal(result, expected)
 
@@ -100,7 +101,7 @@ def test_maxima_minima_and_sums(geometry):
         (lax.add, operator.add, 1.5),
     ]
 
-    @jax.jit
+    @quick.jit
     def every(x):
         return [reduce_window(x, init, function, *window) for function, _, init in cases]
 

@@ -1,4 +1,4 @@
-"""Compile fast: hundreds of tiny programs are compiled here, and each runs once."""
+"""Compile fast: for sweeps over hundreds of tiny programs that each run once."""
 
 import functools
 
