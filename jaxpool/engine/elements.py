@@ -52,6 +52,10 @@ class Elements:
         """The largest tap; NaN if there is one."""
         return self._reduce(jnp.maximum, jnp.max)
 
+    def rows(self, array: jax.Array) -> Elements:
+        """The rows of an array, one a tap, in the same form as these."""
+        return Elements(tuple(array) if isinstance(self.arrays, tuple) else array)
+
     def last(self) -> jax.Array:
         """The last tap."""
         return self.arrays[-1]

@@ -14,7 +14,7 @@ from jaxpool.pooling.fractional import (
     fractional_max_pool_with_argmax,
 )
 from jaxpool.pooling.general import reduce_window
-from jaxpool.pooling.mixed import mixed_pool
+from jaxpool.pooling.mixed import gated_pool, mixed_pool
 from jaxpool.pooling.norm import lp_pool
 from jaxpool.pooling.order import median_pool
 from jaxpool.pooling.position_sensitive import ps_roi_align, ps_roi_pool
@@ -41,6 +41,7 @@ __all__ = [
     "fractional_avg_pool",
     "fractional_max_pool",
     "fractional_max_pool_with_argmax",
+    "gated_pool",
     "gem_pool",
     "global_avg_pool",
     "global_lp_pool",

@@ -1,4 +1,4 @@
-"""Mixed max-average pooling."""
+"""Mixed and gated pooling, between maximum and average."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jaxpool import engine
 from jaxpool.monoid import MAX
 from jaxpool.pooling import arguments, average
 from jaxpool.pooling.arguments import Ints, Padding
-from jaxpool.window import Window
+from jaxpool.window import Window, pooled_axes
 
 
 def mixed_pool(
@@ -75,6 +75,84 @@ def mixed_pool(
     return _mixed(x, alpha, where, window, method, count_include_pad)
 
 
+def gated_pool(
+    x: Any,
+    window_shape: Ints,
+    filters: Any,
+    *,
+    strides: Ints | None = None,
+    padding: Padding = "VALID",
+    dilation: Ints = 1,
+    ceil_mode: bool = False,
+    axes: Ints | None = None,
+    where: Any = None,
+    method: str = "auto",
+    count_include_pad: bool = True,
+) -> jax.Array:
+    """A mixture of maximum and average whose share every window decides for itself.
+
+        y[o] = a[o] max_t x_t + (1 - a[o]) mean_t x_t,   x_t = x[o * stride + t * dilation - low]
+        a[o] = sigmoid(sum_t filters[t] x_t)
+
+    Args:
+        x: Array `(*batch, *spatial, channels)` of a floating dtype.
+        window_shape: Taps per spatial axis; see `max_pool`, also for all that follow.
+        filters: Array `(*window_shape, channels)`, one filter a channel, or `(*window_shape, 1)`,
+            the same for all. It may be traced and learned.
+        strides: Steps between windows; None means `window_shape`.
+        padding: `"VALID"`, `"SAME"`, `"SAME_LOWER"` or elements to add, zeros for the filter.
+        dilation: Distance between neighbouring taps.
+        ceil_mode: Round the output size up.
+        axes: The pooled axes by number, for any other layout.
+        where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
+        method: How to compute it; for benchmarks.
+        count_include_pad: Whether padding counts as zeros in the average; see `avg_pool`.
+
+    Returns:
+        Array of the dtype of `x`. A window without an element gives 0.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument has a value that is not allowed.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxpool import gated_pool
+        >>> x = jnp.array([0.0, 4.0, 100.0, 300.0]).reshape(1, 4, 1)
+        >>> gated_pool(x, 2, jnp.array([[1.0], [0.0]]))[0, :, 0]
+        Array([  3., 300.], dtype=float32)
+
+    Source:
+        Lee, Gallagher and Tu, "Generalizing pooling functions in convolutional neural networks:
+        mixed, gated, and tree", 2016.
+    """
+    x = arguments.floating_array("x", x)
+    x, window, where = arguments.windowed(
+        x, window_shape, strides, padding, dilation, ceil_mode, axes, where, method
+    )
+    if not isinstance(count_include_pad, bool):
+        raise TypeError(f"count_include_pad must be a bool, got {count_include_pad!r}")
+    filters = _one_row_a_tap(arguments.floating_array("filters", filters), x, window, axes)
+    return _gated(x, filters, where, window, method, count_include_pad)
+
+
+def _one_row_a_tap(
+    filters: jax.Array, x: jax.Array, window: Window, axes: Ints | None
+) -> jax.Array:
+    """The filters as an array `(taps, channels or 1)`, the pooled axes in ascending order."""
+    given = pooled_axes(x.ndim, axes, len(window.axes))
+    order = sorted(range(len(given)), key=lambda i: given[i])
+    sizes = [0] * len(given)
+    for i, axis in zip(order, window.axes, strict=True):
+        sizes[i] = axis.window
+    last = x.shape[-1] if -1 not in window.positions else 1
+    if filters.shape not in [(*sizes, 1), (*sizes, last)]:
+        raise ValueError(
+            f"filters must have shape {(*sizes, 1)} or {(*sizes, last)}, got {filters.shape}"
+        )
+    return filters.transpose(*order, len(order)).reshape(window.taps, filters.shape[-1])
+
+
 @functools.partial(jax.jit, static_argnames=("window", "method", "include_pad"), inline=True)
 def _mixed(
     x: jax.Array,
@@ -95,3 +173,21 @@ def _share(weight: jax.Array, value: jax.Array) -> jax.Array:
     """The product; 0 for no weight even if the value is infinite."""
     nothing = (weight == 0) & jnp.isinf(value)
     return weight * jnp.where(nothing, 0, value)
+
+
+@functools.partial(jax.jit, static_argnames=("window", "method", "include_pad"), inline=True)
+def _gated(
+    x: jax.Array,
+    filters: jax.Array,
+    where: jax.Array | None,
+    window: Window,
+    method: str,
+    include_pad: bool,
+) -> jax.Array:
+    wide = x.astype(arguments.accumulator(x))
+    if where is not None:
+        wide = jnp.where(where, wide, 0)
+    values, _ = engine.every_element(wide, window)
+    rows = filters.astype(wide.dtype).reshape(-1, *(1,) * (x.ndim - 1), filters.shape[-1])
+    gate = values.map(lambda value, row: value * row, values.rows(rows)).sum()
+    return _mixed(x, jax.nn.sigmoid(gate), where, window, method, include_pad)

@@ -1,0 +1,247 @@
+"""Pooling by attention: a query decides, head by head, how much each element counts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from jaxpool import pooling
+from jaxpool.pooling import arguments
+from jaxpool.window import per_axis_ints
+
+
+class MultiHeadAttention(nnx.Module):
+    """Queries attend to elements; parameters in float32, computed in the dtype of the elements.
+
+    Args:
+        features: The width of queries and elements, a multiple of `num_heads`.
+        num_heads: Among how many heads it is divided.
+        out_features: The width of the result; None means `features`.
+        rngs: Where random numbers come from.
+    """
+
+    def __init__(
+        self, features: int, num_heads: int, *, out_features: int | None = None, rngs: nnx.Rngs
+    ):
+        """Draw the four projections."""
+        (features,) = per_axis_ints("features", features, 1, minimum=1)
+        (num_heads,) = per_axis_ints("num_heads", num_heads, 1, minimum=1)
+        if features % num_heads:
+            raise ValueError(f"num_heads must divide features={features}, got {num_heads}")
+        self.num_heads = num_heads
+        self.query = linear(features, features, rngs)
+        self.key = linear(features, features, rngs)
+        self.value = linear(features, features, rngs)
+        self.out = linear(features, features if out_features is None else out_features, rngs)
+
+    def __call__(
+        self, queries: jax.Array, elements: jax.Array, where: jax.Array | None
+    ) -> jax.Array:
+        """Attend.
+
+        Args:
+            queries: Array `(..., queries, features)`.
+            elements: Array `(..., elements, features)`.
+            where: Booleans `(..., elements)`; where False, an element does not exist.
+
+        Returns:
+            Array `(..., queries, out_features)`; where no element exists, what the output
+            projection makes of zeros.
+        """
+        query, key, value = (
+            projected.reshape(*projected.shape[:-1], self.num_heads, -1)
+            for projected in (self.query(queries), self.key(elements), self.value(elements))
+        )
+        logits = jnp.einsum(
+            "...qhd,...khd->...hqk", query, key, preferred_element_type=jnp.float32
+        ) / math.sqrt(query.shape[-1])
+        weights = masked_softmax(logits, None if where is None else where[..., None, None, :])
+        mixed = jnp.einsum("...hqk,...khd->...qhd", weights.astype(value.dtype), value)
+        return self.out(mixed.reshape(*mixed.shape[:-2], -1))
+
+
+class AttentionPool(nnx.Module):
+    """The mean of a map asks, and all of the map answers, its mean included: CLIP's head.
+
+        y = attention(query = m + p[0], elements = (m + p[0], x[1] + p[1], ..., x[n] + p[n]))
+
+    where m is the mean of the elements x and p are learned positions.
+
+    Args:
+        features: Channels of the map, a multiple of `num_heads`.
+        spatial_shape: The map's size, an int or one a spatial axis.
+        num_heads: Heads of the attention.
+        out_features: Features of the result; None means `features`.
+        rngs: Where random numbers come from.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from flax import nnx
+        >>> from jaxpool import nn
+        >>> head = nn.AttentionPool(64, (7, 7), num_heads=8, out_features=32, rngs=nnx.Rngs(0))
+        >>> head(jnp.ones((4, 7, 7, 64))).shape
+        (4, 32)
+
+    Source:
+        Radford et al., "Learning transferable visual models from natural language supervision",
+        2021 (`AttentionPool2d` of its ResNets).
+    """
+
+    def __init__(
+        self,
+        features: int,
+        spatial_shape: int | Sequence[int],
+        *,
+        num_heads: int,
+        out_features: int | None = None,
+        rngs: nnx.Rngs,
+    ):
+        """Draw the parameters."""
+        axes = 1 if isinstance(spatial_shape, int) else len(spatial_shape)
+        self.spatial_shape = per_axis_ints("spatial_shape", spatial_shape, axes, minimum=1)
+        self.features = features
+        self.attention = MultiHeadAttention(
+            features, num_heads, out_features=out_features, rngs=rngs
+        )
+        shape = (1 + math.prod(self.spatial_shape), features)
+        scale = features**-0.5
+        self.positions = nnx.Param(scale * jax.random.normal(rngs.params(), shape, jnp.float32))
+
+    def __call__(self, x: Any, *, where: Any = None) -> jax.Array:
+        """Pool the map.
+
+        Args:
+            x: Array `(*batch, *spatial_shape, features)` of a floating dtype.
+            where: Boolean mask that broadcasts to `(*batch, *spatial_shape, 1)`.
+
+        Returns:
+            Array `(*batch, out_features)` of the dtype of `x`; 0 for a map without an element.
+        """
+        expected = (*self.spatial_shape, self.features)
+        x = arguments.floating_array("x", x)
+        if x.shape[-len(expected) :] != expected:
+            raise ValueError(f"x must have the shape (*batch, {str(expected)[1:]}, got {x.shape}")
+        x, where = flat_elements(x, where, len(self.spatial_shape))
+        mask = None if where is None else where[..., None]
+        mean = pooling.global_avg_pool(x, axes=-2, keepdims=True, where=mask)
+        if where is not None:
+            some = jnp.any(where, axis=-1, keepdims=True)
+            where = jnp.concatenate([some, where], axis=-1)
+        x = jnp.concatenate([mean, x], axis=-2) + self.positions[...].astype(x.dtype)
+        y = self.attention(x[..., :1, :], x, where)[..., 0, :]
+        return y if where is None else jnp.where(where[..., :1], y, 0)
+
+
+class LatentPool(nnx.Module):
+    """Learned queries gather what a set holds, whatever its order and size.
+
+        h = norm(s + attention(query = s, elements = x)),    y = norm(h + feed_forward(h))
+
+    with learned latents s.
+
+    Args:
+        features: Features of the elements, a multiple of `num_heads`.
+        num_latents: How many queries, and so outputs.
+        num_heads: Heads of the attention.
+        hidden_features: Width of the feed-forward layer; None means `features`.
+        rngs: Where random numbers come from.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from flax import nnx
+        >>> from jaxpool import nn
+        >>> pool = nn.LatentPool(64, num_latents=4, num_heads=8, rngs=nnx.Rngs(0))
+        >>> pool(jnp.ones((2, 14, 14, 64))).shape
+        (2, 4, 64)
+
+    Source:
+        Lee et al., "Set Transformer", 2019 (pooling by multihead attention).
+    """
+
+    def __init__(
+        self,
+        features: int,
+        *,
+        num_latents: int = 1,
+        num_heads: int = 1,
+        hidden_features: int | None = None,
+        rngs: nnx.Rngs,
+    ):
+        """Draw the parameters."""
+        (num_latents,) = per_axis_ints("num_latents", num_latents, 1, minimum=1)
+        hidden = features if hidden_features is None else hidden_features
+        self.features = features
+        self.attention = MultiHeadAttention(features, num_heads, rngs=rngs)
+        initial = nnx.initializers.xavier_uniform()
+        self.latents = nnx.Param(initial(rngs.params(), (num_latents, features), jnp.float32))
+        self.first_norm = nnx.LayerNorm(features, promote_dtype=_as_first, rngs=rngs)
+        self.last_norm = nnx.LayerNorm(features, promote_dtype=_as_first, rngs=rngs)
+        self.widen = linear(features, hidden, rngs)
+        self.narrow = linear(hidden, features, rngs)
+
+    def __call__(self, x: Any, *, where: Any = None) -> jax.Array:
+        """Pool the elements.
+
+        Args:
+            x: Array `(batch, *spatial, features)`, or `(elements, features)`, of a floating dtype.
+            where: Boolean mask that broadcasts to `(batch, *spatial, 1)`.
+
+        Returns:
+            Array `(batch, num_latents, features)` of the dtype of `x`; 0 where no element exists.
+        """
+        x = arguments.floating_array("x", x)
+        if x.ndim < 2 or x.shape[-1] != self.features:
+            raise ValueError(
+                f"x must have the shape (batch, *spatial, {self.features}), got {x.shape}"
+            )
+        x, where = flat_elements(x, where, max(x.ndim - 2, 1))
+        latents = jnp.broadcast_to(
+            self.latents[...].astype(x.dtype), (*x.shape[:-2], *self.latents.shape)
+        )
+        h = self.first_norm(latents + self.attention(latents, x, where))
+        y = self.last_norm(h + self.narrow(nnx.relu(self.widen(h))))
+        return y if where is None else jnp.where(jnp.any(where, -1)[..., None, None], y, 0)
+
+
+def linear(features: int, out_features: int, rngs: nnx.Rngs) -> nnx.Linear:
+    """A layer that computes in the dtype of its input."""
+    return nnx.Linear(features, out_features, promote_dtype=_as_first, rngs=rngs)
+
+
+def _as_first(args: Any, /, **_: Any) -> Any:
+    """All arrays in the dtype of the first, which is the input."""
+    return tuple(a if a is None else jnp.asarray(a, args[0].dtype) for a in args)
+
+
+def masked_softmax(logits: jax.Array, where: jax.Array | None) -> jax.Array:
+    """The softmax over the last axis among what exists; 0 where nothing does."""
+    if where is None:
+        return jax.nn.softmax(logits, axis=-1)
+    some = jnp.any(where, axis=-1, keepdims=True)
+    weights = jax.nn.softmax(jnp.where(where | ~some, logits, -jnp.inf), axis=-1)
+    return jnp.where(where, weights, 0)
+
+
+def flat_elements(x: jax.Array, where: Any, spatial: int) -> tuple[jax.Array, jax.Array | None]:
+    """A map as `(*batch, elements, features)`, without the values of what is masked, and its mask.
+
+    Args:
+        x: Array `(*batch, *spatial, features)`.
+        where: Boolean mask that broadcasts to that, of size 1 along the features.
+        spatial: The number of spatial axes.
+
+    Raises:
+        ValueError: The mask tells features apart, or does not broadcast.
+    """
+    first = x.ndim - 1 - spatial
+    flat = jax.lax.collapse(x, first, x.ndim - 1)
+    mask = arguments.mask(where, x[..., :1])
+    if mask is None:
+        return flat, None
+    flags = jax.lax.collapse(mask[..., 0], first, x.ndim - 1)
+    return jnp.where(flags[..., None], flat, 0), flags

@@ -1,0 +1,253 @@
+"""Poolings with a few learned parameters: how soft, of which power, how mixed.
+
+Parameters are kept in float32, one for the layer or one a channel (`channels=`), whatever the
+dtype of what is pooled, which is also that of the result.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from jaxpool import pooling
+from jaxpool.pooling.arguments import Ints, Padding, number
+from jaxpool.window import Window, per_axis_ints
+
+
+class LearnedPool(nnx.Module):
+    """Windows, or the whole map, pooled by an operator with a learned parameter.
+
+    Args:
+        window_shape: Taps per spatial axis; None pools the whole map, whose axes then vanish.
+        strides: Steps between windows; None means `window_shape`.
+        padding: `"VALID"`, `"SAME"`, `"SAME_LOWER"` or elements to add.
+        dilation: Distance between neighbouring taps.
+        ceil_mode: Round the output size up.
+        axes: The pooled axes by number, for any other layout.
+    """
+
+    def __init__(
+        self,
+        window_shape: Ints | None,
+        *,
+        strides: Ints | None = None,
+        padding: Padding = "VALID",
+        dilation: Ints = 1,
+        ceil_mode: bool = False,
+        axes: Ints | None = None,
+    ):
+        """Keep the geometry.
+
+        Raises:
+            ValueError: A geometry is given for the whole map.
+        """
+        given = {
+            "strides": (strides, None),
+            "padding": (padding, "VALID"),
+            "dilation": (dilation, 1),
+            "ceil_mode": (ceil_mode, False),
+        }
+        for name, (value, default) in given.items():
+            if window_shape is None and value != default:
+                raise ValueError(
+                    f"{name} must be left out where window_shape=None pools the whole map, "
+                    f"got {value!r}"
+                )
+        self.window_shape = _hashable(window_shape)
+        self.geometry = tuple((name, _hashable(value)) for name, (value, _) in given.items())
+        self.axes = _hashable(axes)
+
+    def _apply(self, operator: Callable[..., jax.Array], x: Any, *args: Any, where: Any, **options):
+        if self.window_shape is not None:
+            options |= {**dict(self.geometry), "axes": self.axes}
+            return operator(x, self.window_shape, *args, where=where, **options)
+        window = Window.over(jnp.shape(x), self.axes)
+        sizes = [axis.size for axis in window.axes]
+        y = operator(x, sizes, *args, axes=window.positions, where=where, **options)
+        return jnp.squeeze(y, window.positions)
+
+
+class LearnedGemPool(LearnedPool):
+    """Generalised-mean pooling with a learned power, the head of image retrieval networks.
+
+    Args:
+        window_shape: Taps per spatial axis; None pools the whole map.
+        p: The power to begin with, greater than 0.
+        eps: Smaller elements count as this one.
+        channels: How many channels, each with its own power; None for one power in all.
+        **geometry: As `LearnedPool` takes it: `strides`, `padding` and so on.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxpool import nn
+        >>> head = nn.LearnedGemPool(None, p=2.0, channels=8)
+        >>> head(jnp.ones((4, 7, 7, 8))).shape
+        (4, 8)
+
+    Source:
+        Radenović, Tolias and Chum, "Fine-tuning CNN image retrieval with no human annotation",
+        2019.
+    """
+
+    def __init__(
+        self,
+        window_shape: Ints | None,
+        p: float = 3.0,
+        eps: float = 1e-6,
+        *,
+        channels: int | None = None,
+        **geometry: Any,
+    ):
+        """Begin with the given power."""
+        super().__init__(window_shape, **geometry)
+        self.p = _parameter(number("p", p, above=0), channels)
+        self.eps = number("eps", eps, above=0)
+
+    def __call__(self, x: Any, *, where: Any = None) -> jax.Array:
+        """Pool `x`, without the elements where `where` is False."""
+        return self._apply(pooling.gem_pool, x, self.p[...], eps=self.eps, where=where)
+
+
+class LearnedLogSumExpPool(LearnedPool):
+    """Log-sum-exp pooling with a learned temperature, from the average (0) to the maximum.
+
+    Args:
+        window_shape: Taps per spatial axis; None pools the whole map.
+        temperature: The temperature to begin with.
+        channels: How many channels, each with its own one; None for one in all.
+        **geometry: As `LearnedPool` takes it: `strides`, `padding` and so on.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxpool import nn
+        >>> nn.LearnedLogSumExpPool(2, temperature=5.0)(jnp.ones((4, 8, 8, 3))).shape
+        (4, 4, 4, 3)
+
+    Source:
+        Pinheiro and Collobert, "From image-level to pixel-level labeling with convolutional
+        networks", 2015.
+    """
+
+    def __init__(
+        self,
+        window_shape: Ints | None,
+        temperature: float = 1.0,
+        *,
+        channels: int | None = None,
+        **geometry: Any,
+    ):
+        """Begin with the given temperature."""
+        super().__init__(window_shape, **geometry)
+        self.temperature = _parameter(number("temperature", temperature), channels)
+
+    def __call__(self, x: Any, *, where: Any = None) -> jax.Array:
+        """Pool `x`, without the elements where `where` is False."""
+        return self._apply(pooling.logsumexp_pool, x, self.temperature[...], where=where)
+
+
+class LearnedMixedPool(LearnedPool):
+    """A learned mixture of maximum and average, whose share stays between 0 and 1.
+
+    What is learned is the logit of the maximum's share.
+
+    Args:
+        window_shape: Taps per spatial axis; None pools the whole map.
+        alpha: The share to begin with, greater than 0 and less than 1.
+        channels: How many channels, each with its own share; None for one in all.
+        **geometry: As `LearnedPool` takes it: `strides`, `padding` and so on.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxpool import nn
+        >>> pool = nn.LearnedMixedPool(2, alpha=0.25)
+        >>> pool(jnp.array([1.0, 3.0]).reshape(1, 2, 1)).item()
+        2.25
+
+    Source:
+        Lee, Gallagher and Tu, "Generalizing pooling functions in convolutional neural networks:
+        mixed, gated, and tree", 2016.
+    """
+
+    def __init__(
+        self,
+        window_shape: Ints | None,
+        alpha: float = 0.5,
+        *,
+        channels: int | None = None,
+        **geometry: Any,
+    ):
+        """Begin with the given share."""
+        super().__init__(window_shape, **geometry)
+        share = number("alpha", alpha, above=0)
+        if share >= 1:
+            raise ValueError(f"alpha must be greater than 0 and less than 1, got {alpha!r}")
+        self.logit = _parameter(math.log(share / (1 - share)), channels)
+
+    def __call__(self, x: Any, *, where: Any = None) -> jax.Array:
+        """Pool `x`, without the elements where `where` is False."""
+        return self._apply(pooling.mixed_pool, x, nnx.sigmoid(self.logit[...]), where=where)
+
+
+class GatedPool(LearnedPool):
+    """A mixture of maximum and average whose share is decided window by window.
+
+        alpha[o] = sigmoid(sum over taps t of filter[t] x[o * stride + t * dilation - low])
+
+    Args:
+        window_shape: Taps per spatial axis; an int only with `axes`, or for one spatial axis.
+        channels: How many channels, each with its own filter; None for one filter in all.
+        kernel_init: Initializer of the filter, of shape `(*window_shape, channels or 1)`.
+        rngs: Where its random numbers come from.
+        **geometry: As `LearnedPool` takes it: `strides`, `padding` and so on.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from flax import nnx
+        >>> from jaxpool import nn
+        >>> pool = nn.GatedPool((3, 3), channels=8, strides=2, padding=1, rngs=nnx.Rngs(0))
+        >>> pool(jnp.ones((4, 8, 8, 8))).shape
+        (4, 4, 4, 8)
+
+    Source:
+        Lee, Gallagher and Tu, "Generalizing pooling functions in convolutional neural networks:
+        mixed, gated, and tree", 2016.
+    """
+
+    def __init__(
+        self,
+        window_shape: Ints,
+        *,
+        channels: int | None = None,
+        kernel_init: nnx.Initializer = nnx.initializers.lecun_normal(),  # noqa: B008 - a constant
+        rngs: nnx.Rngs,
+        **geometry: Any,
+    ):
+        """Draw the filter."""
+        super().__init__(window_shape, **geometry)
+        count = 1 if isinstance(window_shape, int) else len(window_shape)
+        taps = per_axis_ints("window_shape", window_shape, count, minimum=1)
+        shape = (*taps, 1 if channels is None else _channels(channels))
+        self.filter = nnx.Param(kernel_init(rngs.params(), shape, jnp.float32))
+
+    def __call__(self, x: Any, *, where: Any = None) -> jax.Array:
+        """Pool `x`, without the elements where `where` is False."""
+        return self._apply(pooling.gated_pool, x, self.filter[...], where=where)
+
+
+def _parameter(value: float, channels: int | None) -> nnx.Param:
+    shape = () if channels is None else (_channels(channels),)
+    return nnx.Param(jnp.full(shape, value, jnp.float32))
+
+
+def _channels(channels: Any) -> int:
+    (count,) = per_axis_ints("channels", channels, 1, minimum=1)
+    return count
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(map(_hashable, value)) if isinstance(value, list | tuple) else value

@@ -1,0 +1,141 @@
+"""Modules that draw random numbers in training, and none in inference."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+import jax
+import numpy as np
+from flax import nnx
+from flax.nnx.module import first_from
+
+from jaxpool import pooling
+from jaxpool.nn.windowed import Pool
+from jaxpool.window import per_axis_ints, pooled_axes
+
+Rngs = nnx.Rngs | nnx.RngStream | jax.Array
+
+
+class RandomPool(Pool):
+    """An operator that takes a random key, with its other arguments.
+
+    As with `nnx.Dropout`, `model.eval()` and `model.train()` switch `deterministic` on and off.
+
+    Args:
+        *args: What the operator takes after `x`.
+        deterministic: Whether this is inference; None means that every call says so.
+        rng_collection: Which stream of `rngs` to use.
+        rngs: Where the random numbers come from; None means that every call says so.
+        **options: What the operator takes by name.
+    """
+
+    withheld: ClassVar[frozenset[str]] = frozenset({"key"})
+
+    @classmethod
+    def _parameters(cls) -> Iterable[inspect.Parameter]:
+        own = inspect.signature(RandomPool.__init__).parameters.values()
+        yield from (p for p in super()._parameters() if p.name not in cls.withheld)
+        yield from (p for p in own if p.kind is p.KEYWORD_ONLY)
+
+    def __init__(
+        self,
+        *args: Any,
+        deterministic: bool | None = False,
+        rng_collection: str = "pooling",
+        rngs: nnx.Rngs | nnx.RngStream | None = None,
+        **options: Any,
+    ):
+        """Keep the arguments, and a random stream of our own.
+
+        Raises:
+            TypeError: The operator does not take such arguments, or `rngs` is something else.
+        """
+        super().__init__(*args, **options)
+        self.deterministic = deterministic
+        self.rng_collection = rng_collection
+        if rngs is not None and not isinstance(rngs, nnx.Rngs | nnx.RngStream):
+            raise TypeError(f"rngs must be nnx.Rngs, an nnx.RngStream or None, got {rngs!r}")
+        stream = rngs[rng_collection] if isinstance(rngs, nnx.Rngs) else rngs
+        self.rngs = nnx.data(None if stream is None else stream.fork())
+
+    def __call__(
+        self,
+        *arrays: Any,
+        deterministic: bool | None = None,
+        rngs: Rngs | None = None,
+        **arguments: Any,
+    ) -> jax.Array:
+        """Pool.
+
+        Args:
+            *arrays: What the operator pools.
+            deterministic: Whether this is inference; None means what the module says.
+            rngs: A key, or where to take one from; None means the module's own stream.
+            **arguments: Further arguments of the operator (`where=`).
+        """
+        inference = first_from(
+            deterministic,
+            self.deterministic,
+            error_msg=f"{type(self).__name__} needs deterministic= in its constructor or its call",
+        )
+        if inference:
+            return self._infer(*arrays, **arguments)
+        source = first_from(
+            rngs,
+            self.rngs,
+            error_msg=f"{type(self).__name__} draws random numbers unless deterministic=True, and "
+            "needs rngs= in its constructor or its call",
+        )
+        if isinstance(source, nnx.Rngs):
+            source = source[self.rng_collection]
+        key = source() if isinstance(source, nnx.RngStream) else source
+        return super().__call__(*arrays, key=key, **arguments)
+
+    def _infer(self, *arrays: Any, **arguments: Any) -> jax.Array:
+        """Without random numbers."""
+        return super().__call__(*arrays, **arguments)
+
+
+class StochasticPool(RandomPool):
+    """`jaxpool.stochastic_pool` as a module: a random element, in inference the expected one."""
+
+    operator = staticmethod(pooling.stochastic_pool)
+
+
+class FractionalPool(RandomPool):
+    """Fractional pooling; in inference, its windows are spread evenly."""
+
+    withheld = frozenset({"key", "samples", "return_samples"})
+
+    def _infer(self, *arrays: Any, **arguments: Any) -> jax.Array:
+        (x,) = arrays
+        options = dict(self.options)
+        samples = np.full((1,), 0.5, np.float32)
+        if options["window_shape"] is None:
+            samples = _even_boundaries(x, options["output_shape"], options.get("axes"))
+        return super()._infer(x, samples=samples, **arguments)
+
+
+class FractionalMaxPool(FractionalPool):
+    """`jaxpool.fractional_max_pool` as a module; in inference, its windows are spread evenly."""
+
+    operator = staticmethod(pooling.fractional_max_pool)
+
+
+class FractionalAvgPool(FractionalPool):
+    """`jaxpool.fractional_avg_pool` as a module; in inference, its windows are spread evenly."""
+
+    operator = staticmethod(pooling.fractional_avg_pool)
+
+
+def _even_boundaries(x: Any, output_shape: Any, axes: Any) -> tuple[np.ndarray, ...]:
+    """Boundaries of windows that differ by one element at most, for each pooled axis."""
+    count = len(output_shape) if isinstance(output_shape, tuple) else None
+    positions = pooled_axes(np.ndim(x), axes, count)
+    outputs = per_axis_ints("output_shape", output_shape, len(positions), minimum=1)
+    return tuple(
+        np.arange(outputs[i] + 1) * x.shape[positions[i]] // outputs[i]
+        for i in sorted(range(len(positions)), key=lambda i: positions[i])
+    )

@@ -1,0 +1,162 @@
+"""Pooling of sequences of different lengths."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from jaxpool import pooling
+from jaxpool.nn.attention import flat_elements, linear, masked_softmax
+from jaxpool.pooling import arguments
+from jaxpool.window import per_axis_ints
+
+KINDS = ("first", "last", "mean", "max", "sum")
+
+
+def mask_from_lengths(lengths: Any, max_length: int) -> jax.Array:
+    """The mask of padded sequences, as every `where=` takes it.
+
+    Args:
+        lengths: Integers of any shape `(*batch,)`: how many tokens each sequence has.
+        max_length: How many there are with padding.
+
+    Returns:
+        Booleans `(*batch, max_length, 1)`, True for the first tokens.
+
+    Raises:
+        TypeError: The lengths are not integers, or `max_length` is not one.
+        ValueError: A length is negative or greater than `max_length` (unless it is traced).
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxpool import global_avg_pool, nn
+        >>> x = jnp.arange(8.0).reshape(2, 4, 1)
+        >>> global_avg_pool(x, where=nn.mask_from_lengths(jnp.array([1, 3]), 4))
+        Array([[0.], [5.]], dtype=float32)
+    """
+    (max_length,) = per_axis_ints("max_length", max_length, 1, minimum=1)
+    array = arguments.real_array("lengths", lengths)
+    if not jnp.issubdtype(array.dtype, jnp.integer):
+        raise TypeError(f"lengths must be of an integer dtype, got {array.dtype}")
+    numbers = arguments.known(lengths)
+    if numbers is not None and not np.all((numbers >= 0) & (numbers <= max_length)):
+        raise ValueError(f"lengths must lie in [0, max_length={max_length}], got {numbers}")
+    return (jnp.arange(max_length) < array[..., None])[..., None]
+
+
+class SequencePool(nnx.Module):
+    """One vector for a sequence: its first or last token, or the mean, maximum or sum of all.
+
+    Args:
+        kind: `"first"`, `"last"`, `"mean"`, `"max"` or `"sum"`.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxpool import nn
+        >>> x = jnp.arange(8.0).reshape(2, 4, 1)
+        >>> where = nn.mask_from_lengths(jnp.array([2, 4]), 4)
+        >>> nn.SequencePool("last")(x, where=where)
+        Array([[1.], [7.]], dtype=float32)
+
+    Source:
+        The read-outs of sentence encoders: BERT's first token, GPT's last one, SBERT's mean.
+    """
+
+    def __init__(self, kind: str):
+        """Choose the kind.
+
+        Raises:
+            ValueError: There is no such kind.
+        """
+        if kind not in KINDS:
+            raise ValueError(f"kind must be one of {KINDS}, got {kind!r}")
+        self.kind = kind
+
+    def __call__(self, x: Any, *, where: Any = None) -> jax.Array:
+        """Pool the tokens.
+
+        Args:
+            x: Array `(*batch, tokens, features)`.
+            where: Boolean mask that broadcasts to `x`; see `mask_from_lengths`. Padding may stand
+                anywhere. For `"first"` and `"last"` it has size 1 along the features.
+
+        Returns:
+            Array `(*batch, features)` of the dtype of `x`. An empty sequence gives 0, and the
+            identity (-inf) for `"max"`.
+        """
+        operators = {
+            "mean": pooling.global_avg_pool,
+            "max": pooling.global_max_pool,
+            "sum": pooling.global_sum_pool,
+        }
+        if self.kind in operators:
+            return operators[self.kind](_sequence(x), axes=-2, where=where)
+        return _token(_sequence(x), where, last=self.kind == "last")
+
+
+class SequenceAttentionPool(nnx.Module):
+    """The mean of the tokens, weighted by a learned score of each.
+
+        y = sum_i softmax_i(v . tanh(W x_i + b)) x_i
+
+    Args:
+        features: Features of a token.
+        hidden_features: Width of the score's hidden layer; None means `features`.
+        rngs: Where random numbers come from.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from flax import nnx
+        >>> from jaxpool import nn
+        >>> nn.SequenceAttentionPool(16, rngs=nnx.Rngs(0))(jnp.ones((2, 9, 16))).shape
+        (2, 16)
+
+    Source:
+        Yang et al., "Hierarchical attention networks for document classification", 2016.
+    """
+
+    def __init__(self, features: int, hidden_features: int | None = None, *, rngs: nnx.Rngs):
+        """Draw the parameters."""
+        (features,) = per_axis_ints("features", features, 1, minimum=1)
+        self.features = features
+        hidden = features if hidden_features is None else hidden_features
+        self.hidden = linear(features, hidden, rngs)
+        self.score = linear(hidden, 1, rngs)
+
+    def __call__(self, x: Any, *, where: Any = None) -> jax.Array:
+        """Pool the tokens.
+
+        Args:
+            x: Array `(*batch, tokens, features)` of a floating dtype.
+            where: Boolean mask that broadcasts to `(*batch, tokens, 1)`.
+
+        Returns:
+            Array `(*batch, features)` of the dtype of `x`. An empty sequence gives 0.
+        """
+        x = _sequence(arguments.floating_array("x", x))
+        if x.shape[-1] != self.features:
+            raise ValueError(f"x must have {self.features} features, got shape {x.shape}")
+        x, where = flat_elements(x, where, 1)
+        scores = self.score(nnx.tanh(self.hidden(x)))[..., 0].astype(jnp.float32)
+        weights = masked_softmax(scores, where).astype(x.dtype)
+        return jnp.einsum("...t,...tf->...f", weights, x)
+
+
+def _sequence(x: Any) -> jax.Array:
+    x = arguments.real_array("x", x)
+    if x.ndim < 2:
+        raise ValueError(f"x must have at least the axes (tokens, features), got {x.ndim} axes")
+    return x
+
+
+def _token(x: jax.Array, where: Any, *, last: bool) -> jax.Array:
+    x, flags = flat_elements(x, where, 1)
+    if flags is None:
+        return x[..., -1 if last else 0, :]
+    numbers = jnp.arange(x.shape[-2])
+    place = jnp.max(jnp.where(flags, numbers, 0), -1) if last else jnp.argmax(flags, -1)
+    return jnp.take_along_axis(x, place[..., None, None], axis=-2)[..., 0, :]
