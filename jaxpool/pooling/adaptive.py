@@ -45,6 +45,10 @@ def adaptive_max_pool(
         >>> adaptive_max_pool(jnp.arange(7.0).reshape(1, 7, 1), 3)[0, :, 0]
         Array([2., 4., 6.], dtype=float32)
 
+    When to use:
+        A map of one size from inputs of any size, in front of a dense layer; by the strongest
+        responses.
+
     Source:
         PyTorch's `AdaptiveMaxPool2d`.
     """
@@ -82,6 +86,9 @@ def adaptive_max_pool_with_argmax(
         >>> values[0, :, 0], indices[0, :, 0]
         (Array([3., 5.], dtype=float32), Array([0, 3], dtype=int32))
 
+    When to use:
+        As `adaptive_max_pool`, where the places of the maxima are wanted too.
+
     Source:
         PyTorch's `AdaptiveMaxPool2d(return_indices=True)`.
     """
@@ -117,6 +124,10 @@ def adaptive_avg_pool(
         >>> from jaxpool import adaptive_avg_pool
         >>> adaptive_avg_pool(jnp.arange(7.0).reshape(1, 7, 1), 3)[0, :, 0]
         Array([1., 3., 5.], dtype=float32)
+
+    When to use:
+        A map of one size from inputs of any size, in front of a dense layer: the head of VGG and
+        AlexNet in torchvision.
 
     Source:
         PyTorch's `AdaptiveAvgPool2d`.

@@ -57,6 +57,9 @@ def sum_pool(
         >>> sum_pool(jnp.arange(8).reshape(1, 8, 1), 4)[0, :, 0]
         Array([ 6, 22], dtype=int32)
 
+    When to use:
+        To count or to add up: events, votes, mass.
+
     Source:
         `lax.reduce_window` with addition.
     """
@@ -117,6 +120,10 @@ def avg_pool(
         Array([0.5, 1. , 0.5], dtype=float32)
         >>> avg_pool(x, 2, padding=1, count_include_pad=False)[0, :, 0]
         Array([1., 1., 1.], dtype=float32)
+
+    When to use:
+        Where every element should count alike: smooth maps, the transitions of DenseNet, the pooled
+        branches of Inception.
 
     Source:
         PyTorch's `AvgPool2d`.

@@ -49,6 +49,10 @@ def blur_pool(
         >>> blur_pool(jnp.array([0.0, 4.0, 0.0, 0.0]).reshape(1, 4, 1))[0, :, 0]
         Array([2., 1.], dtype=float32)
 
+    When to use:
+        In place of a stride that skips elements: the result then changes less when the input moves
+        by an element.
+
     Source:
         Zhang, "Making convolutional networks shift-invariant again", 2019.
     """
@@ -95,6 +99,9 @@ def max_blur_pool(
         >>> x = jnp.array([0.0, 4.0, 0.0, 0.0, 0.0]).reshape(1, 5, 1)
         >>> max_blur_pool(x, 2)[0, :, 0]
         Array([4., 1.], dtype=float32)
+
+    When to use:
+        In place of a `max_pool` with strides, for the same reason as `blur_pool`.
 
     Source:
         Zhang, "Making convolutional networks shift-invariant again", 2019.

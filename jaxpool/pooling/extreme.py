@@ -63,6 +63,10 @@ def max_pool(
         Array([[ 5.,  7.],
                [13., 15.]], dtype=float32)
 
+    When to use:
+        The usual down-sampling of a convolutional network: the strongest response of every window
+        counts, wherever it stands in it, and the rest does not.
+
     Source:
         PyTorch's `MaxPool2d` and ONNX's `MaxPool` (values, ties, ceil_mode).
     """
@@ -114,6 +118,9 @@ def min_pool(
         >>> from jaxpool import min_pool
         >>> min_pool(jnp.arange(8.0).reshape(1, 8, 1), 3, strides=2)[0, :, 0]
         Array([0., 2., 4.], dtype=float32)
+
+    When to use:
+        Erosion, and maps in which small values are the signal: dark marks, distances, costs.
 
     Source:
         Morphological erosion by a box; Flax's `min_pool`.
@@ -169,6 +176,10 @@ def max_pool_with_argmax(
         >>> values, indices = max_pool_with_argmax(x, 2)
         >>> values[0, :, :, 0], indices[0, :, :, 0]
         (Array([[5., 8.]], dtype=float32), Array([[1, 7]], dtype=int32))
+
+    When to use:
+        Where the place of a maximum is wanted: for `max_unpool` in a decoder, or to read key points
+        off a heat map. Derivatives do not need it.
 
     Source:
         PyTorch's `MaxPool2d(return_indices=True)`. (ONNX and TensorFlow count on through channels

@@ -77,6 +77,10 @@ def fractional_max_pool(
         >>> int(boundaries[0][0]), int(boundaries[0][-1])
         (0, 7)
 
+    When to use:
+        To shrink maps by less than 2 at a time, so that a network can pool more often; the random
+        windows are meant to regularise it as well.
+
     Source:
         Graham, "Fractional Max-Pooling", 2014; PyTorch's `FractionalMaxPool2d`; TensorFlow's
         `fractional_max_pool`.
@@ -132,6 +136,9 @@ def fractional_max_pool_with_argmax(
         >>> indices[0, :, 0]
         Array([1, 3, 5, 6], dtype=int32)
 
+    When to use:
+        As `fractional_max_pool`, where the places of the maxima are wanted, as for `max_unpool`.
+
     Source:
         PyTorch's `FractionalMaxPool2d(return_indices=True)`.
     """
@@ -185,6 +192,9 @@ def fractional_avg_pool(
         >>> x = jnp.arange(7.0).reshape(1, 7, 1)
         >>> fractional_avg_pool(x, None, 3, samples=(jnp.array([0, 2, 5, 7]),))[0, :, 0]
         Array([0.5, 3. , 5.5], dtype=float32)
+
+    When to use:
+        As `fractional_max_pool`, where every element should count alike.
 
     Source:
         TensorFlow's `fractional_avg_pool`; PyTorch has no average in its form.

@@ -85,6 +85,10 @@ def reduce_window(
         >>> jax.grad(lambda x: reduce_window(x, 1.0, jnp.multiply, (2,)).sum())(x)
         Array([2., 4., 6., 3.], dtype=float32)
 
+    When to use:
+        For every other function: products, the range of a window, pairs of arrays; and wherever
+        `jax.lax.reduce_window` has no derivative.
+
     Source:
         `jax.lax.reduce_window`; XLA's ReduceWindow.
     """

@@ -61,6 +61,10 @@ def mixed_pool(
         >>> mixed_pool(x, 2, alpha=0.25)[0, :, 0]
         Array([2.25, 6.5 ], dtype=float32)
 
+    When to use:
+        Where it is open whether maximum or average suits: take both, or let `nn.LearnedMixedPool`
+        learn the share.
+
     Source:
         Lee, Gallagher and Tu, "Generalizing pooling functions in convolutional neural networks:
         mixed, gated, and tree", 2016.
@@ -121,6 +125,10 @@ def gated_pool(
         >>> x = jnp.array([0.0, 4.0, 100.0, 300.0]).reshape(1, 4, 1)
         >>> gated_pool(x, 2, jnp.array([[1.0], [0.0]]))[0, :, 0]
         Array([  3., 300.], dtype=float32)
+
+    When to use:
+        As `mixed_pool`, where the share should depend on what is in the window; `nn.GatedPool`
+        learns the filters.
 
     Source:
         Lee, Gallagher and Tu, "Generalizing pooling functions in convolutional neural networks:

@@ -58,6 +58,11 @@ def lp_pool(
         >>> lp_pool(jnp.array([3.0, -4.0, 5.0, 12.0]).reshape(1, 4, 1), 2)[0, :, 0]
         Array([ 5., 13.], dtype=float32)
 
+    When to use:
+        Where magnitude counts and sign does not: p = 2 pools filter responses by their energy, and
+        a larger p nears their largest magnitude. For a mean, with a p that is learned, see
+        `gem_pool`.
+
     Source:
         ONNX's `LpPool`. (PyTorch's `LPPool2d` keeps signs, and gives NaN for odd p.)
     """

@@ -64,6 +64,9 @@ def median_pool(
         >>> median_pool(x, 3, strides=1)[0, :, 0]
         Array([3., 2., 2., 2.], dtype=float32)
 
+    When to use:
+        Against outliers, such as dead pixels or salt-and-pepper noise: edges stay sharp.
+
     Source:
         Tukey's running median; `scipy.ndimage.median_filter`, but for even windows.
     """

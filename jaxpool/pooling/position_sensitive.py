@@ -51,6 +51,10 @@ def ps_roi_align(
         Array([[0., 1.],
                [2., 3.]], dtype=float32)
 
+    When to use:
+        Detectors that leave little to do after pooling: each bin of a box votes with score maps of
+        its own.
+
     Source:
         torchvision's `ps_roi_align`; Li et al., "Light-Head R-CNN", 2017.
     """
@@ -101,6 +105,9 @@ def ps_roi_pool(
         >>> ps_roi_pool(x, jnp.array([[0.0, 0.0, 4.0, 4.0]]), 2)[0, :, :, 0]
         Array([[0., 1.],
                [2., 3.]], dtype=float32)
+
+    When to use:
+        To run models that were trained with it, R-FCN and its kin; new ones take `ps_roi_align`.
 
     Source:
         Dai, Li, He and Sun, "R-FCN", 2016. (torchvision's `ps_roi_pool` never reads the last row

@@ -65,6 +65,10 @@ def gem_pool(
         >>> [round(float(gem_pool(x, 2, p)[0, 0, 0]), 3) for p in (1, 2, 3, 100)]
         [4.0, 5.0, 5.561, 6.952]
 
+    When to use:
+        The descriptors of image retrieval, with the whole map as the window and a p of about 3, or
+        a learned one (`nn.LearnedGemPool`). For maps that are not negative, as after a ReLU.
+
     Source:
         Radenović, Tolias and Chum, "Fine-tuning CNN image retrieval with no human annotation",
         2019.

@@ -49,6 +49,10 @@ def spatial_pyramid_pool(
         >>> spatial_pyramid_pool(jnp.arange(8.0).reshape(1, 8, 1), (1, 2))
         Array([[7., 3., 7.]], dtype=float32)
 
+    When to use:
+        A vector of one length from maps of any size that, unlike that of a global pooling, still
+        tells roughly where things are.
+
     Source:
         He, Zhang, Ren and Sun, "Spatial Pyramid Pooling in Deep Convolutional Networks for Visual
         Recognition", 2014.

@@ -69,6 +69,10 @@ def roi_align(
         Array([[ 2.5,  4.5],
                [10.5, 12.5]], dtype=float32)
 
+    When to use:
+        The features of boxes, for the heads of detectors and for masks. It rounds no coordinate,
+        and has a derivative with respect to the boxes.
+
     Source:
         He, Gkioxari, Dollar and Girshick, "Mask R-CNN", 2017; torchvision's `roi_align`; ONNX's
         `RoiAlign`.
@@ -121,6 +125,9 @@ def roi_pool(
         >>> roi_pool(x, jnp.array([[0.0, 0.0, 2.0, 2.0]]), 2)[0, :, :, 0]
         Array([[ 5.,  6.],
                [ 9., 10.]], dtype=float32)
+
+    When to use:
+        To run models that were trained with it, Fast R-CNN and its kin; new ones take `roi_align`.
 
     Source:
         Girshick, "Fast R-CNN", 2015; torchvision's `roi_pool`. (Bins are cut in integers; the

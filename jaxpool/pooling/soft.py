@@ -60,6 +60,11 @@ def soft_pool(
         >>> soft_pool(jnp.array([0.0, 0.0, -9.0, 9.0]).reshape(1, 4, 1), 2)[0, :, 0]
         Array([0., 9.], dtype=float32)
 
+    When to use:
+        In place of the maximum or the average, where strong elements should lead and all should
+        learn. How strongly depends on the scale of `x`; `logsumexp_pool` has a temperature for
+        that.
+
     Source:
         Stergiou, Poppe and Kalliatakis, "Refining activation downsampling with SoftPool", 2021.
     """
@@ -116,6 +121,11 @@ def logsumexp_pool(
         >>> x = jnp.array([1.0, 2.0, 3.0, 6.0]).reshape(1, 4, 1)
         >>> [round(float(logsumexp_pool(x, 4, t)[0, 0, 0]), 2) for t in (0, 1, 1000)]
         [3.0, 4.69, 6.0]
+
+    When to use:
+        A maximum from which every element learns: weakly supervised segmentation and
+        multiple-instance learning, where few places make the whole positive.
+        `nn.LearnedLogSumExpPool` learns T.
 
     Source:
         Pinheiro and Collobert, "From image-level to pixel-level labeling with convolutional

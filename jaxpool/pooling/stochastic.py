@@ -67,6 +67,10 @@ def stochastic_pool(
         >>> stochastic_pool(x, 2, key=jax.random.key(0))[0, 1, 0]
         Array(5., dtype=float32)
 
+    When to use:
+        Against overfitting, on maps that are not negative, as after a ReLU: with a key in training,
+        without one in inference.
+
     Source:
         Zeiler and Fergus, "Stochastic pooling for regularization of deep convolutional neural
         networks", 2013.

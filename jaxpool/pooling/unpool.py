@@ -49,6 +49,10 @@ def max_unpool(
         >>> max_unpool(values, indices, 4)[0, :, 0]
         Array([0., 5., 0., 3.], dtype=float32)
 
+    When to use:
+        In the decoder of a segmentation network such as SegNet, and to visualise features: what was
+        pooled returns to its very place.
+
     Source:
         PyTorch's `MaxUnpool2d`, where the winner of a repeated index is left open; Zeiler and
         Fergus, "Visualizing and Understanding Convolutional Networks", 2014.

@@ -40,6 +40,10 @@ def global_max_pool(
         >>> global_max_pool(jnp.arange(12.0).reshape(1, 3, 2, 2))
         Array([[10., 11.]], dtype=float32)
 
+    When to use:
+        The vector of a map in which one strong response decides, wherever it is: is the thing
+        there?
+
     Source:
         ONNX's `GlobalMaxPool`, Keras's `GlobalMaxPooling2D`.
     """
@@ -72,6 +76,9 @@ def global_min_pool(
         >>> from jaxpool import global_min_pool
         >>> global_min_pool(jnp.arange(12.0).reshape(1, 3, 2, 2))
         Array([[0., 1.]], dtype=float32)
+
+    When to use:
+        Where the weakest response of a map decides, such as its smallest margin.
 
     Source:
         The mirror of `global_max_pool`.
@@ -106,6 +113,9 @@ def global_sum_pool(
         >>> global_sum_pool(jnp.arange(12.0).reshape(1, 3, 2, 2))
         Array([[30., 36.]], dtype=float32)
 
+    When to use:
+        Where it matters how many there are: maps, sets and graphs of different sizes, with `where`.
+
     Source:
         timm's and DeepSets' sum read-out.
     """
@@ -138,6 +148,9 @@ def global_avg_pool(
         >>> from jaxpool import global_avg_pool
         >>> global_avg_pool(jnp.arange(12.0).reshape(1, 3, 2, 2))
         Array([[5., 6.]], dtype=float32)
+
+    When to use:
+        The usual last pooling of a classifier: one number a channel, from maps of any size.
 
     Source:
         Lin, Chen and Yan, "Network in Network", 2014.
@@ -177,6 +190,9 @@ def global_lp_pool(
         >>> from jaxpool import global_lp_pool
         >>> global_lp_pool(jnp.array([3.0, -4.0]).reshape(1, 2, 1))
         Array([[5.]], dtype=float32)
+
+    When to use:
+        The energy of a channel (p = 2), or something between its sum and its largest magnitude.
 
     Source:
         ONNX's `GlobalLpPool`.
