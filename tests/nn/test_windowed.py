@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
+import jaxpool
 from jaxpool import nn
+from jaxpool.nn.random import RandomPool
 from tests.operators import OPERATORS
 
 MODULES = {
@@ -16,7 +18,11 @@ MODULES = {
     for cls in vars(nn).values()
     if isinstance(cls, type) and issubclass(cls, nn.Pool) and cls is not nn.Pool
 }
-ROWS = [row for row in OPERATORS if row.function in MODULES]
+ROWS = [
+    row
+    for row in OPERATORS
+    if row.function in MODULES and not any(isinstance(arg, np.ndarray) for arg in row.args)
+]
 
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
@@ -24,17 +30,53 @@ def test_a_module_is_its_operator_with_the_arguments_filled_in(row):
     x = row.smooth(np.random.default_rng(0), row.shape)
     mask = {name: value for name, value in row.options.items() if name == "where"}
     options = {name: value for name, value in row.options.items() if name != "where"}
+    if issubclass(MODULES[row.function], RandomPool):
+        options["deterministic"] = True
     result = MODULES[row.function](*row.args, **options)(x, **mask)
     expected = row.function(x, *row.args, **row.options)
     jax.tree.map(np.testing.assert_array_equal, result, expected)
 
 
+def test_every_operator_has_a_module():
+    without = {
+        jaxpool.gated_pool,  # its filters are learned: nn.GatedPool
+        jaxpool.reduce_window,  # in the signature of jax.lax
+        jaxpool.fractional_max_pool_with_argmax,  # of no use in a model: see MaxPoolWithArgmax
+    }
+    operators = {getattr(jaxpool, name) for name in jaxpool.__all__ if name != "__version__"}
+    assert operators - without == set(MODULES)
+
+
 @pytest.mark.parametrize("cls", MODULES.values(), ids=lambda cls: cls.__name__)
 def test_modules_are_public_and_show_the_arguments_of_their_operator(cls):
     assert cls.__name__ in nn.__all__
-    expected = inspect.signature(cls.operator).parameters
-    for name, parameter in inspect.signature(cls).parameters.items():
-        assert parameter == expected[name]
+    expected = list(inspect.signature(cls.operator).parameters.values())
+    shown = list(inspect.signature(cls).parameters.values())
+    if issubclass(cls, RandomPool):
+        assert [p.name for p in shown[-3:]] == ["deterministic", "rng_collection", "rngs"]
+        shown, expected = shown[:-3], [p for p in expected if p.name not in cls.withheld]
+    assert shown == expected[cls.arrays :]
+
+
+def test_several_arrays():
+    x = jnp.arange(32.0).reshape(1, 4, 4, 2)
+    values, indices = nn.MaxPoolWithArgmax(2)(x)
+    np.testing.assert_array_equal(
+        nn.MaxUnpool((4, 4))(values, indices), jaxpool.max_unpool(values, indices, (4, 4))
+    )
+    boxes = jnp.array([[0.0, 0.0, 3.0, 3.0]])
+    aligned = nn.RoiAlign(2, sampling_ratio=2)(x, boxes, batch_indices=jnp.array([0]))
+    expected = jaxpool.roi_align(x, boxes, 2, sampling_ratio=2, batch_indices=jnp.array([0]))
+    np.testing.assert_array_equal(aligned, expected)
+
+
+def test_an_array_is_not_an_argument_of_a_module():
+    with pytest.raises(TypeError, match=r"temperature must not be an array of shape \(2,\) here"):
+        nn.LogSumExpPool(2, temperature=jnp.ones(2))
+    x = jnp.arange(8.0).reshape(1, 4, 2)
+    np.testing.assert_array_equal(
+        nn.LogSumExpPool(2)(x, temperature=jnp.ones(2)), jaxpool.logsumexp_pool(x, 2, jnp.ones(2))
+    )
 
 
 def test_a_mask_is_given_with_the_array():
