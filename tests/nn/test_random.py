@@ -101,7 +101,7 @@ def test_in_training_steps_under_jit():
 
 
 def test_bad_arguments():
-    with pytest.raises(TypeError, match=r"rngs must be nnx\.Rngs, an nnx\.RngStream or None, got 0"):
+    with pytest.raises(TypeError, match=r"rngs must be nnx\.Rngs, .* or None, got 0"):
         nn.StochasticPool(2, rngs=0)
     with pytest.raises(ValueError, match="draws random numbers unless deterministic=True"):
         nn.StochasticPool(2)(X)
