@@ -3,9 +3,11 @@
 config.py       what a benchmark's TOML file may say; case.py: one pooling
 bench.py        the whole of it: one process a case and dtype, resumed where it was left
 worker.py       what such a process does
-contest.py      prepare every contender, check its answer against reference.py, time it
+contest.py      prepare every contender, check its answer, time it
+judging.py      what a check says; reference.py: the answers it knows
 timing.py       the clock
 contenders/     one library a file
+calls/          every operator of jaxpool beside its own max pooling
 network/        the same for a whole training step
 records.py      what is written down; results.py: put side by side
 summary.py, table.py, plot.py    what is read from it

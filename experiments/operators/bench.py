@@ -20,13 +20,14 @@ from experiments import environment
 from experiments.config import ConfigError, differences, dump
 from experiments.config.schema import hint
 from experiments.operators import machine, plot, summary, table
+from experiments.operators.calls import Call
 from experiments.operators.case import Case, Dtype
 from experiments.operators.config import ALLOCATORS, Allocator, Bench
 from experiments.operators.contenders import ITSELF, NAMES, named
 from experiments.operators.network import Network
 from experiments.operators.records import COPY, BenchRecord, read
 from experiments.operators.results import OURS, entries
-from experiments.operators.worker import TRAIN_STEP, Job
+from experiments.operators.worker import Job
 from experiments.records import Environment, RecordError, append_lines, write, write_atomically
 from experiments.records import read as read_record
 
@@ -55,7 +56,7 @@ class Folder:
 class Task:
     """What one process is to time."""
 
-    problem: Case | Network
+    problem: Case | Call | Network
     dtype: Dtype
     allocator: Allocator
 
@@ -102,7 +103,7 @@ def run(
     for number, task in enumerate(tasks, start=1):
         place = f"[{number}/{len(tasks)}] {task}"
         mine = [r for r in read(folder.records) if _belongs(r, task)]
-        if _complete(mine, bench, names):
+        if _complete(mine, task.problem.modes(bench.modes), names):
             _say(console, f"{place}: done before")
             continue
         _say(console, f"{place} ...")
@@ -150,7 +151,7 @@ def _digest(package: Path) -> str:
 
 
 def _tasks(bench: Bench, pattern: str) -> list[Task]:
-    named = [(problem.name, problem) for problem in (*bench.cases, *bench.networks)]
+    named = [(problem.name, problem) for problem in bench.problems]
     chosen = [problem for name, problem in named if fnmatch(name, pattern)]
     if not chosen:
         known = ", ".join(name for name, _ in named)
@@ -159,7 +160,7 @@ def _tasks(bench: Bench, pattern: str) -> list[Task]:
         Task(problem, dtype, allocator)
         for allocator in bench.allocators
         for problem in chosen
-        for dtype in (problem.dtypes if isinstance(problem, Case) else ("float32",))
+        for dtype in problem.dtypes
     ]
 
 
@@ -188,12 +189,10 @@ def _belongs(record: BenchRecord, task: Task) -> bool:
     return theirs == (task.problem.name, task.dtype, task.allocator)
 
 
-def _complete(records: Sequence[BenchRecord], bench: Bench, names: Sequence[str]) -> bool:
+def _complete(records: Sequence[BenchRecord], modes: Sequence[str], names: Sequence[str]) -> bool:
     """Whether the records hold all contenders in all modes, and none failed."""
     if not records or any(record.outcome == "failed" for record in records):
         return False
-    training = any(record.mode == TRAIN_STEP for record in records)
-    modes = (TRAIN_STEP,) if training else bench.modes
     present = {(record.mode, record.contender) for record in records}
     return all((mode, name) in present for mode in modes for name in names)
 
@@ -247,7 +246,7 @@ def _environment(allocator: Allocator) -> dict[str, str]:
 
 
 def _failed(job: Job, reason: str) -> list[BenchRecord]:
-    modes = job.modes if isinstance(job.problem, Case) else (TRAIN_STEP,)
+    modes = job.problem.modes(job.modes)
     lost = {"outcome": "failed", "reason": reason[:500]}
     return [r for mode in modes for r in job.records(mode, {n: dict(lost) for n in job.contenders})]
 

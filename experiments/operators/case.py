@@ -10,6 +10,7 @@ from experiments.config.schema import Section, complaint
 
 Operator = Literal["max", "avg"]
 Dtype = Literal["float32", "bfloat16", "float16"]
+Mode = Literal["forward", "gradient", "jvp", "eager"]
 Size = Annotated[int, Field(ge=1)]
 Pad = Annotated[int, Field(ge=0)]
 Sizes = Annotated[tuple[Size, ...], Field(strict=False)]
@@ -118,6 +119,10 @@ class Case(Section):
     def output_shape(self) -> tuple[int, ...]:
         """The whole output's shape."""
         return (self.shape[0], *self.output, self.shape[-1])
+
+    def modes(self, asked: tuple[Mode, ...]) -> tuple[str, ...]:
+        """What of it is timed."""
+        return asked
 
     def input_bytes(self, dtype: Dtype) -> int:
         """Size of the input."""

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from experiments.config.schema import Section, complaint, hint
+from experiments.operators.calls.config import Call, Calls
 from experiments.operators.case import Case, Name
 from experiments.operators.contenders import ITSELF, NAMES, Mode, named
 from experiments.operators.network.config import Network
@@ -65,6 +66,7 @@ class Bench(Section):
         allocators: The memory allocator's settings, each a whole run of its own.
         budget: How long it takes.
         cases: The poolings.
+        calls: Operators of jaxpool that are timed beside its max pooling.
         networks: The networks whose training step is timed.
     """
 
@@ -80,7 +82,13 @@ class Bench(Section):
     allocators: Annotated[tuple[Allocator, ...], Field(strict=False, min_length=1)] = ("default",)
     budget: Budget = Budget()
     cases: Annotated[tuple[Case, ...], Field(strict=False)] = ()
+    calls: Annotated[tuple[Calls, ...], Field(strict=False)] = ()
     networks: Annotated[tuple[Network, ...], Field(strict=False)] = ()
+
+    @property
+    def problems(self) -> tuple[Case | Call | Network, ...]:
+        """All there is to time."""
+        return (*self.cases, *(call for calls in self.calls for call in calls.each), *self.networks)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -91,10 +99,9 @@ class Bench(Section):
                 )
         if ITSELF in named(self.contenders) and "jaxpool" not in self.contenders:
             raise complaint(f"{ITSELF!r} needs 'jaxpool' beside it", "contenders")
-        problems = [*self.cases, *self.networks]
-        if not problems:
+        if not self.problems:
             raise complaint("there must be at least one", "cases")
-        names = [problem.name for problem in problems]
+        names = [problem.name for problem in self.problems]
         for name in names:
             if names.count(name) > 1:
                 raise complaint(f"two have the name {name!r}", "cases")

@@ -11,22 +11,8 @@ import numpy as np
 from experiments.operators import timing
 from experiments.operators.config import Budget
 from experiments.operators.contenders import ITSELF, LeftOut, Program
+from experiments.operators.judging import Results, Verdict
 from experiments.operators.timing import Run
-
-Results = tuple[np.ndarray, ...]
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a check says of an answer.
-
-    Attributes:
-        error: The largest relative error.
-        complaint: What is wrong with it; empty if nothing is.
-    """
-
-    error: float
-    complaint: str = ""
 
 
 @dataclass
@@ -49,7 +35,7 @@ class Standing:
 def hold(
     names: Iterable[str],
     prepare: Callable[[str], Program],
-    judge: Callable[[Results], Verdict],
+    judge: Callable[[str, Results], Verdict],
     budget: Budget,
     seed: int,
     extra: dict[str, Run],
@@ -59,7 +45,7 @@ def hold(
     Args:
         names: The contenders, in the order of the table.
         prepare: Makes a contender's program, or raises LeftOut.
-        judge: Checks its results.
+        judge: Checks its results, given its name.
         budget: How long to time.
         seed: Decides the order of the samples.
         extra: Further things to time, not checked.
@@ -88,7 +74,7 @@ def hold(
 def _enter(
     name: str,
     prepare: Callable[[str], Program],
-    judge: Callable[[Results], Verdict],
+    judge: Callable[[str, Results], Verdict],
     others: dict[str, Standing],
 ) -> Standing:
     try:
@@ -102,7 +88,7 @@ def _enter(
             if program.text is not None and program.text == standing.text:
                 return Standing({**known, "outcome": "same", "same_as": other})
         output, seconds = _timed(program.run)
-        verdict = judge(program.fetch(output))
+        verdict = judge(name, program.fetch(output))
     except LeftOut as reason:
         return Standing({"outcome": "left_out", "reason": str(reason)})
     except Exception as error:  # A peer's fault is a result, recorded and shown, not our end.

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from experiments.operators.config import Bench
+from experiments.operators.contenders import YARDSTICK
 from experiments.operators.records import COPY, BenchRecord
 from experiments.operators.results import OURS, Entry, entries
 from experiments.operators.summary import peers, window_series
@@ -22,6 +23,7 @@ _STYLES = {
     name: (COLOURS[i], MARKERS[i])
     for i, name in enumerate((OURS, "torch", "lax", "flax", "onnxruntime", "equinox", "haiku"))
 }
+_STYLES[YARDSTICK] = _STYLES["torch"]  # which never meet
 _SIZES = {OURS: 9, "lax": 8, "flax": 4}  # lax and Flax are often one program, and one point
 
 
@@ -108,7 +110,7 @@ def _draw_row(axes: Axes, entry: Entry, row: int, copies: bool) -> None:
             marker,
             color=colour,
             markersize=_SIZES.get(peer, 6),
-            markerfacecolor=colour if peer in (OURS, "torch") else "white",
+            markerfacecolor=colour if peer in (OURS, "torch", YARDSTICK) else "white",
             markeredgewidth=1.4,
             label=LABELS[peer],
             zorder=4 if peer == OURS else 3,

@@ -6,7 +6,7 @@ float64.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,11 +24,13 @@ class Expected:
         value: The answer in float64.
         scale: Per element, the sum of the magnitudes of the terms that it is a sum of.
         terms: The most terms that any element is a sum of; 1 means that the answer is exact.
+        name: What to call it in a complaint.
     """
 
     value: np.ndarray
     scale: np.ndarray
     terms: int
+    name: str = "the value"
 
     def error(self, given: np.ndarray) -> float:
         """The largest deviation of `given`, relative to the scale; infinity for NaN."""
@@ -64,12 +66,13 @@ class Reference:
 
     def tangent(self, t: np.ndarray) -> Expected:
         """The derivative along `t`."""
-        return self._pooled(np.asarray(t, np.float64))
+        return replace(self._pooled(np.asarray(t, np.float64)), name="the derivative")
 
     def gradient(self, dy: np.ndarray) -> Expected:
         """The cotangent of the input, given that of the output."""
         dy = np.asarray(dy, np.float64)
-        return Expected(self._pulled(dy), self._pulled(np.abs(dy)), self._overlap())
+        pulled, scale = self._pulled(dy), self._pulled(np.abs(dy))
+        return Expected(pulled, scale, self._overlap(), "the derivative")
 
     def _pooled(self, x: np.ndarray) -> Expected:
         if self._case.operator == "max":

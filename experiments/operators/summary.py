@@ -15,7 +15,7 @@ from experiments.operators.results import (
 )
 from experiments.operators.words import LABELS, MODES, duration, markdown_table
 
-_ORDER = ("torch", "lax", "flax", "onnxruntime", "equinox", "haiku")
+_ORDER = ("max_pool", "torch", "lax", "flax", "onnxruntime", "equinox", "haiku")
 
 
 def summary(bench: Bench, records: Sequence[BenchRecord]) -> list[str]:

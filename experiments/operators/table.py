@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from experiments.operators.config import ALLOCATORS, Bench
-from experiments.operators.contenders import ITSELF
+from experiments.operators.contenders import ITSELF, YARDSTICK
 from experiments.operators.records import BenchRecord
 from experiments.operators.results import OURS, Entry, entries
 from experiments.operators.summary import peers, summary
@@ -20,6 +20,10 @@ input (`x + 1` into a new array) reaches in the same run. Temporaries: of our co
 multiple of the input. Every contender's results were checked before it was timed. In the plot, a
 grey tick is the time of the least traffic at the copy's bandwidth."""
 
+_YARDSTICK = f"""\
+Here jaxpool is the operator that the case names; `{YARDSTICK}` is jaxpool's own as well, with the
+window of the case."""
+
 
 def table(bench: Bench, environment: Environment, records: Sequence[BenchRecord]) -> str:
     """The whole page.
@@ -32,7 +36,7 @@ def table(bench: Bench, environment: Environment, records: Sequence[BenchRecord]
     Returns:
         Markdown.
     """
-    parts = [f"# {bench.title}", _machine(environment), _LEGEND]
+    parts = [f"# {bench.title}", _machine(environment), _LEGEND, *[_YARDSTICK] * bool(bench.calls)]
     for allocator, variables in ALLOCATORS.items():
         if mine := [record for record in records if record.allocator == allocator]:
             settings = " ".join(f"`{name}={value}`" for name, value in variables.items())

@@ -11,6 +11,7 @@ MODES = {
 }
 LABELS = {
     "jaxpool": "jaxpool",
+    "max_pool": "max_pool",
     "torch": "PyTorch",
     "lax": "lax",
     "flax": "Flax",

@@ -16,24 +16,24 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.operators import contenders, contest, network
-from experiments.operators.case import ITEM_BYTES, Case, Dtype
+from experiments.operators.calls import Call, Trial
+from experiments.operators.case import Case, Dtype
 from experiments.operators.config import Allocator, Budget
-from experiments.operators.contenders import Mode, Problem, Program
-from experiments.operators.contest import Results, Verdict
-from experiments.operators.network import Network, Training
+from experiments.operators.contenders import YARDSTICK, Mode, Problem, Program
+from experiments.operators.judging import Results, Verdict, judge
+from experiments.operators.network import TRAIN_STEP, Network, Training
 from experiments.operators.network.problem import FirstStep
 from experiments.operators.records import COPY, BenchRecord
 from experiments.operators.reference import Expected, Reference
+from experiments.operators.timing import Run
 from experiments.records import Record, append_lines
-
-TRAIN_STEP = "train_step"
 
 
 class Job(Record):
     """What one process does.
 
     Attributes:
-        problem: The case or network.
+        problem: The case, call or network.
         dtype: Of the arrays.
         modes: What to time of a case; a network has its training step.
         contenders: Who takes part.
@@ -44,7 +44,7 @@ class Job(Record):
         output: Where the records go.
     """
 
-    problem: Case | Network
+    problem: Case | Call | Network
     dtype: Dtype
     modes: tuple[Mode, ...]
     contenders: tuple[str, ...]
@@ -62,10 +62,8 @@ class Job(Record):
     def records(self, mode: str, fields: dict[str, dict[str, Any]]) -> list[BenchRecord]:
         """The records of one contest."""
         problem = self.problem
-        if isinstance(problem, Case):
-            sizes = problem.input_bytes(self.dtype), problem.traffic_bytes(self.dtype, mode)
-        else:
-            sizes = problem.batch * int(np.prod(problem.image)) * ITEM_BYTES[self.dtype], 0
+        input_bytes = problem.input_bytes(self.dtype)
+        traffic_bytes = problem.traffic_bytes(self.dtype, mode)
         return [
             BenchRecord(
                 case=problem.name,
@@ -76,8 +74,8 @@ class Job(Record):
                 allocator=self.allocator,
                 group=self.group,
                 busy_cores=self.busy_cores,
-                input_bytes=sizes[0],
-                traffic_bytes=2 * sizes[0] if name == COPY else sizes[1],
+                input_bytes=input_bytes,
+                traffic_bytes=2 * input_bytes if name == COPY else traffic_bytes,
                 **given,
             )
             for name, given in fields.items()
@@ -87,8 +85,13 @@ class Job(Record):
 def run(job: Job) -> list[BenchRecord]:
     """Does a job in this process."""
     _warm_up()
-    problem = job.problem
-    contests = _pooling(job, problem) if isinstance(problem, Case) else _training(job, problem)
+    match job.problem:
+        case Case() as case:
+            contests = _pooling(job, case)
+        case Call() as call:
+            contests = _calling(job, call)
+        case Network() as network:
+            contests = _training(job, network)
     return [record for mode, fields in contests for record in job.records(mode, fields)]
 
 
@@ -97,11 +100,9 @@ def _pooling(job: Job, case: Case) -> Iterator[tuple[str, dict[str, dict[str, An
     dtype = np.dtype(jnp.dtype(job.dtype))
     shapes = (case.shape, case.output_shape, case.shape)
     x, dy, t = (rng.standard_normal(shape, np.float32).astype(dtype) for shape in shapes)
-    reference = Reference(case, x)
-    on_device = jnp.asarray(x)
-    copy = jax.jit(lambda array: array + 1).lower(on_device).compile()
+    reference, extra = Reference(case, x), {COPY: _copy(x)}
     for mode in job.modes:
-        problem = Problem(case, job.dtype, mode, x, dy, t)
+        problem = Problem(mode, x, dy, t, case=case, dtype=job.dtype)
         expected = _expected(reference, problem)
 
         def prepare(name: str, problem: Problem = problem) -> Program:
@@ -109,10 +110,9 @@ def _pooling(job: Job, case: Case) -> Iterator[tuple[str, dict[str, dict[str, An
                 raise contenders.LeftOut(reason)
             return contenders.prepare(name, problem)
 
-        def check(results: Results, expected: Sequence[Expected] = expected) -> Verdict:
+        def check(_: str, results: Results, expected: Sequence[Expected] = expected) -> Verdict:
             return judge(results, expected, dtype)
 
-        extra = {COPY: lambda: jax.block_until_ready(copy(on_device))}
         yield mode, contest.hold(job.contenders, prepare, check, job.budget, job.seed, extra)
 
 
@@ -126,41 +126,38 @@ def _expected(reference: Reference, problem: Problem) -> tuple[Expected, ...]:
             return (reference.forward(),)
 
 
-def judge(results: Results, expected: Sequence[Expected], dtype: np.dtype) -> Verdict:
-    """Checks a pooling's results, all of them: dtype, shape, and every element.
+def _calling(job: Job, call: Call) -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:
+    """The call as `jaxpool`, beside its yardstick."""
+    rng = np.random.default_rng(job.seed)
+    extra = {COPY: _copy(rng.standard_normal(call.shape, np.float32))}
+    for mode in job.modes:
+        trials = {
+            name: Trial.draw(each, mode, job.seed)
+            for name, each in (("jaxpool", call), (YARDSTICK, call.yardstick))
+        }
 
-    Args:
-        results: What a contender gave.
-        expected: What it should have given.
-        dtype: The dtype that all of it must have.
+        def prepare(name: str, trials: dict[str, Trial] = trials) -> Program:
+            if name not in trials:
+                raise contenders.LeftOut("is no operator of jaxpool")
+            return trials[name].prepare()
 
-    Returns:
-        The largest error, and the first thing that is wrong.
-    """
-    if len(results) != len(expected):
-        return Verdict(0.0, f"gave {len(results)} results, not {len(expected)}")
-    worst = 0.0
-    names = ("the value", "the derivative")[: len(results)]
-    for name, result, wanted in zip(names, results, expected, strict=True):
-        if result.dtype != dtype:
-            return Verdict(worst, f"{name} is {result.dtype}, not {dtype}")
-        if result.shape != wanted.value.shape:
-            return Verdict(worst, f"{name} has shape {result.shape}, not {wanted.value.shape}")
-        error = wanted.error(result)
-        worst = max(worst, error)
-        allowed = wanted.tolerance(float(jnp.finfo(dtype).eps))
-        if error > allowed:
-            return Verdict(
-                worst, f"{name} is off by {error:.2g} of its terms; allowed {allowed:.2g}"
-            )
-    return Verdict(worst)
+        def check(name: str, results: Results, trials: dict[str, Trial] = trials) -> Verdict:
+            return trials[name].check(results)
+
+        yield mode, contest.hold(job.contenders, prepare, check, job.budget, job.seed, extra)
+
+
+def _copy(x: np.ndarray) -> Run:
+    on_device = jnp.asarray(x)
+    copy = jax.jit(lambda array: array + 1).lower(on_device).compile()
+    return lambda: jax.block_until_ready(copy(on_device))
 
 
 def _training(job: Job, net: Network) -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:
     training = Training.draw(net, job.seed)
     first = FirstStep.of(training)
 
-    def check(results: Results) -> Verdict:
+    def check(_: str, results: Results) -> Verdict:
         error = first.error(results)
         off = f"off by {error:.2g} of the first step; allowed {first.tolerance:.2g}"
         return Verdict(error, off if error > first.tolerance else "")

@@ -9,6 +9,7 @@ from experiments.operators.contenders.contender import (
     MODES,
     LeftOut,
     Mode,
+    Operands,
     Problem,
     Program,
 )
@@ -19,8 +20,10 @@ __all__ = [
     "LIBRARIES",
     "MODES",
     "NAMES",
+    "YARDSTICK",
     "LeftOut",
     "Mode",
+    "Operands",
     "Problem",
     "Program",
     "named",
@@ -41,9 +44,13 @@ LIBRARIES = {
 ITSELF = "jaxpool:itself"
 """The program of `jaxpool`, timed a second time as if it were another: what noise looks like."""
 
+YARDSTICK = "max_pool"
+"""jaxpool's max pooling with the same window, in benchmarks of its other operators."""
+
 NAMES = (
     "jaxpool",
     ITSELF,
+    YARDSTICK,
     *(f"jaxpool:{method}" for method in METHODS if method != "auto"),
     *(name for name in LIBRARIES if name != "jaxpool"),
 )
@@ -68,6 +75,8 @@ def prepare(name: str, problem: Problem) -> Program:
     Raises:
         LeftOut: The library is not installed, or does not do this; the message says which.
     """
+    if name == YARDSTICK:
+        raise LeftOut("is what other operators are compared with")
     library, _, method = name.partition(":")
     if importlib.util.find_spec(LIBRARIES[library]) is None:
         raise LeftOut(f"{LIBRARIES[library]} is not installed")

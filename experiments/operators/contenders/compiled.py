@@ -2,22 +2,24 @@
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.operators.contenders.contender import LeftOut, Problem, Program
+from experiments.operators.contenders.contender import LeftOut, Operands, Program
 
-Function = Callable[[jax.Array], jax.Array]
+Function = Callable[..., Any]
+"""Of x and further operands; gives y, or a tuple of y and further results."""
 
 
-def prepare(problem: Problem, function: Function, *, channels_first: bool = False) -> Program:
-    """Compiles a pooling for a problem.
+def prepare(operands: Operands, function: Function, *, channels_first: bool = False) -> Program:
+    """Compiles a pooling.
 
     Args:
-        problem: The problem.
-        function: The pooling of one array.
+        operands: What is to be computed, and of what.
+        function: The pooling.
         channels_first: Whether `function` takes and gives `(batch, channels, *spatial)`; the
             arrays are then laid out so beforehand, outside of all timing.
 
@@ -37,16 +39,15 @@ def prepare(problem: Problem, function: Function, *, channels_first: bool = Fals
         return tuple(np.moveaxis(a, 1, -1) if channels_first else a for a in arrays)
 
     detail = "channels first" if channels_first else ""
-    if problem.mode == "eager":
-        x = place(problem.x)
-        jax.block_until_ready(function(x))  # compiles its parts
-        return Program(lambda: (jax.block_until_ready(function(x)),), fetch, detail)
-    whole, operands = _whole(problem, function)
-    arrays = [place(operand) for operand in operands]
+    computation, needed = whole(operands, function)
+    arrays = [place(array) for array in needed]
+    if operands.mode == "eager":
+        jax.block_until_ready(computation(*arrays))  # compiles its parts
+        return Program(lambda: jax.block_until_ready(computation(*arrays)), fetch, detail)
     jax.clear_caches()  # so that nothing of this is traced or compiled already
     started = time.perf_counter()
     try:
-        lowered = jax.jit(whole).lower(*arrays)
+        lowered = jax.jit(computation).lower(*arrays)
     except NotImplementedError as error:
         raise LeftOut(f"JAX has no such derivative: {str(error).splitlines()[0]}") from error
     compiled = lowered.compile()
@@ -62,17 +63,44 @@ def prepare(problem: Problem, function: Function, *, channels_first: bool = Fals
     )
 
 
-def _whole(problem: Problem, function: Function) -> tuple[Callable, tuple[np.ndarray, ...]]:
-    """The computation that the mode asks for, and its operands."""
-    match problem.mode:
+def whole(operands: Operands, function: Function) -> tuple[Callable, tuple[np.ndarray, ...]]:
+    """The computation that the mode asks for, and its operands.
+
+    Args:
+        operands: What is to be computed, and of what.
+        function: The pooling.
+
+    Returns:
+        A function of arrays that gives y, then its derivative if the mode has one, then what
+        further results there are; and those arrays.
+    """
+
+    def of_x(others: tuple[Any, ...]) -> Callable[[Any], tuple[Any, tuple[Any, ...]]]:
+        def call(x: Any) -> tuple[Any, tuple[Any, ...]]:
+            results = function(x, *others)
+            return (results[0], results[1:]) if isinstance(results, tuple) else (results, ())
+
+        return call
+
+    match operands.mode:
         case "gradient":
 
-            def gradient(x, dy):
-                y, pullback = jax.vjp(function, x)
-                return y, *pullback(dy)
+            def gradient(x, dy, *others):
+                y, pullback, further = jax.vjp(of_x(others), x, has_aux=True)
+                return y, *pullback(dy), *further
 
-            return gradient, (problem.x, problem.dy)
+            return gradient, (operands.x, operands.dy, *operands.others)
         case "jvp":
-            return lambda x, t: jax.jvp(function, (x,), (t,)), (problem.x, problem.t)
+
+            def jvp(x, t, *others):
+                y, tangent, further = jax.jvp(of_x(others), (x,), (t,), has_aux=True)
+                return y, tangent, *further
+
+            return jvp, (operands.x, operands.t, *operands.others)
         case _:
-            return lambda x: (function(x),), (problem.x,)
+
+            def forward(x, *others):
+                y, further = of_x(others)(x)
+                return y, *further
+
+            return forward, (operands.x, *operands.others)

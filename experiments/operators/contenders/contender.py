@@ -2,13 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 
-from experiments.operators.case import Case, Dtype
+from experiments.operators.case import Case, Dtype, Mode
 
-Mode = Literal["forward", "gradient", "jvp", "eager"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 
 
@@ -17,25 +16,41 @@ class LeftOut(Exception):  # noqa: N818 - it is no error
 
 
 @dataclass(frozen=True)
-class Problem:
-    """One case in one dtype and mode, with the arrays that every contender is given.
+class Operands:
+    """What is computed, and of what.
 
     Attributes:
-        case: The pooling.
-        dtype: The dtype of all three arrays.
         mode: `forward`: x to y, compiled where the library compiles. `eager`: the same, called as
             it stands. `gradient`: x and dy to y and dx. `jvp`: x and t to y and its tangent.
         x: The input, channels-last.
         dy: The cotangent of the output.
         t: The tangent of the input.
+        others: Further operands of the function, which have no derivative.
     """
 
-    case: Case
-    dtype: Dtype
     mode: Mode
     x: np.ndarray
     dy: np.ndarray
     t: np.ndarray
+    others: tuple[np.ndarray, ...] = ()
+
+    @property
+    def has_derivative(self) -> bool:
+        """Whether the second result is a derivative."""
+        return self.mode in ("gradient", "jvp")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem(Operands):
+    """One case in one dtype and mode, with the arrays that every contender is given.
+
+    Attributes:
+        case: The pooling.
+        dtype: The dtype of all three arrays.
+    """
+
+    case: Case
+    dtype: Dtype
 
 
 @dataclass(frozen=True)

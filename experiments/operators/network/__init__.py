@@ -4,10 +4,10 @@ import importlib
 import importlib.util
 
 from experiments.operators.contenders import LIBRARIES, LeftOut, Program
-from experiments.operators.network.config import Network
+from experiments.operators.network.config import TRAIN_STEP, Network
 from experiments.operators.network.problem import Training
 
-__all__ = ["Network", "Training", "prepare"]
+__all__ = ["TRAIN_STEP", "Network", "Training", "prepare"]
 
 _MODULES = {"jaxpool": "nnx", "flax": "nnx", "torch": "torch"}
 

@@ -1,11 +1,14 @@
 """The network of a training-step benchmark."""
 
+import math
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
 from experiments.config.schema import Section, complaint
-from experiments.operators.case import Name, Size
+from experiments.operators.case import ITEM_BYTES, Dtype, Mode, Name, Size
+
+TRAIN_STEP = "train_step"
 
 
 class Network(Section):
@@ -36,6 +39,25 @@ class Network(Section):
                 f"{len(self.widths)} poolings leave nothing of {self.image[:2]}", "image"
             )
         return self
+
+    @property
+    def dtypes(self) -> tuple[Dtype, ...]:
+        """What it is timed in."""
+        return ("float32",)
+
+    def modes(self, asked: tuple[Mode, ...]) -> tuple[str, ...]:
+        """What of it is timed, whatever is asked of poolings."""
+        del asked
+        return (TRAIN_STEP,)
+
+    def input_bytes(self, dtype: Dtype) -> int:
+        """Size of a batch."""
+        return self.batch * math.prod(self.image) * ITEM_BYTES[dtype]
+
+    def traffic_bytes(self, dtype: Dtype, mode: str) -> int:
+        """0: what a step must move is not counted."""
+        del dtype, mode
+        return 0
 
     @property
     def features(self) -> int:

@@ -10,8 +10,8 @@ import pytest
 from experiments.operators import contenders
 from experiments.operators.case import Case
 from experiments.operators.contenders import ITSELF, LIBRARIES, NAMES, LeftOut, Problem
+from experiments.operators.judging import judge
 from experiments.operators.reference import Reference
-from experiments.operators.worker import judge
 
 CASES = {
     "max padded": {
@@ -39,7 +39,7 @@ def problem(case, mode, dtype="float32"):
     shapes = (case.shape, case.output_shape, case.shape)
     numpy_dtype = np.dtype(jnp.dtype(dtype))
     arrays = (rng.standard_normal(s, np.float32).astype(numpy_dtype) for s in shapes)
-    return Problem(case, dtype, mode, *arrays)
+    return Problem(mode, *arrays, case=case, dtype=dtype)
 
 
 def complaint(name, given):

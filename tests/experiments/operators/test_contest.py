@@ -4,9 +4,8 @@ import pytest
 from experiments.operators import contest
 from experiments.operators.config import Budget
 from experiments.operators.contenders import ITSELF, LeftOut, Program
-from experiments.operators.contest import Verdict
+from experiments.operators.judging import Verdict, judge
 from experiments.operators.reference import Expected
-from experiments.operators.worker import judge
 
 BUDGET = Budget(seconds=0.05, samples=2, sample_ms=0.01)
 
@@ -24,7 +23,7 @@ def hold(programs, names=None):
             raise made
         return made
 
-    def check(results):
+    def check(_, results):
         error = abs(float(results[0]) - 1)
         return Verdict(error, f"off by {error}" if error else "")
 

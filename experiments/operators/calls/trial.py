@@ -1,0 +1,36 @@
+"""A call with its operands, drawn at random: what is compiled, and what it must give."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from experiments.operators.calls import answer
+from experiments.operators.calls.config import Call
+from experiments.operators.calls.examples import Example
+from experiments.operators.contenders import Mode, Operands, Program, compiled
+from experiments.operators.judging import Results, Verdict
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A call, and the operands of one mode."""
+
+    example: Example
+    operands: Operands
+
+    @classmethod
+    def draw(cls, call: Call, mode: Mode, seed: int) -> "Trial":
+        """Normal elements, cotangents and tangents."""
+        rng = np.random.default_rng(seed)
+        x, (y, *_) = call.shapes(call.dtypes[0])
+        arrays = (rng.standard_normal(a.shape, np.float32) for a in (x, y, x))
+        example = call.example()
+        return cls(example, Operands(mode, *arrays, others=example.others))
+
+    def prepare(self) -> Program:
+        """Compiles the call."""
+        return compiled.prepare(self.operands, self.example.function)
+
+    def check(self, results: Results) -> Verdict:
+        """Checks what the program gave."""
+        return answer.check(self.example, self.operands, results)
