@@ -4,12 +4,14 @@ XLA:CPU brings a convolution into the form of its fast kernel only in a program'
 The derivatives that `lax` writes are not in that form, so inside a `lax.scan` over training steps
 they fall to a naive loop: the kernel's derivative of a 14x14x32 to 64 layer at batch 128 took
 1,817 ms there and 44 ms outside. Written in channels-last form from the start they are fast in both
-places; and the kernel's derivative, summed over a few examples at a time, stays in the cache (a
-28x28x32 to 64 layer at batch 128: 47 ms instead of 266). Other backends have kernels for what `lax`
-writes, and get that.
+places. The kernel's derivative is one matrix product of windows and cotangents, a few examples at
+a time, so that the windows stay in the cache: about twice the speed of a convolution in which the
+examples play the channels (28x28 images, 16 to 64 channels). Other backends have kernels for what
+`lax` writes, and get that.
 """
 
 import functools
+import itertools
 import math
 from typing import Any
 
@@ -19,8 +21,8 @@ from flax import nnx
 from jax import lax
 
 _CHANNELS_LAST = ("NHWC", "HWIO", "NHWC")
-_CACHED_EXAMPLES, _CACHED_ELEMENTS = 16, 200_000
-"""How many examples, and elements of them, the kernel's derivative takes at a time on a CPU."""
+_CACHED_ELEMENTS = 500_000
+"""How many elements of windows the kernel's derivative takes at a time on a CPU."""
 
 
 class Convolution(nnx.Module):
@@ -95,31 +97,19 @@ def _lax_gradients(
 def _canonical_gradients(
     stride: tuple[int, int], x: jax.Array, kernel: jax.Array, dy: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """The same derivatives, each as a channels-last convolution.
+    """The same derivatives, in channels-last form.
 
     That of `x` convolves `dy`, spread out by the stride, with the kernel turned around. That of
-    the kernel convolves `x` with `dy`, the examples playing the channels.
+    the kernel is the product of the windows of `x`, a row each, with `dy`.
     """
     sizes, taps, outputs = x.shape[1:3], kernel.shape[:2], dy.shape[1:3]
-    # Per axis: the padding in front, and how far the windows reach.
+    # Per axis: the padding in front, and how far the first taps of all windows reach.
     lows = [
         max((o - 1) * s + k - n, 0) // 2
         for n, k, s, o in zip(sizes, taps, stride, outputs, strict=True)
     ]
     reach = [(o - 1) * s + 1 for s, o in zip(stride, outputs, strict=True)]
     axes = list(zip(sizes, taps, lows, reach, strict=True))
-
-    def of_kernel(part: tuple[jax.Array, jax.Array]) -> jax.Array:
-        x, dy = part
-        return lax.conv_general_dilated(
-            x.transpose(3, 1, 2, 0),
-            dy.transpose(1, 2, 0, 3),
-            (1, 1),
-            [(low, r + k - 1 - n - low) for n, k, low, r in axes],
-            rhs_dilation=stride,
-            dimension_numbers=_CHANNELS_LAST,
-        )
-
     dx = lax.conv_general_dilated(
         dy,
         kernel[::-1, ::-1].transpose(0, 1, 3, 2),
@@ -128,9 +118,24 @@ def _canonical_gradients(
         lhs_dilation=stride,
         dimension_numbers=_CHANNELS_LAST,
     )
-    size = min(_CACHED_EXAMPLES, max(_CACHED_ELEMENTS // math.prod(x.shape[1:]), 1))
+
+    def of_kernel(part: tuple[jax.Array, jax.Array]) -> jax.Array:
+        x, dy = part
+        highs = [max(r + k - 1 - n - low, 0) for n, k, low, r in axes]
+        x = jnp.pad(x, ((0, 0), *zip(lows, highs, strict=True), (0, 0)))
+        windows = jnp.concatenate(
+            [
+                x[:, i : i + reach[0] : stride[0], j : j + reach[1] : stride[1]]
+                for i, j in itertools.product(*map(range, taps))
+            ],
+            axis=-1,
+        )
+        return jnp.einsum("nhwk,nhwo->ko", windows, dy)
+
+    elements = math.prod(outputs) * math.prod(kernel.shape[:3])
+    size = min(max(_CACHED_ELEMENTS // elements, 1), len(x))
     dkernel = lax.map(of_kernel, (_chunks(x, size), _chunks(dy, size))).sum(0)
-    return dx, dkernel.transpose(1, 2, 0, 3)
+    return dx, dkernel.reshape(kernel.shape)
 
 
 def _chunks(x: jax.Array, size: int) -> jax.Array:
