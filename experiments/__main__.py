@@ -88,12 +88,13 @@ def bench(
 
 @app.command()
 def documents() -> None:
-    """Bring the tables that README.md and docs/ include up to date with the records."""
-    from experiments import documents
+    """Bring README.md and docs/, tables and pictures, up to date with the records and the code."""
+    from experiments import documents, gallery
 
+    root = Path(__file__).parents[1]
     with _plain_errors():
-        for document in documents.refresh(Path(__file__).parents[1]):
-            print(f"updated {document.name}")
+        for file in [*documents.refresh(root), *gallery.refresh(root)]:
+            print(f"updated {file.relative_to(root)}")
 
 
 def _console() -> Console:

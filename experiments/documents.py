@@ -7,6 +7,7 @@ A document names a file between two comments, and everything between them is tha
     <!-- end include -->
 
 `python -m experiments documents` brings all documents up to date; a test checks that they are.
+`docs/operators.md` is made as a whole, by `experiments.gallery`.
 """
 
 import re
