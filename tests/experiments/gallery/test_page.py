@@ -21,7 +21,8 @@ def test_every_public_operator_appears_once():
 
 
 def test_the_page_is_what_docstrings_and_records_make_of_it():
-    assert (ROOT / gallery.PAGE).read_text(encoding="utf-8") == gallery.text(ROOT)
+    shown = (ROOT / gallery.PAGE).read_text(encoding="utf-8")
+    assert shown == gallery.text(ROOT), "out of date: run `python -m experiments documents`"
 
 
 def test_its_links_lead_somewhere():
