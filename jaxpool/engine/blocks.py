@@ -65,6 +65,21 @@ def expand(y: jax.Array, window: Window) -> jax.Array:
     return lax.expand_dims(y, member_positions(window, y.ndim))
 
 
+def shifted(tiles: jax.Array, window: Window, shift: taps.Shift) -> jax.Array:
+    """Output `q - j` at group `q`: blocks of outputs brought to one a group, 0 where there is none.
+
+    What is chosen among the members is best chosen before: this pads, and a pad of each operand of
+    a choice costs XLA:CPU a branch each.
+    """
+    ndim = tiles.ndim - len(window.axes)
+    config = [(0, 0, 0)] * tiles.ndim
+    for member, axis, count, j in zip(
+        member_positions(window, ndim), window.axes, taps.phases(window), shift.shifts, strict=True
+    ):
+        config[member - 1] = (j, count - axis.output - j, 0)
+    return taps.pad(tiles, np.zeros((), tiles.dtype), config)
+
+
 def place(members: np.ndarray, window: Window, ndim: int) -> np.ndarray:
     """An array over the members, shaped to broadcast against blocks of an `ndim`-axes array."""
     shape = [1] * (ndim + len(window.axes))

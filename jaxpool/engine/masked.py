@@ -26,12 +26,14 @@ def no_winner(dtype: np.dtype) -> np.ndarray:
 
 def collect(x: jax.Array, window: Window, winner: jax.Array) -> jax.Array:
     """The winning element of each window; 0 where there is none."""
+    dtype, x = x.dtype, taps.wide(x)
     zero = np.zeros((), x.dtype)
     if blocks.fits(window):
         tiles = blocks.split(x, window, zero)
         hit = blocks.tap_numbers(window, x.ndim, winner.dtype) == blocks.expand(winner, window)
         chosen = jnp.where(hit, tiles, zero)
-        return blocks.reduce(chosen, window, zero, lax.bitwise_or if x.dtype == bool else lax.add)
+        add = lax.bitwise_or if x.dtype == bool else lax.add
+        return blocks.reduce(chosen, window, zero, add).astype(dtype)
     result = None
     for number, tap in enumerate(taps.every_tap(window)):
         hit = taps.inside(winner, window, tap) == np.array(number, winner.dtype)
@@ -39,19 +41,20 @@ def collect(x: jax.Array, window: Window, winner: jax.Array) -> jax.Array:
         term = taps.widen(term, window, tap, zero)
         result = term if result is None else result + term
     assert result is not None  # a window has at least one tap
-    return result
+    return result.astype(dtype)
 
 
 def distribute(y: jax.Array, window: Window, winner: jax.Array) -> jax.Array:
     """Give each output's value to the input that won it, adding up where several agree."""
+    dtype, y = y.dtype, taps.wide(y)
     zero = np.zeros((), y.dtype)
     none = no_winner(winner.dtype)
     result = None
     for shift in taps.every_shift(window):
-        moved = blocks.expand(taps.shifted(y, window, shift, zero), window)
-        index = blocks.expand(taps.shifted(winner, window, shift, none), window)
         numbers = np.where(shift.taps == taps.NO_TAP, none - 1, shift.taps).astype(winner.dtype)
-        term = jnp.where(index == blocks.place(numbers, window, y.ndim), moved, zero)
+        hit = blocks.expand(winner, window) == blocks.place(numbers, window, y.ndim)
+        chosen = jnp.where(hit, blocks.expand(y, window), zero)
+        term = blocks.shifted(chosen, window, shift)
         result = term if result is None else result + term
     assert result is not None
-    return blocks.join(result, window)
+    return blocks.join(result.astype(dtype), window)

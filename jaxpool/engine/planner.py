@@ -5,24 +5,26 @@ of first winners is the first. So a plan is a tuple of windows, applied one afte
 
     direct      the window as it is, all its taps in one loop
     separable   one 1-D window an axis, the last axis first (which keeps row-major order)
-    doubling    windows of four taps at growing distances, log4(k) of them, for a wide axis
+    doubling    windows of a few taps at growing distances, log(k) of them, for a wide axis
 
 docs/performance.md tells how each was measured.
 """
 
 from __future__ import annotations
 
-import math
+import functools
 
 from jaxpool.window import Axis, Window
 
 METHODS = ("auto", "direct", "separable", "doubling")
 
-# Taps of one step. Two would double the passes through memory, eight the length of the loops.
-RADIX = 4
+# What one more pass through memory costs, in taps: max of 8x65536x8, k1025 s1, with its derivative,
+# takes 191 ms of CPU in four passes of 23 taps and 245 in five of 21; in 16x13x13x512, k13 s1, one
+# pass of 13 taps an axis takes twice as long as two of 4.
+PASS = 2
 
-# The widest window that is read tap by tap in one pass.
-LONGEST = 7
+# The most taps of one step. They are spelt out in one loop, which must stay quick to compile.
+MOST = 8
 
 
 def steps(window: Window, method: str = "auto") -> tuple[Window, ...]:
@@ -60,28 +62,35 @@ def _small(window: Window) -> bool:
 def can_double(axis: Axis) -> bool:
     """Whether every window between the first and the last is sure to hold an element."""
     low, high = axis.reach
-    holds = low < axis.extent and high < axis.extent and axis.dilation <= axis.size
-    return axis.window > RADIX and axis.output > 0 and holds
+    return (
+        low < axis.extent and high < axis.extent and axis.dilation <= axis.size and axis.output > 0
+    )
 
 
 def doubles(axis: Axis) -> bool:
     """Whether passes over the input, a few taps each, cost less than all taps of all outputs."""
-    if axis.window <= LONGEST or axis.is_tiling or not can_double(axis):
+    if axis.is_tiling or not can_double(axis):
         return False
-    passes = 1 + math.ceil(math.log(axis.window, RADIX))
-    return axis.window * axis.output > RADIX * passes * axis.size
+    return price(widths(axis.window)) * axis.size < price(((axis.window, 1),)) * axis.output
 
 
-def widths(window: int) -> list[tuple[int, int]]:
-    """How a wide window is put together: pairs (taps, distance), each step on the last one's.
+def price(passes: tuple[tuple[int, int], ...]) -> int:
+    """What reading an axis in these passes costs, in taps."""
+    return sum(PASS + taps for taps, _ in passes)
 
-    A window of `k` is `RADIX` windows of `w = k - (RADIX - 1) d` at distance `d = k // RADIX`.
-    As `w >= d` they leave no gap; they may overlap, which a maximum does not mind.
+
+@functools.cache
+def widths(window: int) -> tuple[tuple[int, int], ...]:
+    """How a wide window is best put together: pairs (taps, distance), each on the last one's.
+
+    A window of `k` is `r` windows of `w = k - (r - 1) d` at distance `d = k // r`. As `w >= d` they
+    leave no gap; they may overlap, which a maximum does not mind.
     """
-    if window <= RADIX:
-        return [(window, 1)]
-    distance = window // RADIX
-    return [*widths(window - (RADIX - 1) * distance), (RADIX, distance)]
+    found = [((window, 1),)] if window <= MOST else []
+    for taps in range(2, min(window, MOST + 1)):
+        distance = window // taps
+        found.append((*widths(window - (taps - 1) * distance), (taps, distance)))
+    return min(found, key=lambda passes: (price(passes), len(passes)))
 
 
 def doubling(axis: Axis) -> tuple[Axis, ...]:

@@ -17,6 +17,9 @@ from jaxpool.engine import blocks, planner, taps
 from jaxpool.engine.apart import apart
 from jaxpool.window import Axis, Window
 
+# Sums of a quarter of the width make a wide one; up to so many taps, single elements do.
+PARTS, LONGEST = 4, 7
+
 
 def windowed_sum(x: jax.Array, window: Window) -> jax.Array:
     """Sum over each window, padding counting as 0."""
@@ -58,9 +61,9 @@ def _by_doubling(x: jax.Array, window: Window) -> jax.Array:
     def sums(width: int, stride: int) -> jax.Array:
         """`S[width]` at every `stride`-th start of a window of the full width, and beyond it."""
         room = axis.size - (width - 1) * axis.dilation if stride == 1 else starts
-        distance = width // planner.RADIX if width > planner.LONGEST else 0
-        offsets = [distance * i for i in range(planner.RADIX if distance else 0)]
-        rest = range(planner.RADIX * distance, width)
+        distance = width // PARTS if width > LONGEST else 0
+        offsets = [distance * i for i in range(PARTS if distance else 0)]
+        rest = range(PARTS * distance, width)
 
         def at(array: jax.Array, tap: int) -> jax.Array:
             begin = tap * axis.dilation
@@ -111,9 +114,8 @@ def _spread_taps(y: jax.Array, window: Window) -> jax.Array:
     zero = np.zeros((), y.dtype)
     result = None
     for shift in taps.every_shift(window):
-        moved = blocks.expand(taps.shifted(y, window, shift, zero), window)
         used = blocks.place(shift.taps != taps.NO_TAP, window, y.ndim)
-        term = jnp.where(used, moved, zero)
+        term = blocks.shifted(jnp.where(used, blocks.expand(y, window), zero), window, shift)
         result = term if result is None else result + term
     assert result is not None
     return blocks.join(result, window)

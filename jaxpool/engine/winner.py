@@ -95,17 +95,16 @@ def value(x: jax.Array, monoid: Monoid, window: Window) -> jax.Array:
     `lax.max` keeps NaN. XLA's CPU reductions, from some 8,192 elements on, do not, hence the
     slices, and in the blocked layout a reducer of our own.
     """
-    identity = monoid.identity(x.dtype)
+    dtype, identity, x = x.dtype, monoid.identity(x.dtype), taps.wide(x)
     if blocks.fits(window):
-        return blocks.reduce(
-            blocks.split(x, window, identity), window, identity, _keeping_nan(monoid)
-        )
+        tiles = blocks.split(x, window, identity)
+        return blocks.reduce(tiles, window, identity, _keeping_nan(monoid)).astype(dtype)
     result = None
     for tap in taps.every_tap(window):
         term = taps.widen(taps.read(x, window, tap), window, tap, identity)
         result = term if result is None else monoid.combine(result, term)
     assert result is not None
-    return result
+    return result.astype(dtype)
 
 
 def _keeping_nan(monoid: Monoid):
@@ -119,6 +118,7 @@ def winner(x: jax.Array, y: jax.Array, window: Window, where: jax.Array | None) 
     """The first tap, in row-major order, whose element is the value of its window."""
     dtype = masked.index_dtype(window)
     none = masked.no_winner(dtype)
+    x, y = taps.wide(x), taps.wide(y)
     if blocks.fits(window):
         hit = _wins(blocks.split(x, window, np.zeros((), x.dtype)), blocks.expand(y, window))
         valid = blocks.inside(window, x.ndim)
