@@ -44,11 +44,13 @@ class Folder:
         self.environment = path / "environment.json"
         self.records = path / "records.jsonl"
         self.table = path / "table.md"
+        self.summary = path / "summary.md"
         self.plot = path / "plot.png"
 
     def clear(self) -> None:
         """Removes what an earlier run left, and nothing else."""
-        for file in (self.config, self.environment, self.records, self.table, self.plot):
+        made = (self.table, self.summary, self.plot)
+        for file in (self.config, self.environment, self.records, *made):
             file.unlink(missing_ok=True)
 
 
@@ -255,6 +257,7 @@ def _sum_up(bench: Bench, folder: Folder, console: Console) -> bool:
     records = read(folder.records)
     where = read_record(folder.environment, Environment)
     write_atomically(folder.table, table.table(bench, where, records))
+    write_atomically(folder.summary, table.digest(bench, where, records))
     write_atomically(folder.plot, plot.draw(bench, where, records))
     for allocator in dict.fromkeys(record.allocator for record in records):
         _say(console, f"\n{allocator} allocator")

@@ -1,4 +1,4 @@
-"""table.md: what a benchmark found, made from its records."""
+"""table.md and its digest, summary.md: what a benchmark found, made from its records."""
 
 from collections.abc import Callable, Sequence
 
@@ -46,6 +46,28 @@ def table(bench: Bench, environment: Environment, records: Sequence[BenchRecord]
                 note + _others(mine),
                 *_section(bench, mine),
             ]
+    return "\n\n".join(parts) + "\n"
+
+
+def digest(bench: Bench, environment: Environment, records: Sequence[BenchRecord]) -> str:
+    """The sums of the page, for a document to include.
+
+    Args:
+        bench: The benchmark.
+        environment: Where it ran.
+        records: What it found.
+
+    Returns:
+        Markdown.
+    """
+    parts = [f"# {bench.title}"]
+    for allocator in dict.fromkeys(record.allocator for record in records):
+        mine = [record for record in records if record.allocator == allocator]
+        parts += [
+            f"The other's time over ours: above 1x, jaxpool is faster. {environment.device}, "
+            f"{environment.started[:10]}, {allocator} allocator.{_others(mine)}",
+            *summary(bench, mine),
+        ]
     return "\n\n".join(parts) + "\n"
 
 

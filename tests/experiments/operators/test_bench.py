@@ -71,6 +71,7 @@ def test_a_benchmark_leaves_records_a_table_and_a_plot(first):
         "environment.json",
         "plot.png",
         "records.jsonl",
+        "summary.md",
         "table.md",
     }
     found = {(r.mode, r.contender): r for r in read(folder / "records.jsonl")}
@@ -85,8 +86,13 @@ def test_a_benchmark_leaves_records_a_table_and_a_plot(first):
     table = (folder / "table.md").read_text()
     assert "# A tiny pooling" in table
     assert "| tiny: max 2x6x6x3 k2 s2 | float32 |" in table
-    versions = json.loads((folder / "environment.json").read_text())["versions"]
-    assert len(versions["jaxpool code"]) == 12
+    environment = json.loads((folder / "environment.json").read_text())
+    assert len(environment["versions"]["jaxpool code"]) == 12
+    title, machine, *sums = (folder / "summary.md").read_text().strip().split("\n\n")
+    assert title == "# A tiny pooling"
+    assert f"{environment['device']}, {environment['started'][:10]}, keep allocator." in machine
+    assert sums
+    assert all(part in table for part in sums)
 
 
 def test_what_is_done_is_not_done_again(first, command):
