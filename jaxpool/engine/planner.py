@@ -16,11 +16,13 @@ import functools
 
 from jaxpool.window import Axis, Window
 
+Passes = tuple[tuple[int, int], ...]
+
 METHODS = ("auto", "direct", "separable", "doubling")
 
-# What one more pass through memory costs, in taps: max of 8x65536x8, k1025 s1, with its derivative,
-# takes 191 ms of CPU in four passes of 23 taps and 245 in five of 21; in 16x13x13x512, k13 s1, one
-# pass of 13 taps an axis takes twice as long as two of 4.
+# What one more pass through memory costs, in taps. Roughly, since measured on a busy machine: max of
+# 8x65536x8, k1025 s1, with its derivative, took 191 ms of CPU in four passes of 23 taps and 245 in
+# six of 22; on 16x13x13x512, k13 s1, one pass of 13 taps an axis took twice as long as two of 4.
 PASS = 2
 
 # The most taps of one step. They are spelt out in one loop, which must stay quick to compile.
@@ -74,19 +76,19 @@ def doubles(axis: Axis) -> bool:
     return price(widths(axis.window)) * axis.size < price(((axis.window, 1),)) * axis.output
 
 
-def price(passes: tuple[tuple[int, int], ...]) -> int:
+def price(passes: Passes) -> int:
     """What reading an axis in these passes costs, in taps."""
     return sum(PASS + taps for taps, _ in passes)
 
 
 @functools.cache
-def widths(window: int) -> tuple[tuple[int, int], ...]:
+def widths(window: int) -> Passes:
     """How a wide window is best put together: pairs (taps, distance), each on the last one's.
 
     A window of `k` is `r` windows of `w = k - (r - 1) d` at distance `d = k // r`. As `w >= d` they
     leave no gap; they may overlap, which a maximum does not mind.
     """
-    found = [((window, 1),)] if window <= MOST else []
+    found: list[Passes] = [((window, 1),)] if window <= MOST else []
     for taps in range(2, min(window, MOST + 1)):
         distance = window // taps
         found.append((*widths(window - (taps - 1) * distance), (taps, distance)))
