@@ -20,9 +20,9 @@ Passes = tuple[tuple[int, int], ...]
 
 METHODS = ("auto", "direct", "separable", "doubling")
 
-# What one more pass through memory costs, in taps. Roughly, since measured on a busy machine: max of
-# 8x65536x8, k1025 s1, with its derivative, took 191 ms of CPU in four passes of 23 taps and 245 in
-# six of 22; on 16x13x13x512, k13 s1, one pass of 13 taps an axis took twice as long as two of 4.
+# What one more pass through memory costs, in taps. Roughly, since measured on a busy machine: max
+# of 8x65536x8, k1025 s1, with its derivative, took 191 ms of CPU in four passes of 23 taps and 245
+# in six of 22; on 16x13x13x512, k13 s1, one pass of 13 taps an axis took twice as long as two of 4.
 PASS = 2
 
 # The most taps of one step. They are spelt out in one loop, which must stay quick to compile.
