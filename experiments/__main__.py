@@ -87,6 +87,21 @@ def bench(
 
 
 @app.command()
+def peers(
+    peer: Annotated[
+        list[str] | None,
+        typer.Argument(help="Libraries to check; else all that are installed."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Where records and tables go.")] = Path("results/peers"),
+) -> None:
+    """Check every operator against other libraries, and tabulate who has it, lacks it, differs."""
+    from experiments.peers import check
+
+    with _plain_errors():
+        check.run(peer or (), out, _console())
+
+
+@app.command()
 def documents() -> None:
     """Bring README.md and docs/, tables and pictures, up to date with the records and the code."""
     from experiments import documents, gallery
