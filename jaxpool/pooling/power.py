@@ -87,6 +87,9 @@ def _gem(
     x: jax.Array, p: jax.Array, where: jax.Array | None, window: Window, eps: float, method: str
 ) -> jax.Array:
     wide = x.astype(arguments.accumulator(x))
-    logs = jnp.log(jnp.where(wide < eps, eps, wide))
+    clamped = wide < eps
+    if where is not None:  # the logarithm's derivative would be NaN where a masked element is
+        clamped |= ~where
+    logs = jnp.log(jnp.where(clamped, eps, wide))
     mean = jnp.exp(log_mean_exp(logs, p, where, window, method))
     return jnp.where(engine.occupied(window, x.ndim, where), mean, 0).astype(x.dtype)

@@ -107,3 +107,11 @@ def test_bad_arguments():
         jaxpool.gem_pool(x, 2, np.ones(2))
     with pytest.raises(TypeError, match="x must be of a floating dtype, got int32"):
         jaxpool.gem_pool(np.ones((1, 4, 3), np.int32), 2)
+
+
+def test_the_gradient_does_not_see_what_is_masked():
+    """Not even a NaN, whose logarithm has no derivative."""
+    x = jnp.array([2.0, np.nan, -np.inf, np.inf]).reshape(1, 4, 1)
+    where = jnp.array([True, False, False, False]).reshape(1, 4, 1)
+    gradient = jax.grad(lambda x: jaxpool.gem_pool(x, 2, where=where).sum())(x)
+    np.testing.assert_allclose(gradient[0, :, 0], [1, 0, 0, 0], rtol=1e-6)
