@@ -1,6 +1,17 @@
 from collections import Counter
 from pathlib import PurePath
 
+import jax
+import pytest
+
+
+@pytest.fixture(scope="module")
+def compile_quickly():
+    """For tests that compile much and run little: XLA does not optimise."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
 
 def pytest_terminal_summary(terminalreporter):
     """How many cases of each conformance suite passed: of a test, one or as many as it recorded."""

@@ -1,3 +1,5 @@
+import ast
+import importlib.util
 import re
 from pathlib import Path
 
@@ -5,8 +7,13 @@ import pytest
 
 from experiments import documents
 from experiments.records import RecordError
+from jaxpool import nn
+
+pytestmark = pytest.mark.usefixtures("compile_quickly")
 
 ROOT = Path(__file__).parents[1]
+PAGES = [page for page in documents.documents(ROOT)[1:] if "```python" in page.read_text("utf-8")]
+PEERS = ["equinox", "haiku", "torch"]
 TEXT = "before\n<!-- include table.md -->\nold\n<!-- end include -->\nafter\n"
 
 
@@ -45,3 +52,28 @@ def test_the_readme_s_library_lines_run():
         "n": (8, 16, 16, 16),
     }
     assert names["layer"](names["x"]).shape == (8, 16, 16, 16)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_the_python_of_a_page_runs(page):
+    """In one namespace; where a line ends with a shape in a comment, it is that of what it names.
+
+    Only what needs a library of the `peers` extra may be left out.
+    """
+    names: dict = {}
+    absent = set()
+    for block in re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL):
+        used = {library for library in PEERS if re.search(rf"^import {library}\b", block, re.M)}
+        if missing := {library for library in used if importlib.util.find_spec(library) is None}:
+            absent |= missing
+            continue
+        exec(block, names)
+        for name, shape in re.findall(r"^(\w+) = .*  # (\(\d.*\))$", block, re.MULTILINE):
+            assert names[name].shape == ast.literal_eval(shape), name
+    if absent:
+        pytest.skip(f"all ran but what imports {', '.join(sorted(absent))}")
+
+
+def test_the_page_of_modules_names_each():
+    text = (ROOT / "docs" / "modules.md").read_text("utf-8")
+    assert [name for name in nn.__all__ if f"`{name}`" not in text] == ["Pool"]  # what others are

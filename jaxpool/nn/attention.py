@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from jaxpool import pooling
+from jaxpool.nn import checks
 from jaxpool.pooling import arguments
-from jaxpool.window import per_axis_ints
 
 
 class MultiHeadAttention(nnx.Module):
@@ -29,15 +31,16 @@ class MultiHeadAttention(nnx.Module):
         self, features: int, num_heads: int, *, out_features: int | None = None, rngs: nnx.Rngs
     ):
         """Draw the four projections."""
-        (features,) = per_axis_ints("features", features, 1, minimum=1)
-        (num_heads,) = per_axis_ints("num_heads", num_heads, 1, minimum=1)
+        features = checks.size("features", features)
+        self.num_heads = checks.size("num_heads", num_heads)
         if features % num_heads:
             raise ValueError(f"num_heads must divide features={features}, got {num_heads}")
-        self.num_heads = num_heads
+        out = features if out_features is None else checks.size("out_features", out_features)
+        checks.stream(rngs)
         self.query = linear(features, features, rngs)
         self.key = linear(features, features, rngs)
         self.value = linear(features, features, rngs)
-        self.out = linear(features, features if out_features is None else out_features, rngs)
+        self.out = linear(features, out, rngs)
 
     def __call__(
         self, queries: jax.Array, elements: jax.Array, where: jax.Array | None
@@ -57,12 +60,12 @@ class MultiHeadAttention(nnx.Module):
             projected.reshape(*projected.shape[:-1], self.num_heads, -1)
             for projected in (self.query(queries), self.key(elements), self.value(elements))
         )
-        logits = jnp.einsum(
-            "...qhd,...khd->...hqk", query, key, preferred_element_type=jnp.float32
-        ) / math.sqrt(query.shape[-1])
+        wide = arguments.accumulator(value)
+        einsum = functools.partial(jnp.einsum, preferred_element_type=wide)
+        logits = einsum("...qhd,...khd->...hqk", query, key) / math.sqrt(query.shape[-1])
         weights = masked_softmax(logits, None if where is None else where[..., None, None, :])
-        mixed = jnp.einsum("...hqk,...khd->...qhd", weights.astype(value.dtype), value)
-        return self.out(mixed.reshape(*mixed.shape[:-2], -1))
+        mixed = einsum("...hqk,...khd->...qhd", weights.astype(value.dtype), value)
+        return self.out(mixed.reshape(*mixed.shape[:-2], -1).astype(value.dtype))
 
 
 class AttentionPool(nnx.Module):
@@ -74,7 +77,7 @@ class AttentionPool(nnx.Module):
 
     Args:
         features: Channels of the map, a multiple of `num_heads`.
-        spatial_shape: The map's size, an int or one a spatial axis.
+        spatial_shape: The map's size, one int a spatial axis.
         num_heads: Heads of the attention.
         out_features: Features of the result; None means `features`.
         rngs: Where random numbers come from.
@@ -95,16 +98,20 @@ class AttentionPool(nnx.Module):
     def __init__(
         self,
         features: int,
-        spatial_shape: int | Sequence[int],
+        spatial_shape: Sequence[int],
         *,
         num_heads: int,
         out_features: int | None = None,
         rngs: nnx.Rngs,
     ):
-        """Draw the parameters."""
-        axes = 1 if isinstance(spatial_shape, int) else len(spatial_shape)
-        self.spatial_shape = per_axis_ints("spatial_shape", spatial_shape, axes, minimum=1)
-        self.features = features
+        """Draw the parameters.
+
+        Raises:
+            TypeError: Sizes are not integers, or `rngs` is something else.
+            ValueError: Sizes are less than 1, or the heads do not divide the features.
+        """
+        self.spatial_shape = checks.sizes("spatial_shape", spatial_shape)
+        self.features = checks.size("features", features)
         self.attention = MultiHeadAttention(
             features, num_heads, out_features=out_features, rngs=rngs
         )
@@ -172,13 +179,20 @@ class LatentPool(nnx.Module):
         hidden_features: int | None = None,
         rngs: nnx.Rngs,
     ):
-        """Draw the parameters."""
-        (num_latents,) = per_axis_ints("num_latents", num_latents, 1, minimum=1)
-        hidden = features if hidden_features is None else hidden_features
-        self.features = features
+        """Draw the parameters.
+
+        Raises:
+            TypeError: Sizes are not integers, or `rngs` is something else.
+            ValueError: Sizes are less than 1, or the heads do not divide the features.
+        """
+        self.features = checks.size("features", features)
+        shape = (checks.size("num_latents", num_latents), features)
+        hidden = features
+        if hidden_features is not None:
+            hidden = checks.size("hidden_features", hidden_features)
         self.attention = MultiHeadAttention(features, num_heads, rngs=rngs)
         initial = nnx.initializers.xavier_uniform()
-        self.latents = nnx.Param(initial(rngs.params(), (num_latents, features), jnp.float32))
+        self.latents = nnx.Param(initial(rngs.params(), shape, jnp.float32))
         self.first_norm = nnx.LayerNorm(features, promote_dtype=_as_first, rngs=rngs)
         self.last_norm = nnx.LayerNorm(features, promote_dtype=_as_first, rngs=rngs)
         self.widen = linear(features, hidden, rngs)
@@ -236,12 +250,18 @@ def flat_elements(x: jax.Array, where: Any, spatial: int) -> tuple[jax.Array, ja
         spatial: The number of spatial axes.
 
     Raises:
-        ValueError: The mask tells features apart, or does not broadcast.
+        ValueError: There is no element, or the mask tells features apart or does not broadcast.
     """
     first = x.ndim - 1 - spatial
+    if 0 in x.shape[first:-1]:
+        raise ValueError(f"x must have at least one element to pool, got shape {x.shape}")
+    if where is not None and np.shape(where)[-1:] not in ((), (1,)):
+        raise ValueError(
+            f"where must have size 1 along the last axis, the features, got shape {np.shape(where)}"
+        )
     flat = jax.lax.collapse(x, first, x.ndim - 1)
     mask = arguments.mask(where, x[..., :1])
     if mask is None:
         return flat, None
     flags = jax.lax.collapse(mask[..., 0], first, x.ndim - 1)
-    return jnp.where(flags[..., None], flat, 0), flags
+    return jnp.where(flags[..., None], flat, jnp.zeros((), x.dtype)), flags

@@ -6,6 +6,7 @@ dtype of what is pooled, which is also that of the result.
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any
@@ -15,8 +16,9 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxpool import pooling
+from jaxpool.nn import checks
 from jaxpool.pooling.arguments import Ints, Padding, number
-from jaxpool.window import Window, per_axis_ints
+from jaxpool.window import Window
 
 
 class LearnedPool(nnx.Module):
@@ -30,6 +32,15 @@ class LearnedPool(nnx.Module):
         ceil_mode: Round the output size up.
         axes: The pooled axes by number, for any other layout.
     """
+
+    def __init_subclass__(cls, **kwargs: Any):
+        """Show the geometry among the arguments of the constructor."""
+        super().__init_subclass__(**kwargs)
+        own = list(inspect.signature(cls.__init__).parameters.values())[1:]
+        geometry = inspect.signature(LearnedPool.__init__).parameters.values()
+        shown = [p for p in own if p.kind is not p.VAR_KEYWORD]
+        shown += [p for p in geometry if p.kind is p.KEYWORD_ONLY]
+        cls.__signature__ = inspect.Signature(shown)
 
     def __init__(
         self,
@@ -77,7 +88,8 @@ class LearnedGemPool(LearnedPool):
 
     Args:
         window_shape: Taps per spatial axis; None pools the whole map.
-        p: The power to begin with, greater than 0.
+        p: The power to begin with, greater than 0. It is learned as it is, and so might cross 0: an
+            operator that knows its value, outside `jit`, then refuses it.
         eps: Smaller elements count as this one.
         channels: How many channels, each with its own power; None for one power in all.
         **geometry: As `LearnedPool` takes it: `strides`, `padding` and so on.
@@ -159,6 +171,7 @@ class LearnedMixedPool(LearnedPool):
         window_shape: Taps per spatial axis; None pools the whole map.
         alpha: The share to begin with, greater than 0 and less than 1.
         channels: How many channels, each with its own share; None for one in all.
+        count_include_pad: Whether padding counts as zeros in the average.
         **geometry: As `LearnedPool` takes it: `strides`, `padding` and so on.
 
     Example:
@@ -179,10 +192,12 @@ class LearnedMixedPool(LearnedPool):
         alpha: float = 0.5,
         *,
         channels: int | None = None,
+        count_include_pad: bool = True,
         **geometry: Any,
     ):
         """Begin with the given share."""
         super().__init__(window_shape, **geometry)
+        self.count_include_pad = count_include_pad
         share = number("alpha", alpha, above=0)
         if share >= 1:
             raise ValueError(f"alpha must be greater than 0 and less than 1, got {alpha!r}")
@@ -190,7 +205,8 @@ class LearnedMixedPool(LearnedPool):
 
     def __call__(self, x: Any, *, where: Any = None) -> jax.Array:
         """Pool `x`, without the elements where `where` is False."""
-        return self._apply(pooling.mixed_pool, x, nnx.sigmoid(self.logit[...]), where=where)
+        share, include_pad = nnx.sigmoid(self.logit[...]), self.count_include_pad
+        return self._apply(pooling.mixed_pool, x, share, where=where, count_include_pad=include_pad)
 
 
 class GatedPool(LearnedPool):
@@ -199,8 +215,9 @@ class GatedPool(LearnedPool):
         alpha[o] = sigmoid(sum over taps t of filter[t] x[o * stride + t * dilation - low])
 
     Args:
-        window_shape: Taps per spatial axis; an int only with `axes`, or for one spatial axis.
+        window_shape: Taps per spatial axis, a sequence; an int only with `axes`.
         channels: How many channels, each with its own filter; None for one filter in all.
+        count_include_pad: Whether padding counts as zeros in the average.
         kernel_init: Initializer of the filter, of shape `(*window_shape, channels or 1)`.
         rngs: Where its random numbers come from.
         **geometry: As `LearnedPool` takes it: `strides`, `padding` and so on.
@@ -223,30 +240,29 @@ class GatedPool(LearnedPool):
         window_shape: Ints,
         *,
         channels: int | None = None,
+        count_include_pad: bool = True,
         kernel_init: nnx.Initializer = nnx.initializers.lecun_normal(),  # noqa: B008 - a constant
         rngs: nnx.Rngs,
         **geometry: Any,
     ):
         """Draw the filter."""
         super().__init__(window_shape, **geometry)
-        count = 1 if isinstance(window_shape, int) else len(window_shape)
-        taps = per_axis_ints("window_shape", window_shape, count, minimum=1)
-        shape = (*taps, 1 if channels is None else _channels(channels))
-        self.filter = nnx.Param(kernel_init(rngs.params(), shape, jnp.float32))
+        self.count_include_pad = count_include_pad
+        taps = checks.sizes("window_shape", window_shape, self.axes)
+        shape = (*taps, 1 if channels is None else checks.size("channels", channels))
+        self.filter = nnx.Param(kernel_init(checks.stream(rngs)(), shape, jnp.float32))
 
     def __call__(self, x: Any, *, where: Any = None) -> jax.Array:
         """Pool `x`, without the elements where `where` is False."""
-        return self._apply(pooling.gated_pool, x, self.filter[...], where=where)
+        include_pad = self.count_include_pad
+        return self._apply(
+            pooling.gated_pool, x, self.filter[...], where=where, count_include_pad=include_pad
+        )
 
 
 def _parameter(value: float, channels: int | None) -> nnx.Param:
-    shape = () if channels is None else (_channels(channels),)
+    shape = () if channels is None else (checks.size("channels", channels),)
     return nnx.Param(jnp.full(shape, value, jnp.float32))
-
-
-def _channels(channels: Any) -> int:
-    (count,) = per_axis_ints("channels", channels, 1, minimum=1)
-    return count
 
 
 def _hashable(value: Any) -> Any:

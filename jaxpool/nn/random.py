@@ -12,8 +12,10 @@ from flax import nnx
 from flax.nnx.module import first_from
 
 from jaxpool import pooling
+from jaxpool.nn import checks
 from jaxpool.nn.windowed import Pool
-from jaxpool.window import per_axis_ints, pooled_axes
+from jaxpool.pooling import sizes
+from jaxpool.pooling.arguments import random_key, real_array
 
 Rngs = nnx.Rngs | nnx.RngStream | jax.Array
 
@@ -50,14 +52,19 @@ class RandomPool(Pool):
         """Keep the arguments, and a random stream of our own.
 
         Raises:
-            TypeError: The operator does not take such arguments, or `rngs` is something else.
+            TypeError: The operator does not take such arguments, or one of ours is something else.
+            ValueError: `rngs` has no such stream.
         """
         super().__init__(*args, **options)
+        if not isinstance(deterministic, bool | None):
+            raise TypeError(f"deterministic must be a bool or None, got {deterministic!r}")
+        if not isinstance(rng_collection, str):
+            raise TypeError(f"rng_collection must be a str, got {rng_collection!r}")
         self.deterministic = deterministic
         self.rng_collection = rng_collection
-        if rngs is not None and not isinstance(rngs, nnx.Rngs | nnx.RngStream):
+        if not isinstance(rngs, nnx.Rngs | nnx.RngStream | None):
             raise TypeError(f"rngs must be nnx.Rngs, an nnx.RngStream or None, got {rngs!r}")
-        stream = rngs[rng_collection] if isinstance(rngs, nnx.Rngs) else rngs
+        stream = checks.stream(rngs, rng_collection) if isinstance(rngs, nnx.Rngs) else rngs
         self.rngs = nnx.data(None if stream is None else stream.fork())
 
     def __call__(
@@ -89,8 +96,8 @@ class RandomPool(Pool):
             "needs rngs= in its constructor or its call",
         )
         if isinstance(source, nnx.Rngs):
-            source = source[self.rng_collection]
-        key = source() if isinstance(source, nnx.RngStream) else source
+            source = checks.stream(source, self.rng_collection)
+        key = source() if isinstance(source, nnx.RngStream) else random_key("rngs", source)
         return super().__call__(*arrays, key=key, **arguments)
 
     def _infer(self, *arrays: Any, **arguments: Any) -> jax.Array:
@@ -132,10 +139,6 @@ class FractionalAvgPool(FractionalPool):
 
 def _even_boundaries(x: Any, output_shape: Any, axes: Any) -> tuple[np.ndarray, ...]:
     """Boundaries of windows that differ by one element at most, for each pooled axis."""
-    count = len(output_shape) if isinstance(output_shape, tuple) else None
-    positions = pooled_axes(np.ndim(x), axes, count)
-    outputs = per_axis_ints("output_shape", output_shape, len(positions), minimum=1)
-    return tuple(
-        np.arange(outputs[i] + 1) * x.shape[positions[i]] // outputs[i]
-        for i in sorted(range(len(positions)), key=lambda i: positions[i])
-    )
+    x = real_array("x", x)
+    (outputs,) = sizes.given(x, axes, output_shape=output_shape)
+    return tuple(np.arange(count + 1) * x.shape[axis] // count for axis, count in outputs.items())

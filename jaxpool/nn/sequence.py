@@ -10,9 +10,9 @@ import numpy as np
 from flax import nnx
 
 from jaxpool import pooling
+from jaxpool.nn import checks
 from jaxpool.nn.attention import flat_elements, linear, masked_softmax
 from jaxpool.pooling import arguments
-from jaxpool.window import per_axis_ints
 
 KINDS = ("first", "last", "mean", "max", "sum")
 
@@ -38,7 +38,7 @@ def mask_from_lengths(lengths: Any, max_length: int) -> jax.Array:
         >>> global_avg_pool(x, where=nn.mask_from_lengths(jnp.array([1, 3]), 4))
         Array([[0.], [5.]], dtype=float32)
     """
-    (max_length,) = per_axis_ints("max_length", max_length, 1, minimum=1)
+    max_length = checks.size("max_length", max_length)
     array = arguments.real_array("lengths", lengths)
     if not jnp.issubdtype(array.dtype, jnp.integer):
         raise TypeError(f"lengths must be of an integer dtype, got {array.dtype}")
@@ -120,10 +120,17 @@ class SequenceAttentionPool(nnx.Module):
     """
 
     def __init__(self, features: int, hidden_features: int | None = None, *, rngs: nnx.Rngs):
-        """Draw the parameters."""
-        (features,) = per_axis_ints("features", features, 1, minimum=1)
-        self.features = features
-        hidden = features if hidden_features is None else hidden_features
+        """Draw the parameters.
+
+        Raises:
+            TypeError: Sizes are not integers, or `rngs` is something else.
+            ValueError: Sizes are less than 1.
+        """
+        self.features = checks.size("features", features)
+        hidden = features
+        if hidden_features is not None:
+            hidden = checks.size("hidden_features", hidden_features)
+        checks.stream(rngs)
         self.hidden = linear(features, hidden, rngs)
         self.score = linear(hidden, 1, rngs)
 
@@ -141,15 +148,17 @@ class SequenceAttentionPool(nnx.Module):
         if x.shape[-1] != self.features:
             raise ValueError(f"x must have {self.features} features, got shape {x.shape}")
         x, where = flat_elements(x, where, 1)
-        scores = self.score(nnx.tanh(self.hidden(x)))[..., 0].astype(jnp.float32)
+        wide = arguments.accumulator(x)
+        scores = self.score(nnx.tanh(self.hidden(x)))[..., 0].astype(wide)
         weights = masked_softmax(scores, where).astype(x.dtype)
-        return jnp.einsum("...t,...tf->...f", weights, x)
+        y = jnp.einsum("...t,...tf->...f", weights, x, preferred_element_type=wide)
+        return y.astype(x.dtype)
 
 
 def _sequence(x: Any) -> jax.Array:
     x = arguments.real_array("x", x)
     if x.ndim < 2:
-        raise ValueError(f"x must have at least the axes (tokens, features), got {x.ndim} axes")
+        raise ValueError(f"x must have at least the axes (tokens, features), got shape {x.shape}")
     return x
 
 

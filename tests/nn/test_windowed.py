@@ -13,6 +13,8 @@ from jaxpool import nn
 from jaxpool.nn.random import RandomPool
 from tests.operators import OPERATORS
 
+pytestmark = pytest.mark.usefixtures("compile_quickly")
+
 MODULES = {
     cls.operator: cls
     for cls in vars(nn).values()
@@ -32,9 +34,12 @@ def test_a_module_is_its_operator_with_the_arguments_filled_in(row):
     options = {name: value for name, value in row.options.items() if name != "where"}
     if issubclass(MODULES[row.function], RandomPool):
         options["deterministic"] = True
-    result = MODULES[row.function](*row.args, **options)(x, **mask)
-    expected = row.function(x, *row.args, **row.options)
+    module = MODULES[row.function](*row.args, **options)
+    result, expected = jax.jit(
+        lambda x: (module(x, **mask), row.function(x, *row.args, **row.options))
+    )(x)
     jax.tree.map(np.testing.assert_array_equal, result, expected)
+    assert not jax.tree.leaves(nnx.state(module))
 
 
 def test_every_operator_has_a_module():

@@ -1,0 +1,60 @@
+"""Checks of constructor arguments that modules share."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from numbers import Integral
+from typing import Any
+
+from flax import nnx
+
+from jaxpool.window import per_axis_ints
+
+
+def size(name: str, value: Any) -> int:
+    """One integer of at least 1.
+
+    Raises:
+        TypeError: It is something else.
+        ValueError: It is less.
+    """
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an int, got {value!r}")
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1, got {value!r}")
+    return operator.index(value)
+
+
+def sizes(name: str, value: Any, axes: Any = None) -> tuple[int, ...]:
+    """Integers of at least 1, one an axis; an int stands for every axis that `axes` names.
+
+    Raises:
+        TypeError: They are something else, or an int where no axes are named.
+        ValueError: One is less, or there are none.
+    """
+    count = 1
+    if isinstance(value, Sequence):
+        count = max(len(value), 1)
+    elif axes is None:
+        raise TypeError(f"{name} must be a sequence of ints, one a spatial axis, got {value!r}")
+    elif isinstance(axes, Sequence):
+        count = len(axes)
+    return per_axis_ints(name, value, count, minimum=1)
+
+
+def stream(rngs: Any, collection: str = "params") -> nnx.RngStream:
+    """The stream of random keys of that name, or the default one.
+
+    Raises:
+        TypeError: `rngs` is not `nnx.Rngs`.
+        ValueError: It has neither stream.
+    """
+    if not isinstance(rngs, nnx.Rngs):
+        raise TypeError(f"rngs must be nnx.Rngs, as nnx.Rngs(0) is, got {rngs!r}")
+    try:
+        return rngs[collection]
+    except KeyError:
+        raise ValueError(
+            f"rngs must have a stream {collection!r} or 'default', got only {[*rngs]}"
+        ) from None
