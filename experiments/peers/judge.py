@@ -7,7 +7,9 @@ import functools
 import inspect
 import re
 import traceback
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from experiments.peers.case import Answer, Case, difference
 from experiments.peers.cases import Row
@@ -54,7 +56,7 @@ def _asked(row: Row, case: Case, library: Library) -> Difference | None:
         samples = theirs.results[-len(case.args[1]) :]
         theirs = dataclasses.replace(theirs, results=theirs.results[: -len(samples)])
         case = dataclasses.replace(case, options=case.options | {"samples": samples})
-    ours = expected(row, case)
+    ours = expected(row.function, case)
     words = difference(case, ours, theirs)
     if words is None:
         return None
@@ -62,9 +64,9 @@ def _asked(row: Row, case: Case, library: Library) -> Difference | None:
 
 
 @functools.cache
-def expected(row: Row, case: Case) -> Answer:
-    """What jaxpool answers."""
-    return on_jax.evaluate(row.function, case)
+def expected(function: Callable[..., Any], case: Case) -> Answer:
+    """What jaxpool answers; worked out once for all peers."""
+    return on_jax.evaluate(function, case)
 
 
 def _is_own_fault(error: Exception, adapter: Adapter) -> bool:

@@ -44,20 +44,20 @@ def test_the_tables_are_those_of_the_records():
 
 
 @pytest.mark.usefixtures("compile_quickly")
-@pytest.mark.parametrize("name", [name for name in ROWS if ROWS[name].cases])
-def test_the_verdicts_are_what_running_gives(name):
+@pytest.mark.parametrize(
+    ("peer", "name"),
+    [(peer, name) for peer in HERE for name in ROWS if recorded(peer)[name].cases],
+)
+def test_the_verdicts_are_what_running_gives(peer, name):
     """Of a row that differs, its differences and one case that agrees are asked again: no more."""
-    row, peers = ROWS[name], [peer for peer in HERE if recorded(peer)[name].cases]
-    for peer in peers:
-        if peer != "flax":
-            pytest.importorskip(peer)
-        record = recorded(peer)[name]
-        told = {difference.call: difference for difference in record.differences}
-        agreeing = [case for case in row.cases if case.call(name) not in told]
-        asked = agreeing[:1] if told else agreeing
-        asked += [case for case in row.cases if case.call(name) in told]
-        again = judge(dataclasses.replace(row, cases=tuple(asked)), load(peer))
-        assert again.verdict == record.verdict, peer
-        assert [(d.topic, d.kind, d.call) for d in again.differences] == [
-            (d.topic, d.kind, d.call) for d in record.differences
-        ], peer
+    pytest.importorskip(peer)
+    row, record = ROWS[name], recorded(peer)[name]
+    told = {difference.call for difference in record.differences}
+    agreeing = [case for case in row.cases if case.call(name) not in told]
+    asked = agreeing[:1] if told else agreeing
+    asked += [case for case in row.cases if case.call(name) in told]
+    again = judge(dataclasses.replace(row, cases=tuple(asked)), load(peer))
+    assert again.verdict == record.verdict
+    assert [(d.topic, d.kind, d.call) for d in again.differences] == [
+        (d.topic, d.kind, d.call) for d in record.differences
+    ]
