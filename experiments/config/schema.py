@@ -28,7 +28,7 @@ from experiments.records import VARIANT_PATTERN
 T = TypeVar("T")
 _SUGAR = {"window": "window_shape", "stride": "strides", "padding": "padding"}
 """The keys of a pool that stand for an operator's argument of another name."""
-_NOT_FROM_A_CONFIG = {"x", "key", "where"}
+_NOT_FROM_A_CONFIG = {"x", "key", "where", "kernel_init", "rngs"}
 
 
 def hint(word: object, options: Iterable[str]) -> str:
@@ -195,8 +195,8 @@ class Pool(Section):
     """`[variants.NAME]`: a pooling.
 
     Attributes:
-        pool: An operator of jaxpool by name, `"strided"` (the convolution takes the stride) or
-            `"none"`.
+        pool: An operator of jaxpool by name, one of the learned poolings of `experiments.models`,
+            `"strided"` (the convolution takes the stride) or `"none"`.
         window: The operator's `window_shape`.
         stride: The operator's `strides`; of `"strided"`, the convolution's.
         padding: The operator's `padding`.

@@ -1,7 +1,7 @@
 """The pooling slot of a network: what `pool = "..."` in a config becomes.
 
 A slot changes the stride of the convolution before it (`"strided"`), does nothing (`"none"`), or
-applies an operator of jaxpool to the convolution's output.
+applies an operator or a learned pooling of jaxpool to the convolution's output.
 """
 
 import inspect
@@ -11,11 +11,20 @@ from functools import cache
 from typing import Any
 
 import jax
+from flax import nnx
 
 import jaxpool
+from jaxpool import nn
 
 WITHOUT_OPERATOR = ("strided", "none")
 """The two honest forms of no pooling: the convolution takes the stride, or nothing does."""
+LEARNED = {
+    "gated_pool": nn.GatedPool,
+    "learned_gem_pool": nn.LearnedGemPool,
+    "learned_logsumexp_pool": nn.LearnedLogSumExpPool,
+    "learned_mixed_pool": nn.LearnedMixedPool,
+}
+"""The poolings that have parameters: modules, to be built before they are called."""
 
 
 class SlotError(Exception):
@@ -24,13 +33,14 @@ class SlotError(Exception):
 
 @cache
 def operators() -> Mapping[str, Callable[..., Any]]:
-    """The operators of jaxpool that take one array `x`, by name."""
+    """The operators of jaxpool that take one array `x`, and what is learned, by name."""
     public = {name: getattr(jaxpool, name) for name in jaxpool.__all__}
-    return {
+    functions = {
         name: value
         for name, value in public.items()
         if inspect.isfunction(value) and next(iter(inspect.signature(value).parameters), "") == "x"
     }
+    return functions | LEARNED
 
 
 def names() -> tuple[str, ...]:
@@ -54,12 +64,39 @@ class Slot:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     place: str = ""
 
-    def __call__(self, x: jax.Array, key: jax.Array | None = None) -> jax.Array:
+    def module(self, rngs: nnx.Rngs) -> nnx.Module | None:
+        """What is learned, if anything.
+
+        Args:
+            rngs: Where initial parameters come from.
+
+        Returns:
+            The module, to be handed to every call; None for a pooling without parameters.
+
+        Raises:
+            SlotError: The module refuses its arguments.
+        """
+        if self.pool not in LEARNED:
+            return None
+        cls, arguments = LEARNED[self.pool], dict(self.arguments)
+        if isinstance(arguments["window_shape"], int):
+            arguments["window_shape"] = (arguments["window_shape"],) * 2
+        if "rngs" in inspect.signature(cls).parameters:
+            arguments["rngs"] = rngs
+        try:
+            return cls(**arguments)
+        except (TypeError, ValueError) as error:
+            raise SlotError(f"{self._call()} cannot be built: {error}") from error
+
+    def __call__(
+        self, x: jax.Array, key: jax.Array | None = None, module: nnx.Module | None = None
+    ) -> jax.Array:
         """Pools a batch of feature maps.
 
         Args:
             x: Feature maps (N, H, W, C).
             key: Randomness for operators that draw in training; None in evaluation.
+            module: What `module` built.
 
         Returns:
             Feature maps (N, H', W', C').
@@ -69,8 +106,8 @@ class Slot:
         """
         if self.pool in WITHOUT_OPERATOR:
             return x
-        operator = operators()[self.pool]
-        arguments = dict(self.arguments)
+        operator = module or operators()[self.pool]
+        arguments = {} if module else dict(self.arguments)
         if key is not None and "key" in inspect.signature(operator).parameters:
             arguments["key"] = key
         try:
@@ -86,10 +123,13 @@ class Slot:
             raise self._error(x, "nothing is left, for the window is larger than the feature map")
         return pooled
 
-    def _error(self, x: jax.Array, complaint: str) -> SlotError:
+    def _call(self) -> str:
         given = ", ".join(f"{name}={value!r}" for name, value in self.arguments.items())
+        return f"{self.place or 'pooling slot'}: {self.pool}({given})"
+
+    def _error(self, x: jax.Array, complaint: str) -> SlotError:
         _, height, width, channels = x.shape
         return SlotError(
-            f"{self.place or 'pooling slot'}: {self.pool}({given}) cannot pool the feature map of "
-            f"{height}x{width}x{channels} that it meets: {complaint}"
+            f"{self._call()} cannot pool the feature map of {height}x{width}x{channels} that it "
+            f"meets: {complaint}"
         )

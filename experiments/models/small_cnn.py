@@ -13,7 +13,8 @@ class SmallCNN(nnx.Module):
     """Stages of convolution, normalisation, ReLU and pooling, then a linear head.
 
     A global average before the head makes it the same whatever resolution the pooling leaves, so
-    variants that differ in pooling have the same parameters.
+    variants that differ in pooling have the same parameters, and begin with the same, but for what
+    a pooling itself learns.
     """
 
     def __init__(
@@ -46,6 +47,8 @@ class SmallCNN(nnx.Module):
             channels_in = width
         self.stages = nnx.List(stages)
         self.head = nnx.Linear(channels_in, classes, rngs=rngs)
+        # Last, so that what these draw changes nothing that all variants share.
+        self.pools = nnx.List(slot.module(rngs) for slot in slots)
 
     def __call__(
         self, x: jax.Array, *, train: bool = False, key: jax.Array | None = None
@@ -60,8 +63,8 @@ class SmallCNN(nnx.Module):
         Returns:
             Logits (N, classes).
         """
-        for number, stage in enumerate(self.stages):
-            x = stage(x, train, None if key is None else jax.random.fold_in(key, number))
+        for number, (stage, pool) in enumerate(zip(self.stages, self.pools, strict=True)):
+            x = stage(x, train, None if key is None else jax.random.fold_in(key, number), pool)
         return self.head(x.mean((1, 2)))
 
 
@@ -89,7 +92,9 @@ class _Stage(nnx.Module):
         self.norms = nnx.List(_norm(norm, width, rngs) for _ in range(convolutions))
         self.slot = slot
 
-    def __call__(self, x: jax.Array, train: bool, key: jax.Array | None) -> jax.Array:
+    def __call__(
+        self, x: jax.Array, train: bool, key: jax.Array | None, pool: nnx.Module | None
+    ) -> jax.Array:
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             x = convolution(x)
             if isinstance(norm, nnx.BatchNorm):
@@ -97,7 +102,7 @@ class _Stage(nnx.Module):
             elif norm is not None:
                 x = norm(x)
             x = jax.nn.relu(x)
-        return self.slot(x, key)
+        return self.slot(x, key, pool)
 
 
 def _norm(norm: str, width: int, rngs: nnx.Rngs) -> nnx.BatchNorm | nnx.LayerNorm | None:

@@ -168,6 +168,17 @@ REFUSED = [
         "variants.max.arguments.ceilmode = true",
         "max_pool has no such argument; did you mean 'ceil_mode'?",
     ),
+    ("variants.new.pool=gated_pool", "variants.new.window", "missing; gated_pool needs it"),
+    (
+        "variants.x={pool='learned_gem_pool', window=2, arguments={q=3}}",
+        "variants.x.arguments.q = 3",
+        "learned_gem_pool has no such argument; known: axes, ceil_mode, channels, dilation, eps, p",
+    ),
+    (
+        "variants.x={pool='gated_pool', window=2, arguments={rngs=0}}",
+        "variants.x.arguments.rngs = 0",
+        "no such argument",
+    ),
     ("variants.max.arguments.strides=1", "variants.max.arguments.strides", "write stride = ..."),
     ("variants.max.arguments.x=1", "variants.max.arguments.x", "no such argument"),
 ]

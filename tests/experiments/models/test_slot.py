@@ -2,6 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 import jaxpool
 from experiments.models import Slot, SlotError, slot
@@ -22,6 +23,27 @@ def test_no_pooling_leaves_the_feature_map_alone(pool):
 def test_names_are_the_operators_of_one_array():
     assert {"strided", "none", "max_pool", "avg_pool"} <= set(slot.names())
     assert "reduce_window" not in slot.names()
+
+
+@pytest.mark.parametrize("pool", slot.LEARNED)
+def test_what_is_learned_is_built_once_and_called_often(pool):
+    one = Slot(pool, arguments={"window_shape": 2, "strides": (1, 2), "channels": 3})
+    module = one.module(nnx.Rngs(0))
+    (parameter,) = jax.tree.leaves(nnx.state(module))
+    assert parameter.shape[-1] == 3
+    y = one(jnp.abs(X), jax.random.key(0), module)
+    np.testing.assert_array_equal(y, module(jnp.abs(X)))
+    assert y.shape == (2, 5, 2, 3)
+    assert Slot("max_pool", arguments={"window_shape": 2}).module(nnx.Rngs(0)) is None
+
+
+def test_what_cannot_be_built_or_meets_other_channels_says_where_and_why():
+    bad = Slot("learned_mixed_pool", arguments={"window_shape": 2, "alpha": 1}, place="variants.x")
+    with pytest.raises(SlotError, match=r"^variants\.x: learned_mixed_pool\(.*built: alpha must"):
+        bad.module(nnx.Rngs(0))
+    other = Slot("gated_pool", arguments={"window_shape": 2, "channels": 4}, place="variants.x")
+    with pytest.raises(SlotError, match=r"^variants\.x: gated_pool\(.* filters must have shape"):
+        other(X, None, other.module(nnx.Rngs(0)))
 
 
 @pytest.mark.parametrize(

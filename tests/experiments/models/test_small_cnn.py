@@ -47,6 +47,24 @@ def test_every_form_of_pooling_has_the_same_parameters():
     assert all(shape == shapes[0] for shape in shapes)
 
 
+def test_a_learned_pooling_adds_its_parameters_to_those_that_all_share():
+    plain = nnx.to_flat_state(
+        nnx.state(network(*[Slot("max_pool", arguments={"window_shape": 2})] * 2))
+    )
+    pools = [
+        Slot("gated_pool", arguments={"window_shape": 2}),
+        Slot("learned_mixed_pool", arguments={"window_shape": 2}),
+    ]
+    net = network(*pools)
+    state = dict(nnx.to_flat_state(nnx.state(net)))
+    for path, leaf in plain:
+        np.testing.assert_array_equal(state.pop(path)[...], leaf[...])
+    assert [leaf.shape for leaf in state.values()] == [(2, 2, 1), ()]
+    gradient = nnx.grad(lambda net: (net(IMAGES, train=True) ** 2).sum())(net)
+    for pool in gradient["pools"].values():
+        assert all(np.any(leaf != 0) for leaf in jax.tree.leaves(pool))
+
+
 @pytest.mark.parametrize("norm", ["batch", "layer", "none"])
 @pytest.mark.parametrize("convolutions", [1, 2])
 def test_depth_and_norm_are_as_asked(norm, convolutions):
