@@ -19,18 +19,11 @@ from jax import lax
 SMALL = 16_384
 
 
-def apart(step: Callable[..., jax.Array], *operands: jax.Array) -> jax.Array:
-    """`step(*operands)`, as a computation of its own where that is worth it."""
+def apart(step: Callable[..., jax.Array], *operands: jax.Array, cpu: bool) -> jax.Array:
+    """`step(*operands)`, on CPU as a computation of its own where that is worth it."""
     sizes = [operand.size for operand in operands]
-    if all(isinstance(size, int) and size < SMALL for size in sizes):  # a symbolic one may be large
-        return step(*operands)
-    return lax.platform_dependent(*operands, cpu=_conditional(step), default=step)
-
-
-def _conditional(step: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
-    def run(*operands: jax.Array) -> jax.Array:
-        out = jax.eval_shape(step, *operands)
-        unseen = lax.optimization_barrier(True)
-        return lax.cond(unseen, step, lambda *_: jnp.zeros(out.shape, out.dtype), *operands)
-
-    return run
+    if not cpu or all(isinstance(size, int) and size < SMALL for size in sizes):
+        return step(*operands)  # (a symbolic size may be large)
+    out = jax.eval_shape(step, *operands)
+    unseen = lax.optimization_barrier(True)
+    return lax.cond(unseen, step, lambda *_: jnp.zeros(out.shape, out.dtype), *operands)

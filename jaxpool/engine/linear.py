@@ -15,13 +15,12 @@ from __future__ import annotations
 import functools
 
 import jax
-import jax.numpy as jnp
-from jax import lax
 from jax.extend.core import Primitive
-from jax.interpreters import ad, batching, mlir
+from jax.interpreters import ad, batching
 
 from jaxpool.engine import masked, sums
 from jaxpool.engine.apart import apart
+from jaxpool.engine.primitives import batched, implement
 from jaxpool.window import Window
 
 
@@ -39,42 +38,34 @@ def _present(winner: jax.Array | None) -> tuple[jax.Array, ...]:
     return () if winner is None else (winner,)
 
 
-def _collect_impl(x: jax.Array, *winner: jax.Array, window: Window) -> jax.Array:
+def _collect(x: jax.Array, *winner: jax.Array, window: Window, cpu: bool) -> jax.Array:
     if not winner:
-        return sums.windowed_sum(x, window)
-    return _masked(masked.collect, x, *winner, window=window)
+        return sums.windowed_sum(x, window, cpu=cpu)
+    return _masked(masked.collect, x, *winner, window=window, cpu=cpu)
 
 
-def _distribute_impl(y: jax.Array, *winner: jax.Array, window: Window) -> jax.Array:
+def _distribute(y: jax.Array, *winner: jax.Array, window: Window, cpu: bool) -> jax.Array:
     if not winner:
-        return sums.spread(y, window)
-    return _masked(masked.distribute, y, *winner, window=window)
+        return sums.spread(y, window, cpu=cpu)
+    return _masked(masked.distribute, y, *winner, window=window, cpu=cpu)
 
 
-def _masked(step, x: jax.Array, winner: jax.Array, *, window: Window) -> jax.Array:
-    step = functools.partial(step, window=window)
+def _masked(step, x: jax.Array, winner: jax.Array, *, window: Window, cpu: bool) -> jax.Array:
+    step = functools.partial(step, window=window, cpu=cpu)
     if window.is_tiling:
         return step(x, winner=winner)
-    return apart(lambda x, winner: step(x, winner=winner), x, winner)
+    return apart(lambda x, winner: step(x, winner=winner), x, winner, cpu=cpu)
 
 
-def _primitive(name, impl, size_after) -> Primitive:
+def _primitive(name, code, size_after) -> Primitive:
     primitive = Primitive(name)
-    primitive.def_impl(jax.jit(impl, static_argnames="window"))
+    implement(primitive, code, ["window"])
 
     def abstract(x, *_, window):
         shape = list(x.shape)
         for position, axis in zip(window.positions, window.axes, strict=True):
             shape[position] = size_after(axis)
         return x.update(shape=tuple(shape), weak_type=False)
-
-    def batch(operands, dims, *, window):
-        size = next(x.shape[d] for x, d in zip(operands, dims, strict=True) if d is not None)
-        moved = [
-            lax.broadcast(x, (size,)) if d is None else jnp.moveaxis(x, d, 0)
-            for x, d in zip(operands, dims, strict=True)
-        ]
-        return primitive.bind(*moved, window=window), 0
 
     def jvp(primals, tangents, *, window):
         out = primitive.bind(*primals, window=window)
@@ -84,14 +75,13 @@ def _primitive(name, impl, size_after) -> Primitive:
         return out, primitive.bind(tangent, *rest, window=window)
 
     primitive.def_abstract_eval(abstract)
-    batching.primitive_batchers[primitive] = batch
+    batching.primitive_batchers[primitive] = functools.partial(batched, primitive)
     ad.primitive_jvps[primitive] = jvp
-    mlir.register_lowering(primitive, mlir.lower_fun(impl, multiple_results=False))
     return primitive
 
 
-_collect_p = _primitive("jaxpool_collect", _collect_impl, lambda axis: axis.output)
-_distribute_p = _primitive("jaxpool_distribute", _distribute_impl, lambda axis: axis.size)
+_collect_p = _primitive("jaxpool_collect", _collect, lambda axis: axis.output)
+_distribute_p = _primitive("jaxpool_distribute", _distribute, lambda axis: axis.size)
 
 
 def _transpose(adjoint: Primitive, cotangent, x, *winner, window):

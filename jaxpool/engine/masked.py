@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import operator
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxpool.engine import blocks, taps
+from jaxpool.engine import blocks, rows, taps
 from jaxpool.window import Window
 
 
@@ -24,7 +27,7 @@ def no_winner(dtype: np.dtype) -> np.ndarray:
     return np.array(np.iinfo(dtype).max, dtype)
 
 
-def collect(x: jax.Array, window: Window, winner: jax.Array) -> jax.Array:
+def collect(x: jax.Array, window: Window, winner: jax.Array, *, cpu: bool) -> jax.Array:
     """The winning element of each window; 0 where there is none."""
     dtype, x = x.dtype, taps.wide(x)
     zero = np.zeros((), x.dtype)
@@ -34,27 +37,53 @@ def collect(x: jax.Array, window: Window, winner: jax.Array) -> jax.Array:
         chosen = jnp.where(hit, tiles, zero)
         add = lax.bitwise_or if x.dtype == bool else lax.add
         return blocks.reduce(chosen, window, zero, add).astype(dtype)
-    result = None
-    for number, tap in enumerate(taps.every_tap(window)):
-        hit = taps.inside(winner, window, tap) == np.array(number, winner.dtype)
-        term = jnp.where(hit, taps.read(x, window, tap), zero)
-        term = taps.widen(term, window, tap, zero)
-        result = term if result is None else result + term
-    assert result is not None  # a window has at least one tap
-    return result.astype(dtype)
+    terms = (
+        jnp.where(
+            winner == np.array(number, winner.dtype),
+            taps.element(x, window, tap, None, cpu=cpu),  # a winner exists: no need to fill
+            zero,
+        )
+        for number, tap in enumerate(taps.every_tap(window))
+    )
+    return functools.reduce(operator.add, terms).astype(dtype)
 
 
-def distribute(y: jax.Array, window: Window, winner: jax.Array) -> jax.Array:
+def distribute(y: jax.Array, window: Window, winner: jax.Array, *, cpu: bool) -> jax.Array:
     """Give each output's value to the input that won it, adding up where several agree."""
     dtype, y = y.dtype, taps.wide(y)
+    return (_by_reader if cpu else _by_shift)(y, window, winner).astype(dtype)
+
+
+def _by_reader(y: jax.Array, window: Window, winner: jax.Array) -> jax.Array:
+    """Every input asks its readers, one after the other."""
+    zero = np.zeros((), y.dtype)
+    terms = []
+    for outputs, readers in taps.readers(window):
+        won = rows.take(winner, outputs) == _number(readers, window, y.ndim, winner.dtype)
+        terms.append(jnp.where(won, rows.take(y, outputs), zero))
+    return functools.reduce(operator.add, terms)
+
+
+def _number(
+    readers: tuple[taps.Reader, ...], window: Window, ndim: int, dtype: np.dtype
+) -> jax.Array:
+    """The number of the tap through which each input is read; no tap's where it is not read."""
+    number = jnp.zeros((1,) * ndim, dtype)
+    for reader, axis, position in zip(readers, window.axes, window.positions, strict=True):
+        tap = jnp.asarray(rows.along(reader.taps.astype(dtype), position, ndim))
+        number = number * np.array(axis.window, dtype) + tap
+    reads = taps.reads(window, readers, ndim)
+    return number if reads is None else jnp.where(reads, number, no_winner(dtype) - 1)
+
+
+def _by_shift(y: jax.Array, window: Window, winner: jax.Array) -> jax.Array:
+    """Blocks of as many inputs as the stride ask their reader together."""
     zero = np.zeros((), y.dtype)
     none = no_winner(winner.dtype)
-    result = None
+    terms = []
     for shift in taps.every_shift(window):
         numbers = np.where(shift.taps == taps.NO_TAP, none - 1, shift.taps).astype(winner.dtype)
         hit = blocks.expand(winner, window) == blocks.place(numbers, window, y.ndim)
         chosen = jnp.where(hit, blocks.expand(y, window), zero)
-        term = blocks.shifted(chosen, window, shift)
-        result = term if result is None else result + term
-    assert result is not None
-    return blocks.join(result.astype(dtype), window)
+        terms.append(blocks.shifted(chosen, window, shift))
+    return blocks.join(functools.reduce(operator.add, terms), window)

@@ -25,6 +25,9 @@ METHODS = ("auto", "direct", "separable", "doubling")
 # in six of 22; on 16x13x13x512, k13 s1, one pass of 13 taps an axis took twice as long as two of 4.
 PASS = 2
 
+# Up to so many taps, one loop over all of them beats a pass an axis.
+FEW = 9
+
 # The most taps of one step. They are spelt out in one loop, which must stay quick to compile.
 MOST = 8
 
@@ -57,8 +60,7 @@ def steps(window: Window, method: str = "auto") -> tuple[Window, ...]:
 
 def _small(window: Window) -> bool:
     """Whether one loop over all taps costs less than another pass through memory."""
-    strided = all(axis.stride > 1 for axis in window.axes)
-    return window.is_tiling or (window.taps <= 9 and strided)
+    return window.is_tiling or window.taps <= FEW
 
 
 def can_double(axis: Axis) -> bool:

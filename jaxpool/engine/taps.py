@@ -10,7 +10,9 @@ Output `o` and tap `t` of an axis meet at input `i = o * stride + t * dilation -
 
 from __future__ import annotations
 
+import functools
 import itertools
+import operator
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -19,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jaxpool.engine import rows
 from jaxpool.window import Axis, Window
 
 NO_TAP = -1
@@ -53,21 +56,35 @@ def read(x: jax.Array, window: Window, tap: tuple[int, ...]) -> jax.Array:
     return lax.slice(x, start, limit, step)
 
 
-def inside(y: jax.Array, window: Window, tap: tuple[int, ...]) -> jax.Array:
-    """The part of an output-shaped array for which `tap` lies inside the image."""
-    start, limit = [0] * y.ndim, list(y.shape)
-    for position, axis, t in zip(window.positions, window.axes, tap, strict=True):
-        start[position], limit[position] = axis.inside(t)
-    return lax.slice(y, start, limit)
-
-
-def widen(part: jax.Array, window: Window, tap: tuple[int, ...], fill: np.ndarray) -> jax.Array:
-    """Undo `inside`: pad to the shape of the output with `fill`."""
-    config = [(0, 0, 0)] * part.ndim
+def element(
+    x: jax.Array, window: Window, tap: tuple[int, ...], fill: np.ndarray | None, *, cpu: bool
+) -> jax.Array:
+    """The element that `tap` reads, for every output; `fill`, or anything, where there is none."""
+    if cpu:
+        return rows.take(x, _rows(window, tap), fill)
+    config = [(0, 0, 0)] * x.ndim
     for position, axis, t in zip(window.positions, window.axes, tap, strict=True):
         first, last = axis.inside(t)
         config[position] = (first, axis.output - last, 0)
-    return pad(part, fill, config)
+    return pad(read(x, window, tap), np.zeros((), x.dtype) if fill is None else fill, config)
+
+
+def exists(window: Window, tap: tuple[int, ...], ndim: int) -> jax.Array | None:
+    """For which outputs `tap` reads inside the image, to broadcast; None if for all."""
+    every = []
+    for (position, numbers), axis in zip(_rows(window, tap).items(), window.axes, strict=True):
+        inside = (numbers >= 0) & (numbers < axis.size)
+        if not inside.all():
+            every.append(jnp.asarray(rows.along(inside, position, ndim)))
+    return functools.reduce(operator.and_, every) if every else None
+
+
+def _rows(window: Window, tap: tuple[int, ...]) -> dict[int, np.ndarray]:
+    """What `tap` reads: numbers of input positions, one an output, for each pooled axis."""
+    return {
+        position: np.arange(axis.output) * axis.stride + t * axis.dilation - axis.low
+        for position, axis, t in zip(window.positions, window.axes, tap, strict=True)
+    }
 
 
 def pad(x: jax.Array, fill: np.ndarray, config: list[tuple[int, int, int]]) -> jax.Array:
@@ -120,3 +137,41 @@ def every_shift(window: Window) -> list[Shift]:
             used = used[..., None] & (numbers != NO_TAP)
         result.append(Shift(tuple(j for j, _ in combination), np.where(used, taps, NO_TAP)))
     return result
+
+
+@dataclass(frozen=True)
+class Reader:
+    """One of the windows that read each input: along an axis which output, through which tap."""
+
+    outputs: np.ndarray  # (size,); may lie outside
+    taps: np.ndarray  # (size,); NO_TAP where the output does not exist or does not read the input
+
+
+def every_reader(axis: Axis) -> list[Reader]:
+    """The readers of every input, the fewest that reach all."""
+    groups, phase = np.divmod(np.arange(axis.size) + axis.low, axis.stride)
+    readers: dict[int, Reader] = {}
+    for t in range(axis.window):
+        j, r = divmod(t * axis.dilation, axis.stride)
+        if j not in readers:
+            readers[j] = Reader(groups - j, np.full(axis.size, NO_TAP))
+        outputs, through = readers[j].outputs, readers[j].taps
+        through[(phase == r) & (outputs >= 0) & (outputs < axis.output)] = t
+    return [readers[j] for j in sorted(readers)]
+
+
+def readers(window: Window) -> Iterator[tuple[dict[int, np.ndarray], tuple[Reader, ...]]]:
+    """Combinations of one reader an axis, each with the rows of the output that it stands for."""
+    for every in itertools.product(*map(every_reader, window.axes)):
+        outputs = (reader.outputs for reader in every)
+        yield dict(zip(window.positions, outputs, strict=True)), every
+
+
+def reads(window: Window, every: tuple[Reader, ...], ndim: int) -> jax.Array | None:
+    """Which inputs these readers do read, to broadcast; None if all."""
+    found = [
+        jnp.asarray(rows.along(reader.taps != NO_TAP, position, ndim))
+        for reader, position in zip(every, window.positions, strict=True)
+        if (reader.taps == NO_TAP).any()
+    ]
+    return functools.reduce(operator.and_, found) if found else None

@@ -23,11 +23,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.extend.core import Primitive
-from jax.interpreters import ad, batching, mlir
+from jax.interpreters import ad, batching
 
 from jaxpool.engine import kernel_sums
 from jaxpool.engine.apart import apart
 from jaxpool.engine.kernel_sums import Arrays, Kernel
+from jaxpool.engine.primitives import implement
 from jaxpool.window import Axis, Window
 
 # Up to so many taps of which each costs an exponential, one pass beats one an axis.
@@ -114,20 +115,24 @@ def _split(operands: Any, linear: int, inputs: int) -> tuple[Any, Any, Any]:
     return operands[:linear], operands[linear : linear + inputs], operands[linear + inputs :]
 
 
-def _collect(*operands: jax.Array, kernel: Kernel, window: Window, linear: int, inputs: int):
+def _collect(
+    *operands: jax.Array, kernel: Kernel, window: Window, linear: int, inputs: int, cpu: bool
+):
     def step(*operands: jax.Array) -> jax.Array:
         v, xs, ys = _split(operands, linear, inputs)
         return kernel_sums.collect(kernel, v, xs, ys, window)
 
-    return step(*operands) if window.is_tiling else apart(step, *operands)
+    return step(*operands) if window.is_tiling else apart(step, *operands, cpu=cpu)
 
 
-def _distribute(*operands: jax.Array, kernel: Kernel, window: Window, linear: int, inputs: int):
+def _distribute(
+    *operands: jax.Array, kernel: Kernel, window: Window, linear: int, inputs: int, cpu: bool
+):
     def step(*operands: jax.Array) -> jax.Array:
         (g,), xs, ys = _split(operands, linear, inputs)
         return kernel_sums.distribute(kernel, g, xs, ys, window)
 
-    return step(*operands) if window.is_tiling else apart(step, *operands)
+    return step(*operands) if window.is_tiling else apart(step, *operands, cpu=cpu)
 
 
 def _collect_jvp(primals, tangents, *, kernel, window, linear, inputs):
@@ -168,9 +173,9 @@ def _total(terms: list[jax.Array]) -> jax.Array:
     return functools.reduce(jnp.add, terms)
 
 
-def _primitive(name: str, impl: Any, jvp: Any, side: str) -> Primitive:
+def _primitive(name: str, code: Any, jvp: Any, side: str) -> Primitive:
     primitive = Primitive(name)
-    primitive.def_impl(jax.jit(impl, static_argnames=("kernel", "window", "linear", "inputs")))
+    implement(primitive, code, ["kernel", "window", "linear", "inputs"])
 
     def abstract(*operands, kernel, window, linear, inputs):
         del kernel, linear, inputs
@@ -190,7 +195,6 @@ def _primitive(name: str, impl: Any, jvp: Any, side: str) -> Primitive:
     primitive.def_abstract_eval(abstract)
     batching.primitive_batchers[primitive] = batch
     ad.primitive_jvps[primitive] = jvp
-    mlir.register_lowering(primitive, mlir.lower_fun(impl, multiple_results=False))
     return primitive
 
 

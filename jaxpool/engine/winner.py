@@ -16,9 +16,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import dtypes, lax
 from jax.ad_checkpoint import checkpoint_name
+from jax.extend.core import Primitive
+from jax.interpreters import batching
 
 from jaxpool.engine import blocks, linear, masked, taps
 from jaxpool.engine.apart import apart
+from jaxpool.engine.primitives import batched, implement
 from jaxpool.monoid import Monoid
 from jaxpool.window import Window
 
@@ -78,18 +81,14 @@ def _value(x: jax.Array, monoid: Monoid, window: Window, *, last: bool) -> jax.A
     A tiling window reads each input once; the last of several steps reads what another step has
     stored already, and may fuse with whatever follows the pooling.
     """
-    step = functools.partial(value, monoid=monoid, window=window)
-    return step(x) if last or window.is_tiling else apart(step, x)
+    return _value_p.bind(x, monoid=monoid, window=window, alone=not (last or window.is_tiling))
 
 
 def _winner(x: jax.Array, y: jax.Array, window: Window, where: jax.Array | None) -> jax.Array:
-    if window.is_tiling:
-        return winner(x, y, window, where)
-    operands = (x, y) if where is None else (x, y, where)
-    return apart(lambda x, y, *where: winner(x, y, window, *(where or (None,))), *operands)
+    return _winner_p.bind(x, y, *(() if where is None else (where,)), window=window)
 
 
-def value(x: jax.Array, monoid: Monoid, window: Window) -> jax.Array:
+def value(x: jax.Array, monoid: Monoid, window: Window, *, cpu: bool) -> jax.Array:
     """One step: the extreme of every window.
 
     `lax.max` keeps NaN. XLA's CPU reductions, from some 8,192 elements on, do not, hence the
@@ -99,12 +98,8 @@ def value(x: jax.Array, monoid: Monoid, window: Window) -> jax.Array:
     if blocks.fits(window):
         tiles = blocks.split(x, window, identity)
         return blocks.reduce(tiles, window, identity, _keeping_nan(monoid)).astype(dtype)
-    result = None
-    for tap in taps.every_tap(window):
-        term = taps.widen(taps.read(x, window, tap), window, tap, identity)
-        result = term if result is None else monoid.combine(result, term)
-    assert result is not None
-    return result.astype(dtype)
+    every = (taps.element(x, window, tap, identity, cpu=cpu) for tap in taps.every_tap(window))
+    return functools.reduce(monoid.combine, every).astype(dtype)
 
 
 def _keeping_nan(monoid: Monoid):
@@ -114,7 +109,9 @@ def _keeping_nan(monoid: Monoid):
     return combine
 
 
-def winner(x: jax.Array, y: jax.Array, window: Window, where: jax.Array | None) -> jax.Array:
+def winner(
+    x: jax.Array, y: jax.Array, window: Window, where: jax.Array | None, *, cpu: bool
+) -> jax.Array:
     """The first tap, in row-major order, whose element is the value of its window."""
     dtype = masked.index_dtype(window)
     none = masked.no_winner(dtype)
@@ -130,10 +127,12 @@ def winner(x: jax.Array, y: jax.Array, window: Window, where: jax.Array | None) 
         return blocks.reduce(jnp.where(hit, numbers, none), window, none, lax.min)
     index = jnp.full(y.shape, none, dtype)
     for number, tap in reversed(list(enumerate(taps.every_tap(window)))):
-        hit = _wins(taps.read(x, window, tap), taps.inside(y, window, tap))
+        hit = _wins(taps.element(x, window, tap, None, cpu=cpu), y)
+        exists = taps.exists(window, tap, x.ndim)
         if where is not None:
-            hit &= taps.read(where, window, tap)
-        hit = taps.widen(hit, window, tap, np.array(False))
+            hit &= taps.element(where, window, tap, np.array(False), cpu=cpu)
+        elif exists is not None:
+            hit &= exists
         index = jnp.where(hit, np.array(number, dtype), index)
     return index
 
@@ -141,3 +140,41 @@ def winner(x: jax.Array, y: jax.Array, window: Window, where: jax.Array | None) 
 def _wins(element: jax.Array, extreme: jax.Array) -> jax.Array:
     """Equality in which NaN wins: an element is NaN only if its window's extreme is."""
     return (element == extreme) | (element != element)
+
+
+def _value_code(x: jax.Array, *, monoid: Monoid, window: Window, alone: bool, cpu: bool):
+    step = functools.partial(value, monoid=monoid, window=window, cpu=cpu)
+    return apart(step, x, cpu=cpu) if alone else step(x)
+
+
+def _winner_code(x: jax.Array, y: jax.Array, *where: jax.Array, window: Window, cpu: bool):
+    def step(x: jax.Array, y: jax.Array, *where: jax.Array) -> jax.Array:
+        return winner(x, y, window, *(where or (None,)), cpu=cpu)
+
+    return step(x, y, *where) if window.is_tiling else apart(step, x, y, *where, cpu=cpu)
+
+
+def _primitive(name: str, code: Any, parameters: list[str], dtype: Any) -> Primitive:
+    """A step as a primitive, so that its code may depend on the platform; see `implement`.
+
+    It is never differentiated: the rules of `extreme` and `with_winners` come first.
+    """
+    primitive = Primitive(name)
+    implement(primitive, code, parameters)
+
+    def abstract(x, *_, window, **parameters):
+        del parameters
+        shape = window.output_shape(x.shape)
+        return x.update(shape=shape, dtype=dtype(x, window), weak_type=False)
+
+    primitive.def_abstract_eval(abstract)
+    batching.primitive_batchers[primitive] = functools.partial(batched, primitive)
+    return primitive
+
+
+_value_p = _primitive(
+    "jaxpool_value", _value_code, ["monoid", "window", "alone"], lambda x, _: x.dtype
+)
+_winner_p = _primitive(
+    "jaxpool_winner", _winner_code, ["window"], lambda _, window: masked.index_dtype(window)
+)
