@@ -15,6 +15,7 @@ from jaxpool.engine import linear, planner, winner
 from jaxpool.engine.elements import Elements, choose, every_element, occupied, ones
 from jaxpool.engine.folds import fold
 from jaxpool.engine.kernel_sums import Kernel
+from jaxpool.engine.sums import WHOLE, Share
 from jaxpool.engine.weighted import collect, parts
 from jaxpool.engine.winner import RESIDUAL
 from jaxpool.monoid import SUM, Monoid
@@ -22,8 +23,10 @@ from jaxpool.window import Window
 
 __all__ = [
     "RESIDUAL",
+    "WHOLE",
     "Elements",
     "Kernel",
+    "Share",
     "arg_reduce",
     "choose",
     "collect",
@@ -36,7 +39,7 @@ __all__ = [
 ]
 
 
-@functools.partial(jax.jit, static_argnames=("monoid", "window", "method"), inline=True)
+@functools.partial(jax.jit, static_argnames=("monoid", "window", "method", "share"), inline=True)
 def reduce(
     x: jax.Array,
     monoid: Monoid,
@@ -44,6 +47,7 @@ def reduce(
     *,
     where: jax.Array | None = None,
     method: str = "auto",
+    share: Share = WHOLE,
 ) -> jax.Array:
     """Reduce every window of `x`.
 
@@ -53,6 +57,7 @@ def reduce(
         window: The geometry, resolved for the shape of `x`.
         where: Boolean mask of the shape of `x`; False elements do not exist.
         method: One of `planner.METHODS`.
+        share: For sums, the precision of adding up, and what to divide by.
 
     Returns:
         The reduced array, of the dtype of `x`.
@@ -60,7 +65,7 @@ def reduce(
     if where is not None:
         x = jnp.where(where, x, monoid.identity(x.dtype))
     if monoid is SUM:
-        return linear.collect(x, window)
+        return linear.collect(x, window, share=share)
     return winner.extreme(monoid, planner.steps(window, method), x, where)
 
 

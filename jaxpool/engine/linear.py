@@ -3,7 +3,8 @@
     collect(x)[o]    = sum over taps t of x[i(o, t)]     where  winner[o] == t
     distribute(y)[i] = sum over outputs o of y[o]        where  i == i(o, winner[o])
 
-Without a winner every tap counts: then `collect` is the windowed sum. They are primitives, and
+Without a winner every tap counts: then `collect` is the windowed sum, or each output's share of it
+(a mean), and `distribute` spreads shares. They are primitives, and
 not plain functions, for one reason: JAX then keeps the winner, one small integer an output, as
 the only residual of a derivative, and both directions lower to code chosen for them. (Transposed
 by JAX, the slices of `collect` would become scatters or pads with holes, and their masks, one an
@@ -21,32 +22,41 @@ from jax.interpreters import ad, batching
 from jaxpool.engine import masked, sums
 from jaxpool.engine.apart import apart
 from jaxpool.engine.primitives import batched, implement
+from jaxpool.engine.sums import WHOLE, Share
 from jaxpool.window import Window
 
 
-def collect(x: jax.Array, window: Window, winner: jax.Array | None = None) -> jax.Array:
+def collect(
+    x: jax.Array, window: Window, winner: jax.Array | None = None, share: Share = WHOLE
+) -> jax.Array:
     """Sum of the (winning) elements of each window; input-shaped to output-shaped."""
-    return _collect_p.bind(x, *_present(winner), window=window)
+    return _collect_p.bind(x, *_present(winner), window=window, share=share)
 
 
-def distribute(y: jax.Array, window: Window, winner: jax.Array | None = None) -> jax.Array:
+def distribute(
+    y: jax.Array, window: Window, winner: jax.Array | None = None, share: Share = WHOLE
+) -> jax.Array:
     """Each input's sum over the windows that read it (and chose it): the adjoint of `collect`."""
-    return _distribute_p.bind(y, *_present(winner), window=window)
+    return _distribute_p.bind(y, *_present(winner), window=window, share=share)
 
 
 def _present(winner: jax.Array | None) -> tuple[jax.Array, ...]:
     return () if winner is None else (winner,)
 
 
-def _collect(x: jax.Array, *winner: jax.Array, window: Window, cpu: bool) -> jax.Array:
+def _collect(
+    x: jax.Array, *winner: jax.Array, window: Window, share: Share, cpu: bool
+) -> jax.Array:
     if not winner:
-        return sums.windowed_sum(x, window, cpu=cpu)
+        return sums.windowed_sum(x, window, share, cpu=cpu)
     return _masked(masked.collect, x, *winner, window=window, cpu=cpu)
 
 
-def _distribute(y: jax.Array, *winner: jax.Array, window: Window, cpu: bool) -> jax.Array:
+def _distribute(
+    y: jax.Array, *winner: jax.Array, window: Window, share: Share, cpu: bool
+) -> jax.Array:
     if not winner:
-        return sums.spread(y, window, cpu=cpu)
+        return sums.spread(y, window, share, cpu=cpu)
     return _masked(masked.distribute, y, *winner, window=window, cpu=cpu)
 
 
@@ -59,20 +69,21 @@ def _masked(step, x: jax.Array, winner: jax.Array, *, window: Window, cpu: bool)
 
 def _primitive(name, code, size_after) -> Primitive:
     primitive = Primitive(name)
-    implement(primitive, code, ["window"])
+    implement(primitive, code, ["window", "share"])
 
-    def abstract(x, *_, window):
+    def abstract(x, *_, window, share):
+        del share
         shape = list(x.shape)
         for position, axis in zip(window.positions, window.axes, strict=True):
             shape[position] = size_after(axis)
         return x.update(shape=tuple(shape), weak_type=False)
 
-    def jvp(primals, tangents, *, window):
-        out = primitive.bind(*primals, window=window)
+    def jvp(primals, tangents, **parameters):
+        out = primitive.bind(*primals, **parameters)
         tangent, rest = tangents[0], primals[1:]
         if type(tangent) is ad.Zero:
             return out, ad.Zero(jax.typeof(out).to_tangent_aval())
-        return out, primitive.bind(tangent, *rest, window=window)
+        return out, primitive.bind(tangent, *rest, **parameters)
 
     primitive.def_abstract_eval(abstract)
     batching.primitive_batchers[primitive] = functools.partial(batched, primitive)
@@ -84,10 +95,10 @@ _collect_p = _primitive("jaxpool_collect", _collect, lambda axis: axis.output)
 _distribute_p = _primitive("jaxpool_distribute", _distribute, lambda axis: axis.size)
 
 
-def _transpose(adjoint: Primitive, cotangent, x, *winner, window):
+def _transpose(adjoint: Primitive, cotangent, x, *winner, **parameters):
     if type(cotangent) is ad.Zero:
         return [ad.Zero(x.aval), *(None for _ in winner)]
-    return [adjoint.bind(cotangent, *winner, window=window), *(None for _ in winner)]
+    return [adjoint.bind(cotangent, *winner, **parameters), *(None for _ in winner)]
 
 
 ad.primitive_transposes[_collect_p] = functools.partial(_transpose, _distribute_p)

@@ -56,12 +56,32 @@ def distribute(y: jax.Array, window: Window, winner: jax.Array, *, cpu: bool) ->
 
 def _by_reader(y: jax.Array, window: Window, winner: jax.Array) -> jax.Array:
     """Every input asks its readers, one after the other."""
-    zero = np.zeros((), y.dtype)
+    every = list(taps.readers(window))
+    choose = _busily if len(every) == 1 and y.dtype == np.float32 and _narrow(y) else _simply
     terms = []
-    for outputs, readers in taps.readers(window):
-        won = rows.take(winner, outputs) == _number(readers, window, y.ndim, winner.dtype)
-        terms.append(jnp.where(won, rows.take(y, outputs), zero))
+    for outputs, readers in every:
+        number = _number(readers, window, y.ndim, winner.dtype)
+        terms.append(choose(rows.take(winner, outputs), number, rows.take(y, outputs)))
     return functools.reduce(operator.add, terms)
+
+
+def _narrow(y: jax.Array) -> bool:
+    """Whether LLVM would unroll the loop over the last axis whole."""
+    return isinstance(y.shape[-1], int) and 8 < y.shape[-1] <= 32
+
+
+def _simply(winner: jax.Array, number: jax.Array, y: jax.Array) -> jax.Array:
+    return jnp.where(winner == number, y, np.zeros((), y.dtype))
+
+
+def _busily(winner: jax.Array, number: jax.Array, y: jax.Array) -> jax.Array:
+    """`_simply`, with so much arithmetic that LLVM vectorises the loop rather than unroll it.
+
+    On 128x28x28x32, k2 s2: 10 ms of CPU simply, 1.4 busily.
+    """
+    distance = jnp.abs(winner.astype(np.float32) - number.astype(np.float32))
+    mask = -jnp.maximum(0, 1 - distance).astype(np.int32)  # all bits where equal, else none
+    return lax.bitcast_convert_type(lax.bitcast_convert_type(y, np.int32) & mask, np.float32)
 
 
 def _number(

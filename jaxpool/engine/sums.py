@@ -7,6 +7,8 @@ never by prefix sums, whose differences would cancel.
 from __future__ import annotations
 
 import functools
+import operator
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
@@ -21,19 +23,65 @@ from jaxpool.window import Axis, Window
 PARTS, LONGEST = 4, 7
 
 
-def windowed_sum(x: jax.Array, window: Window, *, cpu: bool) -> jax.Array:
-    """Sum over each window, padding counting as 0."""
-    zero = np.zeros((), x.dtype)
-    if blocks.fits(window):
-        return blocks.reduce(blocks.split(x, window, zero), window, zero, lax.add)
+@dataclass(frozen=True)
+class Share:
+    """What a sum is divided by, and in which precision.
+
+    Attributes:
+        dtype: The dtype in which to add up and divide; None for that of the array.
+        counts: One tuple of divisors a pooled axis, one an output or one for all; the divisor of
+            an output is their product.
+    """
+
+    dtype: np.dtype | None = None
+    counts: tuple[tuple[float, ...], ...] = ()
+
+    def wide(self, x: jax.Array) -> jax.Array:
+        """The array in that precision."""
+        return x if self.dtype is None else x.astype(self.dtype)
+
+    def of(self, total: jax.Array, window: Window) -> jax.Array:
+        """Divide what each window has added up."""
+        divisors = [
+            np.array(numbers)
+            if len(numbers) == 1
+            else rows.along(np.array(numbers), position, total.ndim)
+            for numbers, position in zip(self.counts, window.positions, strict=bool(self.counts))
+        ]
+        if not divisors:
+            return total
+        single = np.prod([d for d in divisors if d.size == 1])
+        several = [jnp.asarray(d, total.dtype) for d in divisors if d.size > 1]
+        divisor = functools.reduce(operator.mul, several, single.astype(total.dtype))
+        return total / divisor
+
+
+WHOLE = Share()
+
+
+def windowed_sum(x: jax.Array, window: Window, share: Share, *, cpu: bool) -> jax.Array:
+    """Each window's share of its sum, padding counting as 0."""
+
+    def total(x: jax.Array) -> jax.Array:
+        """All taps, in one loop."""
+        wide = share.wide(x)
+        zero = np.zeros((), wide.dtype)
+        if blocks.fits(window):
+            tiles = blocks.split(wide, window, zero)
+            wide = blocks.reduce(tiles, window, zero, lax.add)
+        else:
+            wide = _sum_of_taps(wide, window, cpu=cpu)
+        return share.of(wide, window).astype(x.dtype)
+
     if window.is_tiling:
-        return _sum_of_taps(x, window, cpu=cpu)
+        return total(x)
     if window.taps <= planner.FEW:
-        return apart(functools.partial(_sum_of_taps, window=window, cpu=cpu), x, cpu=cpu)
+        return apart(total, x, cpu=cpu)
+    wide = share.wide(x)
     for index in reversed(range(len(window.axes))):
         last = index == 0 < len(window.axes) - 1
-        x = _sum_along(x, window.only(index), last=last, cpu=cpu)
-    return x
+        wide = _sum_along(wide, window.only(index), last=last, cpu=cpu)
+    return share.of(wide, window).astype(x.dtype)
 
 
 def _sum_along(x: jax.Array, window: Window, *, last: bool, cpu: bool) -> jax.Array:
@@ -87,16 +135,22 @@ def _exact(window: Window) -> Window:
     return Window(window.positions, (Axis(size, axis.window, axis.stride, axis.dilation),))
 
 
-def spread(y: jax.Array, window: Window, *, cpu: bool) -> jax.Array:
-    """For each input, the sum over the windows that contain it."""
+def spread(y: jax.Array, window: Window, share: Share, *, cpu: bool) -> jax.Array:
+    """For each input, the sum over the windows that contain it of their shares."""
+
+    def total(y: jax.Array) -> jax.Array:
+        """All readers, in one loop."""
+        return _spread_taps(share.of(share.wide(y), window), window, cpu=cpu).astype(y.dtype)
+
     if window.is_tiling:
-        return _spread_taps(y, window, cpu=cpu)
+        return total(y)
     if window.taps <= planner.FEW:
-        return apart(functools.partial(_spread_taps, window=window, cpu=cpu), y, cpu=cpu)
+        return apart(total, y, cpu=cpu)
+    wide = share.of(share.wide(y), window)
     for index in range(len(window.axes)):
         last = 0 < index == len(window.axes) - 1
-        y = _spread_along(y, window.only(index), last=last, cpu=cpu)
-    return y
+        wide = _spread_along(wide, window.only(index), last=last, cpu=cpu)
+    return wide.astype(y.dtype)
 
 
 def _spread_along(y: jax.Array, window: Window, *, last: bool, cpu: bool) -> jax.Array:
@@ -117,7 +171,7 @@ def _spread_along(y: jax.Array, window: Window, *, last: bool, cpu: bool) -> jax
 
 def _spread_taps(y: jax.Array, window: Window, *, cpu: bool) -> jax.Array:
     """Every output's value at every input it reads, tap by tap."""
-    return _by_reader(y, window) if cpu else _by_shift(y, window)
+    return _by_reader(y, window) if cpu and not window.is_tiling else _by_shift(y, window)
 
 
 def _by_reader(y: jax.Array, window: Window) -> jax.Array:

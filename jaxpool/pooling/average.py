@@ -12,7 +12,7 @@ from jaxpool import engine
 from jaxpool.monoid import SUM
 from jaxpool.pooling import arguments
 from jaxpool.pooling.arguments import Ints, Padding
-from jaxpool.window import Window
+from jaxpool.window import Axis, Window
 
 
 def sum_pool(
@@ -152,23 +152,27 @@ def mean(
 ) -> jax.Array:
     """The windowed mean, of the dtype of `x` or, for integers, float32; see `avg_pool`."""
     dtype, result = mean_dtypes(x, accumulate_dtype)
-    summed = engine.reduce(x.astype(dtype), SUM, window, where=where, method=method)
-    if divisor is not None:
-        return (summed / divisor).astype(result)
-    counts = count(window, x.ndim, where, include_pad=include_pad)
-    return (summed / counts.astype(dtype)).astype(result)
+    x = x.astype(result)
+    if divisor is None and where is not None:
+        summed = engine.reduce(x.astype(dtype), SUM, window, where=where, method=method)
+        counts = count(window, x.ndim, where, include_pad=include_pad)
+        return (summed / counts.astype(dtype)).astype(result)
+    if divisor is None:
+        counts = tuple(_counts(axis, include_pad=include_pad) for axis in window.axes)
+    else:
+        counts = ((divisor,), *[(1,)] * (len(window.axes) - 1))
+    share = engine.Share(dtype, counts)
+    return engine.reduce(x, SUM, window, where=where, method=method, share=share)
 
 
 def total(x: jax.Array, window: Window, where: jax.Array | None, method: str = "auto") -> jax.Array:
     """Windowed sum in a wide enough dtype, returned in that of `x` (int32 for bool)."""
-    result = np.dtype(np.int32) if x.dtype == np.bool_ else x.dtype
-    wide = x.astype(arguments.accumulator(x))
-    return engine.reduce(wide, SUM, window, where=where, method=method).astype(result)
+    x = x.astype(np.int32) if x.dtype == np.bool_ else x
+    share = engine.Share(arguments.accumulator(x))
+    return engine.reduce(x, SUM, window, where=where, method=method, share=share)
 
 
-def count(
-    window: Window, ndim: int, where: jax.Array | None, *, include_pad: bool
-) -> np.ndarray | jax.Array:
+def count(window: Window, ndim: int, where: jax.Array, *, include_pad: bool) -> jax.Array:
     """Elements in every window, at least 1, shaped to broadcast against the output.
 
     Args:
@@ -177,14 +181,20 @@ def count(
         where: Which elements exist.
         include_pad: Whether explicit padding counts as elements.
     """
-    static = _outer([axis.counts(include_pad=include_pad) for axis in window.axes], window, ndim)
-    if where is None:
-        return np.maximum(static, 1)
     present = engine.reduce(where.astype(np.int32), SUM, window)
     if include_pad:
-        inner = [axis.counts(include_pad=False) for axis in window.axes]
-        present += static - _outer(inner, window, ndim)
+        outer, inner = (
+            _outer([axis.counts(include_pad=pad) for axis in window.axes], window, ndim)
+            for pad in (True, False)
+        )
+        present += outer - inner
     return jnp.maximum(present, 1)
+
+
+def _counts(axis: Axis, *, include_pad: bool) -> tuple[int, ...]:
+    """Elements along one axis, at least 1: for each output, or one number if all are equal."""
+    counts = tuple(max(count, 1) for count in axis.counts(include_pad=include_pad))
+    return counts[:1] if len(set(counts)) == 1 else counts
 
 
 def _outer(counts: list[tuple[int, ...]], window: Window, ndim: int) -> np.ndarray:
