@@ -47,11 +47,17 @@ def take(
             config = [(0, 0, 0)] * (x.ndim - 1) + [(int(first), int(len(rows) - last), 0)]
             x = lax.pad(x, nothing, config)
         else:
-            x = _gather(x, position, np.clip(rows, 0, size - 1))
-            exists.append(along((rows >= 0) & (rows < size), position, x.ndim))
-    if fill is None or all(np.all(present) for present in exists):
+            x = _gather(x, position, rows)
+            if first or last < len(rows):
+                exists.append(between(rows, size, position, x.ndim))
+    if fill is None or not exists:
         return x
-    return jnp.where(functools.reduce(operator.and_, map(jnp.asarray, exists)), x, nothing)
+    return jnp.where(functools.reduce(operator.and_, exists), x, nothing)
+
+
+def between(rows: np.ndarray, size: int, position: int, ndim: int) -> jax.Array:
+    """Which numbers are those of rows, shaped to broadcast against an array of `ndim` axes."""
+    return jnp.asarray(along((rows >= 0) & (rows < size), position, ndim))
 
 
 def along(row: np.ndarray, position: int, ndim: int) -> np.ndarray:
@@ -84,6 +90,10 @@ def _gather(x: jax.Array, position: int, rows: np.ndarray) -> jax.Array:
         collapsed_slice_dims=(axis,),
         start_index_map=(axis,),
     )
-    column = rows.astype(np.int32)[:, None]
+    # A constant: computed from an iota, two axes of them would not vectorise.
+    column = np.clip(rows, 0, x.shape[axis] - 1).astype(np.int32)[:, None]
     mode = lax.GatherScatterMode.PROMISE_IN_BOUNDS
-    return lax.gather(x, column, layout, sizes, indices_are_sorted=True, mode=mode)
+    taken = lax.gather(x, column, layout, sizes, indices_are_sorted=True, mode=mode)
+    # XLA moves the gathered axis first and back. Without the barrier it would move the way back
+    # down to the result, compute everything in that order, and copy.
+    return lax.optimization_barrier(taken)

@@ -73,9 +73,8 @@ def exists(window: Window, tap: tuple[int, ...], ndim: int) -> jax.Array | None:
     """For which outputs `tap` reads inside the image, to broadcast; None if for all."""
     every = []
     for (position, numbers), axis in zip(_rows(window, tap).items(), window.axes, strict=True):
-        inside = (numbers >= 0) & (numbers < axis.size)
-        if not inside.all():
-            every.append(jnp.asarray(rows.along(inside, position, ndim)))
+        if numbers.size and (numbers[0] < 0 or numbers[-1] >= axis.size):
+            every.append(rows.between(numbers, axis.size, position, ndim))
     return functools.reduce(operator.and_, every) if every else None
 
 
