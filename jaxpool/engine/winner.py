@@ -151,7 +151,8 @@ def _winner_code(x: jax.Array, y: jax.Array, *where: jax.Array, window: Window, 
     def step(x: jax.Array, y: jax.Array, *where: jax.Array) -> jax.Array:
         return winner(x, y, window, *(where or (None,)), cpu=cpu)
 
-    return step(x, y, *where) if window.is_tiling else apart(step, x, y, *where, cpu=cpu)
+    # Tiles too: fused into the backward pass, it would be found again for every input.
+    return apart(step, x, y, *where, cpu=cpu)
 
 
 def _primitive(name: str, code: Any, parameters: list[str], dtype: Any) -> Primitive:
