@@ -16,13 +16,15 @@ import jax.numpy as jnp
 from jax import lax
 
 # Below this many elements everything is in cache, and the conditional costs more than it saves.
-SMALL = 16_384
+SMALL = 2_048
 
 
-def apart(step: Callable[..., jax.Array], *operands: jax.Array, cpu: bool) -> jax.Array:
-    """`step(*operands)`, on CPU as a computation of its own where that is worth it."""
+def apart(
+    step: Callable[..., jax.Array], *operands: jax.Array, cpu: bool, small: int = SMALL
+) -> jax.Array:
+    """`step(*operands)`, on CPU as a computation of its own unless the operands are small."""
     sizes = [operand.size for operand in operands]
-    if not cpu or all(isinstance(size, int) and size < SMALL for size in sizes):
+    if not cpu or all(isinstance(size, int) and size < small for size in sizes):
         return step(*operands)  # (a symbolic size may be large)
     out = jax.eval_shape(step, *operands)
     unseen = lax.optimization_barrier(True)

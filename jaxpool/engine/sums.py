@@ -19,8 +19,11 @@ from jaxpool.engine import blocks, planner, rows, taps
 from jaxpool.engine.apart import apart
 from jaxpool.window import Axis, Window
 
-# Sums of a quarter of the width make a wide one; up to so many taps, single elements do.
-PARTS, LONGEST = 4, 7
+# What one more pass through memory costs, in taps, and from how many on a loop compiles slowly.
+PASS, MOST = 4, 12
+
+# Below this many elements, to add up a fused operand again costs less than to keep it apart.
+SMALL = 16_384
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ def windowed_sum(x: jax.Array, window: Window, share: Share, *, cpu: bool) -> ja
     if window.is_tiling:
         return total(x)
     if window.taps <= planner.FEW:
-        return apart(total, x, cpu=cpu)
+        return apart(total, x, cpu=cpu, small=SMALL)
     wide = share.wide(x)
     for index in reversed(range(len(window.axes))):
         last = index == 0 < len(window.axes) - 1
@@ -88,9 +91,9 @@ def _sum_along(x: jax.Array, window: Window, *, last: bool, cpu: bool) -> jax.Ar
     """One axis, apart from its neighbours where fusing would repeat work (see `winner`)."""
     (axis,) = window.axes
     if planner.doubles(axis):
-        return _by_doubling(x, window, cpu=cpu)
+        return _by_parts(x, window, cpu=cpu)
     step = functools.partial(_sum_of_taps, window=window, cpu=cpu)
-    return step(x) if last or window.is_tiling else apart(step, x, cpu=cpu)
+    return step(x) if last or window.is_tiling else apart(step, x, cpu=cpu, small=SMALL)
 
 
 def _sum_of_taps(x: jax.Array, window: Window, *, cpu: bool) -> jax.Array:
@@ -99,40 +102,48 @@ def _sum_of_taps(x: jax.Array, window: Window, *, cpu: bool) -> jax.Array:
     return functools.reduce(lax.add, terms)
 
 
-def _by_doubling(x: jax.Array, window: Window, *, cpu: bool) -> jax.Array:
-    """A wide axis: `S[k] = S[d] at 0, d, 2d, 3d` plus the `k - 4d` elements that are left."""
-    (position,) = window.positions
+def _by_parts(x: jax.Array, window: Window, *, cpu: bool) -> jax.Array:
+    """A wide axis: each window is so many narrower ones side by side, and the elements left over.
+
+    The narrower sums are taken wherever one begins that holds an element.
+    """
+    (position,), (axis,) = window.positions, window.axes
+    width = part(axis.window)
+    if width == 1:
+        return apart(functools.partial(_sum_of_taps, window=window, cpu=cpu), x, cpu=cpu)
+    count, rest = divmod(axis.window, width)
+    apart_by, reach = width * axis.dilation, (width - 1) * axis.dilation
+    last = (axis.output - 1) * axis.stride - axis.low + (count - 1) * apart_by
+    begin, end = max(-axis.low, -reach), min(last, axis.size - 1)
+    narrow = Axis(axis.size, width, 1, axis.dilation, -begin, end + reach + 1 - axis.size)
+    sums = _by_parts(x, Window((position,), (narrow,)), cpu=cpu)
+    parts = Axis(narrow.output, count, axis.stride, apart_by, axis.low + begin, last - end)
+    side_by_side = Window((position,), (parts,))
     zero = np.zeros((), x.dtype)
-    padded = apart(lambda x: taps.pad_to_reach(x, window, zero)[0], x, cpu=cpu)
-    exact = _exact(window)
-    (axis,) = exact.axes
-    starts = axis.size - axis.extent + 1
 
-    def sums(width: int, stride: int) -> jax.Array:
-        """`S[width]` at every `stride`-th start of a window of the full width, and beyond it."""
-        room = axis.size - (width - 1) * axis.dilation if stride == 1 else starts
-        distance = width // PARTS if width > LONGEST else 0
-        offsets = [distance * i for i in range(PARTS if distance else 0)]
-        rest = range(PARTS * distance, width)
+    def add(sums: jax.Array, *x: jax.Array) -> jax.Array:
+        read = functools.partial(taps.element, fill=zero, cpu=cpu)
+        terms = [read(sums, side_by_side, tap) for tap in taps.every_tap(side_by_side)]
+        left = range(count * width, axis.window)
+        terms += [read(array, window, (tap,)) for array in x for tap in left]
+        return functools.reduce(lax.add, terms)
 
-        def at(array: jax.Array, tap: int) -> jax.Array:
-            begin = tap * axis.dilation
-            return lax.slice_in_dim(array, begin, begin + room, stride, position)
-
-        def add(padded: jax.Array, *narrower: jax.Array) -> jax.Array:
-            terms = [at(array, tap) for array in narrower for tap in offsets]
-            return functools.reduce(lax.add, terms + [at(padded, tap) for tap in rest])
-
-        return apart(add, padded, *([sums(distance, 1)] if distance else []), cpu=cpu)
-
-    return sums(axis.window, axis.stride)
+    return apart(add, sums, *([x] if rest else []), cpu=cpu)
 
 
-def _exact(window: Window) -> Window:
-    """The window on the padded axis, which it fits exactly."""
-    (axis,) = window.axes
-    size = axis.size + sum(axis.reach)
-    return Window(window.positions, (Axis(size, axis.window, axis.stride, axis.dilation),))
+@functools.cache
+def part(window: int) -> int:
+    """The width of the sums of which a window's sum is best put together; 1 for single elements."""
+    return min(range(1, window // 2 + 1), key=lambda width: _price(window, width), default=1)
+
+
+@functools.cache
+def _price(window: int, width: int) -> int:
+    """What sums of this width, and the window's sum of them, cost, in taps."""
+    if width == 1:
+        return PASS + window + (window > MOST) * window
+    inner = _price(width, part(width))
+    return PASS + sum(divmod(window, width)) + inner
 
 
 def spread(y: jax.Array, window: Window, share: Share, *, cpu: bool) -> jax.Array:
@@ -145,7 +156,7 @@ def spread(y: jax.Array, window: Window, share: Share, *, cpu: bool) -> jax.Arra
     if window.is_tiling:
         return total(y)
     if window.taps <= planner.FEW:
-        return apart(total, y, cpu=cpu)
+        return apart(total, y, cpu=cpu, small=SMALL)
     wide = share.of(share.wide(y), window)
     for index in range(len(window.axes)):
         last = 0 < index == len(window.axes) - 1
@@ -164,9 +175,9 @@ def _spread_along(y: jax.Array, window: Window, *, last: bool, cpu: bool) -> jax
         config[position] = (0, 0, axis.stride - 1)
         holes = Axis(axis.size, axis.window, 1, axis.dilation, *axis.reach)
         mirrored = Window((position,), (_mirrored(holes),))
-        return _by_doubling(taps.pad(y, zero, config), mirrored, cpu=cpu)
+        return _by_parts(taps.pad(y, zero, config), mirrored, cpu=cpu)
     step = functools.partial(_spread_taps, window=window, cpu=cpu)
-    return step(y) if last or window.is_tiling else apart(step, y, cpu=cpu)
+    return step(y) if last or window.is_tiling else apart(step, y, cpu=cpu, small=SMALL)
 
 
 def _spread_taps(y: jax.Array, window: Window, *, cpu: bool) -> jax.Array:
