@@ -1,6 +1,6 @@
 # Each target sets itself up: a stamp in .venv remembers which extras are installed.
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
 
 .PHONY: quickstart test check format clean

@@ -337,11 +337,11 @@ def _sequence(name: str, value: Any) -> Sequence[Any]:
     return value
 
 
-def static_size(size: Any, position: int) -> int:
-    """`size`, the length of a pooled axis, if it is one integer."""
+def static_size(size: Any, position: int, array: str = "x") -> int:
+    """`size`, the length of a pooled axis of the input `array`, if it is one integer."""
     if not _is_int(size):
         raise ValueError(
-            f"x must have a static size along pooled axis {position}, got {size!r}; "
+            f"{array} must have a static size along pooled axis {position}, got {size!r}; "
             "only axes that are not pooled may be symbolic"
         )
     return operator.index(size)

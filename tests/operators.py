@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
@@ -28,6 +29,7 @@ class Operator:
         function: The public operator.
         args: What follows `x` by position.
         options: What follows by name.
+        arrays: Builds, for an `x`, what else follows by name: arrays that go with its batch, keys.
         label: What is special about the call.
         shape: The shape of `x`; the first axis is a batch axis, and may be of any size.
         smooth: Builds an `x` near which the operator is differentiable.
@@ -42,6 +44,7 @@ class Operator:
     args: tuple[Any, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
     label: str = ""
+    arrays: Callable[[Any], dict[str, Any]] | None = None
     shape: tuple[int, ...] = (2, 7, 2)
     smooth: Build = geometry.distinct
     awkward: Build = geometry.awkward
@@ -52,10 +55,48 @@ class Operator:
         return f"{self.function.__name__}{'-' * bool(self.label)}{self.label}"
 
     def __call__(self, x: Any) -> jax.Array:
-        return jax.tree.leaves(self.function(x, *self.args, **self.options))[0]
+        return jax.tree.leaves(self.function(x, *self.args, **self.every_option(x)))[0]
+
+    def every_option(self, x: Any) -> dict[str, Any]:
+        """`options` and `arrays` in one."""
+        return self.options | (self.arrays(x) if self.arrays else {})
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether `x` and a mask are the only arrays."""
+        more = self.args, {name: v for name, v in self.options.items() if name != "where"}
+        return not self.arrays and not any(isinstance(v, np.ndarray) for v in jax.tree.leaves(more))
 
 
 MASK = np.array([True, False, True, True, False, False, False]).reshape(1, 7, 1)
+MAPS = (2, 4, 5, 2)
+# In a map, across its edge, around it, beside it, and inside out.
+BOXES = np.array(
+    [[0.3, 0.6, 3.9, 3.3], [-1.2, 1.7, 2.4, 7.1], [-9, -8, 13, 12], [20, 3, 30, 9], [3, 3, 1, 1]],
+    np.float32,
+)
+IMAGES = np.array([0, 1, 1, 0, 1])
+
+
+def key(x: Any) -> dict[str, Any]:
+    return {"key": jax.random.key(0)}
+
+
+def places(x: Any) -> dict[str, Any]:
+    """Indices for `max_unpool`, of which some repeat, and one names no place."""
+    indices = np.array([[4, 0], [8, 1], [4, 1], [-1, 1], [3, 7]], np.int32)
+    return {"indices": jnp.broadcast_to(indices, x.shape)}
+
+
+def on_boxes(function: Any, output: Any, *, channels: int = 2, label: str = "", **more: Any) -> Any:
+    """A row of a pooling over boxes, of two images or more."""
+    exact = more.pop("exact", False)
+    options = {"batch_indices": IMAGES, **more}
+    shape = (*MAPS[:3], channels)
+    return Operator(
+        function, (BOXES, output), options, label, shape=shape, exact=exact, by_row=False
+    )
+
 
 OPERATORS = [
     Operator(jaxpool.max_pool, (3,), {"strides": 2, "padding": 2}, "overlapping", exact=True),
@@ -77,6 +118,10 @@ OPERATORS = [
         exact=True,
     ),
     Operator(jaxpool.min_pool, (3,), {"strides": 2, "padding": 2}, exact=True),
+    Operator(jaxpool.max_pool_with_argmax, (3,), {"strides": 2, "padding": 1}, exact=True),
+    Operator(
+        jaxpool.max_unpool, (), {"output_shape": 9}, arrays=places, shape=(2, 5, 2), exact=True
+    ),
     Operator(jaxpool.global_max_pool, exact=True),
     Operator(jaxpool.global_min_pool, (), {"where": MASK}, "masked", exact=True),
     Operator(jaxpool.sum_pool, (3,), {"strides": 2, "padding": 2}),
@@ -145,4 +190,61 @@ OPERATORS = [
         "max with holes",
         exact=True,
     ),
+    Operator(jaxpool.adaptive_max_pool, (3,), exact=True),
+    Operator(jaxpool.adaptive_max_pool_with_argmax, ((3, 9),), shape=MAPS, exact=True),
+    Operator(jaxpool.adaptive_avg_pool, (4,), {"where": MASK}, "masked"),
+    Operator(
+        jaxpool.fractional_max_pool,
+        (2, 4),
+        {"samples": np.array([[[0.3], [0.8]]], np.float32)},
+        "PyTorch's form, samples",
+        exact=True,
+    ),
+    Operator(
+        jaxpool.fractional_max_pool_with_argmax,
+        ((2, 2), (3, 2)),
+        {},
+        "PyTorch's form, key",
+        arrays=key,
+        shape=MAPS,
+        exact=True,
+        by_row=False,
+    ),
+    Operator(
+        jaxpool.fractional_max_pool,
+        (None, 4),
+        {"overlapping": True},
+        "TensorFlow's form, key",
+        arrays=key,
+        exact=True,
+    ),
+    Operator(
+        jaxpool.fractional_avg_pool,
+        (None, 4),
+        {"samples": (np.array([0, 2, 3, 5, 7]),)},
+        "TensorFlow's form, samples",
+    ),
+    Operator(jaxpool.spatial_pyramid_pool, ((1, 2, 3),), shape=MAPS, exact=True),
+    Operator(jaxpool.spatial_pyramid_pool, (), {"reduce": "mean"}, "mean", shape=MAPS),
+    Operator(
+        jaxpool.stochastic_pool,
+        (3,),
+        {"strides": 2, "padding": 2},
+        "key",
+        arrays=key,
+        exact=True,
+        by_row=False,
+    ),
+    Operator(
+        jaxpool.gated_pool,
+        (3, np.array([[0.5, -1.0], [0.0, 2.0], [1.5, 0.25]], np.float32)),
+        {"strides": 2, "padding": 1},
+        awkward=geometry.ties,
+    ),
+    on_boxes(jaxpool.roi_align, 2),
+    on_boxes(jaxpool.roi_align, (1, 3), label="fixed", sampling_ratio=2, aligned=False),
+    on_boxes(jaxpool.roi_align, 2, label="max", reduce="max", spatial_scale=0.5),
+    on_boxes(jaxpool.roi_pool, (2, 3), exact=True),
+    on_boxes(jaxpool.ps_roi_align, (1, 2), channels=4),
+    on_boxes(jaxpool.ps_roi_pool, (2, 1), channels=4),
 ]

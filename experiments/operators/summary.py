@@ -18,12 +18,13 @@ from experiments.operators.words import LABELS, MODES, duration, markdown_table
 _ORDER = ("max_pool", "torch", "lax", "flax", "onnxruntime", "equinox", "haiku")
 
 
-def summary(bench: Bench, records: Sequence[BenchRecord]) -> list[str]:
+def summary(bench: Bench, records: Sequence[BenchRecord], *, minima: bool = True) -> list[str]:
     """The sums of one allocator's records.
 
     Args:
         bench: The benchmark.
         records: Its records under one allocator.
+        minima: Whether to give the means by minima too.
 
     Returns:
         Markdown: a table of means by medians, one by minima, and lists of what else is notable.
@@ -31,7 +32,7 @@ def summary(bench: Bench, records: Sequence[BenchRecord]) -> list[str]:
     found = entries(records)
     parts = [
         _summary_table(found, median, "by medians"),
-        _summary_table(found, minimum, "by minima"),
+        _summary_table(found, minimum, "by minima") if minima else "",
         "\n".join(_lines(found)),
         "\n".join(_widest_against_narrowest(bench, found)),
     ]

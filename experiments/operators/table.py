@@ -66,7 +66,7 @@ def digest(bench: Bench, environment: Environment, records: Sequence[BenchRecord
         parts += [
             f"The other's time over ours: above 1x, jaxpool is faster. {environment.device}, "
             f"{environment.started[:10]}, {allocator} allocator.{_others(mine)}",
-            *summary(bench, mine),
+            *summary(bench, mine, minima=False),
         ]
     return "\n\n".join(parts) + "\n"
 

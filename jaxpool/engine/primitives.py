@@ -23,17 +23,20 @@ def implement(primitive: Primitive, code: Callable[..., Any], parameters: Sequen
     """
     primitive.def_impl(jax.jit(primitive.bind, static_argnames=tuple(parameters)))
     for platform, cpu in ((None, False), ("cpu", True)):
-        lowering = mlir.lower_fun(functools.partial(code, cpu=cpu), multiple_results=False)
+        lowering = mlir.lower_fun(
+            functools.partial(code, cpu=cpu), multiple_results=primitive.multiple_results
+        )
         mlir.register_lowering(primitive, lowering, platform=platform)
 
 
 def batched(
     primitive: Primitive, operands: Sequence[Any], dims: Sequence[Any], **parameters: Any
-) -> tuple[Any, int]:
+) -> tuple[Any, Any]:
     """The batching rule of a primitive that lets leading axes through."""
     size = next(x.shape[d] for x, d in zip(operands, dims, strict=True) if d is not None)
     moved = [
         lax.broadcast(x, (size,)) if d is None else jnp.moveaxis(x, d, 0)
         for x, d in zip(operands, dims, strict=True)
     ]
-    return primitive.bind(*moved, **parameters), 0
+    results = primitive.bind(*moved, **parameters)
+    return results, [0] * len(results) if primitive.multiple_results else 0

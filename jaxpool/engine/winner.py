@@ -14,10 +14,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import dtypes, lax
+from jax import lax
 from jax.ad_checkpoint import checkpoint_name
 from jax.extend.core import Primitive
-from jax.interpreters import batching
+from jax.interpreters import ad, batching
 
 from jaxpool.engine import blocks, linear, masked, taps
 from jaxpool.engine.apart import apart
@@ -45,27 +45,13 @@ def _extreme_jvp(monoid, plan, primals, tangents):
     return y, follow(tangents[0], plan, winners)
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
 def with_winners(
     monoid: Monoid, plan: Plan, x: jax.Array, where: jax.Array | None
 ) -> tuple[jax.Array, list[jax.Array]]:
     """The extreme of every window, and for each step of the plan which tap won."""
-    winners = []
-    for number, window in enumerate(plan):
-        y = _value(x, monoid, window, last=0 < number == len(plan) - 1)
-        index = checkpoint_name(_winner(x, y, window, where), RESIDUAL)
-        winners.append(index)
-        x = y
-        if where is not None:
-            where = index != masked.no_winner(index.dtype)
-    return x, winners
-
-
-@with_winners.defjvp
-def _with_winners_jvp(monoid, plan, primals, tangents):
-    y, winners = with_winners(monoid, plan, *primals)
-    no_tangents = [np.zeros(index.shape, dtypes.float0) for index in winners]
-    return (y, winners), (follow(tangents[0], plan, winners), no_tangents)
+    operands = (x,) if where is None else (x, where)
+    y, *winners = _winners_p.bind(*operands, monoid=monoid, plan=plan)
+    return y, [checkpoint_name(index, RESIDUAL) for index in winners]
 
 
 def follow(x: jax.Array, plan: Plan, winners: list[jax.Array]) -> jax.Array:
@@ -82,10 +68,6 @@ def _value(x: jax.Array, monoid: Monoid, window: Window, *, last: bool) -> jax.A
     stored already, and may fuse with whatever follows the pooling.
     """
     return _value_p.bind(x, monoid=monoid, window=window, alone=not (last or window.is_tiling))
-
-
-def _winner(x: jax.Array, y: jax.Array, window: Window, where: jax.Array | None) -> jax.Array:
-    return _winner_p.bind(x, y, *(() if where is None else (where,)), window=window)
 
 
 def value(x: jax.Array, monoid: Monoid, window: Window, *, cpu: bool) -> jax.Array:
@@ -142,40 +124,68 @@ def _wins(element: jax.Array, extreme: jax.Array) -> jax.Array:
     return (element == extreme) | (element != element)
 
 
-def _value_code(x: jax.Array, *, monoid: Monoid, window: Window, alone: bool, cpu: bool):
+def _value_code(
+    x: jax.Array, *, monoid: Monoid, window: Window, alone: bool, cpu: bool
+) -> jax.Array:
     step = functools.partial(value, monoid=monoid, window=window, cpu=cpu)
     return apart(step, x, cpu=cpu) if alone else step(x)
 
 
-def _winner_code(x: jax.Array, y: jax.Array, *where: jax.Array, window: Window, cpu: bool):
-    def step(x: jax.Array, y: jax.Array, *where: jax.Array) -> jax.Array:
-        return winner(x, y, window, *(where or (None,)), cpu=cpu)
-
-    # Tiles too: fused into the backward pass, it would be found again for every input.
-    return apart(step, x, y, *where, cpu=cpu)
-
-
-def _primitive(name: str, code: Any, parameters: list[str], dtype: Any) -> Primitive:
-    """A step as a primitive, so that its code may depend on the platform; see `implement`.
-
-    It is never differentiated: the rules of `extreme` and `with_winners` come first.
-    """
-    primitive = Primitive(name)
-    implement(primitive, code, parameters)
-
-    def abstract(x, *_, window, **parameters):
-        del parameters
-        shape = window.output_shape(x.shape)
-        return x.update(shape=shape, dtype=dtype(x, window), weak_type=False)
-
-    primitive.def_abstract_eval(abstract)
-    batching.primitive_batchers[primitive] = functools.partial(batched, primitive)
-    return primitive
+def _winners_code(
+    x: jax.Array, *masks: jax.Array, monoid: Monoid, plan: Plan, cpu: bool
+) -> list[jax.Array]:
+    (where,) = masks or (None,)
+    winners = []
+    for number, window in enumerate(plan):
+        y = _value(x, monoid, window, last=0 < number == len(plan) - 1)
+        # Tiles too: fused into the backward pass, it would be found again for every input.
+        index = apart(
+            lambda x, y, *where, window=window: winner(x, y, window, *(where or (None,)), cpu=cpu),
+            *((x, y) if where is None else (x, y, where)),
+            cpu=cpu,
+        )
+        winners.append(index)
+        x = y
+        if where is not None:
+            where = index != masked.no_winner(index.dtype)
+    return [x, *winners]
 
 
-_value_p = _primitive(
-    "jaxpool_value", _value_code, ["monoid", "window", "alone"], lambda x, _: x.dtype
-)
-_winner_p = _primitive(
-    "jaxpool_winner", _winner_code, ["window"], lambda _, window: masked.index_dtype(window)
-)
+_value_p = Primitive("jaxpool_value")  # never differentiated: the rule of `extreme` comes first
+implement(_value_p, _value_code, ["monoid", "window", "alone"])
+
+
+@_value_p.def_abstract_eval
+def _(x, *, monoid, window, alone):
+    del monoid, alone
+    return x.update(shape=window.output_shape(x.shape), weak_type=False)
+
+
+_winners_p = Primitive("jaxpool_winners")
+_winners_p.multiple_results = True
+implement(_winners_p, _winners_code, ["monoid", "plan"])
+
+
+@_winners_p.def_abstract_eval
+def _(x, *masks, monoid, plan):
+    del masks, monoid
+    winners, shape = [], x.shape
+    for window in plan:
+        shape = window.output_shape(shape)
+        winners.append(x.update(shape=shape, dtype=masked.index_dtype(window), weak_type=False))
+    return [x.update(shape=shape, weak_type=False), *winners]
+
+
+def _winners_jvp(primals, tangents, *, monoid, plan):
+    """The value's tangent follows the winners, which have none."""
+    y, winners = with_winners(monoid, plan, *primals, *([None] * (2 - len(primals))))
+    followed: Any = ad.Zero(jax.typeof(y).to_tangent_aval())
+    if type(tangents[0]) is not ad.Zero:
+        followed = follow(tangents[0], plan, winners)
+    nothing = [ad.Zero(jax.typeof(index).to_tangent_aval()) for index in winners]
+    return [y, *winners], [followed, *nothing]
+
+
+ad.primitive_jvps[_winners_p] = _winners_jvp
+for _primitive in (_value_p, _winners_p):
+    batching.primitive_batchers[_primitive] = functools.partial(batched, _primitive)

@@ -42,7 +42,7 @@ def checked(
             "features must have the axes (height, width, channels), or images before them, "
             f"got {features.ndim} axes"
         )
-    if 0 in (static_size(features.shape[axis], axis) for axis in (-3, -2)):
+    if 0 in (static_size(features.shape[axis], axis, "features") for axis in (-3, -2)):
         raise ValueError(f"features must not be empty maps, got shape {features.shape}")
     array = arguments.real_array("boxes", boxes)
     if array.dtype == np.bool_:

@@ -40,22 +40,37 @@ class Limits(NamedTuple):
 
 
 class Corners(NamedTuple):
-    """The two elements between which a sample lies, the weight of the second, and if it counts."""
+    """The two elements between which a sample lies.
+
+    Attributes:
+        low: The element before it.
+        high: The element after it.
+        lift: The weight of the second; that of the first is what is missing to 1.
+        inside: Whether the sample counts.
+        moves: Whether it lies in the map, so that the weights follow where it goes.
+        along: At which part of the sampled stretch it lies.
+    """
 
     low: jax.Array
     high: jax.Array
     lift: jax.Array
     inside: jax.Array
+    moves: jax.Array
+    along: jax.Array
 
     @property
-    def weighted(self) -> tuple[tuple[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]:
-        """Both elements, each with its weight."""
-        return (self.low, 1 - self.lift), (self.high, self.lift)
+    def places(self) -> tuple[jax.Array, jax.Array]:
+        """Both elements."""
+        return self.low, self.high
 
-    def choose(self, second: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """The second element, or the first, with its weight."""
-        low, high = self.weighted
-        return jnp.where(second, high[0], low[0]), jnp.where(second, high[1], low[1])
+    def weights(self, by: str | None = None) -> tuple[jax.Array, jax.Array]:
+        """Their weights, or the derivatives of these by `"origin"` or `"extent"`."""
+        if by is None:
+            pair = 1 - self.lift, self.lift
+            return jnp.where(self.inside, pair[0], 0), jnp.where(self.inside, pair[1], 0)
+        rate = jnp.where(self.moves, self.along if by == "extent" else 1, 0)
+        rate = rate.astype(self.lift.dtype)
+        return -rate, rate
 
 
 def spread(begin: jax.Array, length: jax.Array, bins: int, size: int, ratio: int) -> Samples:
@@ -107,15 +122,29 @@ def visited(samples: Samples, limit: int, fixed: bool) -> Any:
 def corners(samples: Samples, turn: Any, size: int) -> Corners:
     """The elements that the samples visited in a turn read."""
     dtype = samples.origin.dtype
-    # One rounding less than bin by bin: on round numbers, positions come out exact, which matters
-    # at the edge of the map.
     number = (samples.first + turn).astype(dtype) + 0.5
     total = jnp.maximum(samples.total, 1).astype(dtype)
-    position = samples.origin + samples.extent * number / total
+    position = _on_elements(samples.origin + samples.extent * number / total, samples)
     inside = (turn < samples.left) & (position >= -1) & (position <= size)
-    at = jnp.clip(jnp.where(inside, position, 0), 0, size - 1)
+    moves = inside & (position >= 0) & (position < size - 1)
+    end = jnp.where(inside & (position > 0), size - 1, 0).astype(dtype)
+    at = jnp.where(moves, position, end)
     low = at.astype(np.int32)
-    return Corners(low, jnp.minimum(low + 1, size - 1), at - low.astype(dtype), inside)
+    high = jnp.minimum(low + 1, size - 1)
+    return Corners(low, high, at - low.astype(dtype), inside, moves, number / total)
+
+
+def _on_elements(position: jax.Array, samples: Samples) -> jax.Array:
+    """Positions, exactly on an element where they differ from it by no more than rounding errors.
+
+    What is an ulp beside the last position at which a sample counts would not count, and what is
+    one beside an element would read its neighbour, which may be NaN. Round numbers do not come out
+    round by themselves: XLA turns divisions into products with a reciprocal.
+    """
+    still, origin, extent = lax.stop_gradient((position, samples.origin, samples.extent))
+    off = jnp.round(still) - still
+    slack = 2 * jnp.finfo(still.dtype).eps * (jnp.abs(origin) + jnp.abs(extent))
+    return position + jnp.where(jnp.abs(off) <= slack, off, 0)
 
 
 def part(weight: jax.Array, element: jax.Array) -> jax.Array:

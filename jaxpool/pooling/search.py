@@ -7,6 +7,7 @@ is exactly that of reading the winner, in every mode.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 from jax import lax
 
 from jaxpool.pooling import sampling
-from jaxpool.pooling.sampling import Limits, Samples
+from jaxpool.pooling.sampling import Corners, Limits, Samples
 
 NONE = -1
 
@@ -94,21 +95,25 @@ def largest_corner(
     """The largest weighted corner of the samples of every bin, as ONNX has it.
 
     A sample outside the map counts as 0; so does a bin without samples.
+
+    The number of a corner says whether its element's is odd, not whether it is the first or the
+    second: so it names the same element when the sample's place is computed anew and, rounded
+    otherwise, falls on the other side of one.
     """
     height, width, channels = maps.shape[2:]
 
     def function(maps, image, rows, columns):
         def candidates(i, j):
             ys, xs = sampling.corners(rows, i, height), sampling.corners(columns, j, width)
-            inside = ys.inside[:, :, None] & xs.inside[:, None]
-            within_y, within_x = i < rows.left, j < columns.left
-            exists = (within_y[:, :, None] & within_x[:, None])[..., None]
-            for a, (y, weight_y) in enumerate(ys.weighted):
-                for b, (x, weight_x) in enumerate(xs.weighted):
-                    weight = jnp.where(inside, weight_y[:, :, None] * weight_x[:, None], 0)
-                    element = maps[image[:, None, None], 0, y[:, :, None], x[:, None]]
-                    value = sampling.part(weight.astype(maps.dtype)[..., None], element)
-                    yield value, exists, ((i * limits.columns + j) * 2 + a) * 2 + b
+            exists = (i < rows.left)[:, :, None] & (j < columns.left)[:, None]
+            for a, b in itertools.product(range(2), range(2)):
+                y, x = ys.places[a][:, :, None], xs.places[b][:, None]
+                weight = ys.weights()[a][:, :, None] * xs.weights()[b][:, None]
+                element = maps[image[:, None, None], 0, y, x]
+                value = sampling.part(weight.astype(maps.dtype)[..., None], element)
+                odd = (ys.low + a)[:, :, None] % 2 * 2 + (xs.low + b)[:, None] % 2
+                number = (i * limits.columns + j) * 4 + odd
+                yield value, exists[..., None], number[..., None]
 
         turns_y = sampling.visited(rows, limits.rows, limits.fixed)
         turns_x = sampling.visited(columns, limits.columns, limits.fixed)
@@ -122,11 +127,18 @@ def largest_corner(
     columns = Samples(*(a[:, None, :, None] for a in columns))
     ys = sampling.corners(rows, code // 4 // limits.columns, height)
     xs = sampling.corners(columns, code // 4 % limits.columns, width)
-    y, weight_y = ys.choose(code // 2 % 2 == 1)
-    x, weight_x = xs.choose(code % 2 == 1)
-    weight = jnp.where(ys.inside & xs.inside & (number != NONE), weight_y * weight_x, 0)
+    y, weight_y = _chosen(ys, code // 2 % 2)
+    x, weight_x = _chosen(xs, code % 2)
+    weight = jnp.where(number == NONE, 0, weight_y * weight_x)
     element = maps[image[:, None, None, None], 0, y, x, np.arange(channels)]
     value = sampling.part(weight.astype(maps.dtype), element)
     # Samples that were not visited lie outside the map: each of them counts as 0.
     unvisited = (rows.counts > limits.rows) | (columns.counts > limits.columns)
     return jnp.where(unvisited & (value < 0), 0, value)
+
+
+def _chosen(corners: Corners, odd: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Of the two elements of a sample the one that is odd (1) or even (0), and its weight."""
+    second = odd != corners.low % 2
+    (low, high), (weight, other) = corners.places, corners.weights()
+    return jnp.where(second, high, low), jnp.where(second, other, weight)

@@ -36,7 +36,7 @@ def given(
     name = next(iter(lists), "")
     positions = pooled_axes(x.ndim, axes, len(lists[name]) if lists else None, name, array)
     for position in positions:
-        if static_size(x.shape[position], position) == 0:
+        if static_size(x.shape[position], position, array) == 0:
             raise ValueError(f"{array} must not be empty along pooled axes, got shape {x.shape}")
     result = []
     for name, value in arguments.items():

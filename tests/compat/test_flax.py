@@ -12,7 +12,7 @@ from flax import nnx
 from jax import lax
 
 from jaxpool.compat import flax as compat
-from tests import geometry
+from tests import geometry, quick
 
 CASES = [
     ((8, 2), (3,)),
@@ -41,11 +41,6 @@ def every_call(module, shape, window):
         yield functools.partial(getattr(module, name), **arguments, **options)
 
 
-def compiled(program):
-    """Compiled quickly, since there is a lot of it."""
-    return jax.jit(program, compiler_options={"xla_backend_optimization_level": 0})
-
-
 def compare(results):
     ours, theirs = (jax.tree.leaves(result) for result in results)
     assert len(ours) == len(theirs) >= 24
@@ -58,7 +53,7 @@ def compare(results):
 def test_values_are_those_of_flax(shape, window):
     x = geometry.distinct(np.random.default_rng(0), shape)
     compare(
-        compiled(lambda x, m=module: [call(x) for call in every_call(m, shape, window)])(x)
+        quick.jit(lambda x, m=module: [call(x) for call in every_call(m, shape, window)])(x)
         for module in (compat, nnx)
     )
 
@@ -72,7 +67,7 @@ def test_gradients_are_those_of_flax():
             y, pull = jax.vjp(call, x)
             yield pull(jnp.sin(jnp.arange(y.size)).reshape(y.shape))[0]
 
-    compare(compiled(lambda x, m=module: list(gradients(m, x)))(x) for module in (compat, nnx))
+    compare(quick.jit(lambda x, m=module: list(gradients(m, x)))(x) for module in (compat, nnx))
 
 
 @pytest.mark.parametrize("name", ["max_pool", "min_pool", "avg_pool", "pool"])

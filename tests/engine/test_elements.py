@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from jaxpool import engine
 from jaxpool.engine import elements
 from jaxpool.window import Window
-from tests import geometry
+from tests import geometry, quick
 from tests.geometry import examples
 
 
@@ -29,7 +29,7 @@ def test_taps_and_what_is_made_of_them(pooling, masked, seed):
     where = rng.random(pooling.shape) < 0.5 if masked else None
     window = pooling.resolved()
 
-    @jax.jit
+    @quick.jit
     def results(x):
         values, exists = engine.every_element(x, window, where)
         values = values.map(lambda value, there: jnp.where(there, value, 0), exists)

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from jaxpool.engine import linear, masked
 from jaxpool.window import Window
-from tests import geometry, oracle
+from tests import geometry, oracle, quick
 from tests.geometry import Pooling, examples
 
 
-@functools.partial(jax.jit, static_argnames="window")
+@functools.partial(quick.jit, static_argnames="window")
 def both(x, y, winner, window):
     return linear.collect(x, window, winner), linear.distribute(y, window, winner)
 
@@ -86,7 +86,7 @@ def test_each_is_its_own_jvp_and_the_vjp_of_the_other(example, chosen):
     collect = functools.partial(linear.collect, **options)
     distribute = functools.partial(linear.distribute, **options)
 
-    @jax.jit
+    @quick.jit
     def derivatives(x, y):
         zeros = jnp.zeros_like(x), jnp.zeros_like(y)
         collected = jax.jvp(collect, zeros[:1], (x,))[1], *jax.vjp(distribute, zeros[1])[1](x)
@@ -103,7 +103,7 @@ def test_batching_over_any_axis(example):
     last = x.ndim
     xs, ys, winners = (jnp.stack([a, a[::-1]]) for a in (x, y, winner))
 
-    @jax.jit
+    @quick.jit
     def batched(xs, ys, winners):
         every = jnp.moveaxis(winners, 0, last)
         return (

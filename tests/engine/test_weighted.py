@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jax.test_util import check_grads
 
 from jaxpool.engine import kernel_sums, weighted
 from jaxpool.window import Window
-from tests import geometry
+from tests import differences, geometry, quick
 from tests.geometry import examples
 
 
@@ -20,7 +19,7 @@ def kernel(x, y):
     return jnp.sin(2 * x) * y + x
 
 
-@functools.partial(jax.jit, static_argnames="window")
+@functools.partial(quick.jit, static_argnames="window")
 def every(v, x, y, g, window):
     return (
         weighted.collect(kernel, v, (x,), (y,), window),
@@ -69,14 +68,6 @@ def test_against_plain_loops(pooling, seed):
     np.testing.assert_allclose(np.ravel(distributed), pairs @ g.ravel(), rtol=1e-4, atol=1e-5)
 
 
-@pytest.fixture
-def compile_quickly():
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
-@pytest.mark.usefixtures("compile_quickly")
 @pytest.mark.parametrize("options", [{"strides": 2, "padding": 1}, {"strides": 3}, {"strides": 1}])
 def test_every_operand_has_derivatives(options):
     with jax.enable_x64(True):
@@ -89,7 +80,7 @@ def test_every_operand_has_derivatives(options):
             (lambda x, y: weighted.collect(kernel, None, (x,), (y,), window), (x, y)),
             (lambda g, x, y: weighted.distribute(kernel, g, (x,), (y,), window), (g, x, y)),
         ]:
-            check_grads(jax.jit(function), operands, order=2, modes=("fwd", "rev"))
+            differences.check(function, *operands)
 
 
 def test_operands_of_size_one_and_unmapped_ones():

@@ -20,11 +20,7 @@ MODULES = {
     for cls in vars(nn).values()
     if isinstance(cls, type) and issubclass(cls, nn.Pool) and cls is not nn.Pool
 }
-ROWS = [
-    row
-    for row in OPERATORS
-    if row.function in MODULES and not any(isinstance(arg, np.ndarray) for arg in row.args)
-]
+ROWS = [row for row in OPERATORS if row.function in MODULES and row.is_plain]
 
 
 @pytest.mark.parametrize("row", ROWS, ids=str)

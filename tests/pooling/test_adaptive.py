@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import jaxpool
-from tests import geometry, oracle, uneven
+from tests import geometry, oracle, quick, uneven
 from tests.geometry import examples
 
 SHAPES = [
@@ -40,7 +40,7 @@ def test_against_the_oracle(axes, dtype, seed):
     x = geometry.awkward(np.random.default_rng(seed), (2, *sizes, 2))
     windows = bins(sizes, outputs)
 
-    @jax.jit
+    @quick.jit
     def every(x):
         return (
             jaxpool.adaptive_max_pool(x, outputs),

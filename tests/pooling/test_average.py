@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import jaxpool
-from tests import geometry, oracle
+from tests import geometry, oracle, quick
 from tests.geometry import examples
 
 
@@ -17,7 +17,7 @@ def test_against_the_oracle(pooling, masked, seed):
     x = rng.normal(size=pooling.shape).astype(np.float32)
     where = rng.random(pooling.shape) < 0.5 if masked else None
 
-    @jax.jit
+    @quick.jit
     def every(x):
         def average(**options):
             return pooling.apply(jaxpool.avg_pool, x, where=where, **options)

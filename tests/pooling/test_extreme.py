@@ -1,4 +1,3 @@
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -6,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import jaxpool
-from tests import geometry, oracle
+from tests import geometry, oracle, quick
 from tests.geometry import examples
 
 IDENTITY = {"max": -np.inf, "min": np.inf}
@@ -24,7 +23,7 @@ def test_against_the_oracle(pooling, dtype, masked, seed):
     x = geometry.awkward(rng, pooling.shape)
     where = rng.random(pooling.shape) < 0.5 if masked else None
 
-    @jax.jit
+    @quick.jit
     def both(x):
         return {
             "max": pooling.apply(jaxpool.max_pool, x, where=where),

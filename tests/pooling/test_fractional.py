@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import jaxpool
-from tests import geometry, oracle, uneven
+from tests import geometry, oracle, quick, uneven
 
 BETTER = oracle.BETTER["max"]
 
@@ -46,7 +46,7 @@ def case(axes, seed):
 
 @pytest.mark.parametrize("axes", SLIDING)
 def test_sliding_windows_against_the_oracle(axes):
-    @jax.jit
+    @quick.jit
     def every(x, samples):
         return (
             jaxpool.fractional_max_pool(x, window, outputs, samples=samples),
@@ -72,7 +72,7 @@ def test_pytorch_agrees_given_its_samples(axes):
     pool = getattr(torch.nn.functional, f"fractional_max_pool{len(axes)}d")
     _, _, window, outputs = case(axes, 0)
 
-    @jax.jit
+    @quick.jit
     def ours(x, samples, cotangent):
         def function(x):
             return jaxpool.fractional_max_pool_with_argmax(x, window, outputs, samples=samples)
@@ -110,7 +110,7 @@ def test_pseudo_random_steps_are_those_of_tensorflow(size, count):
     assert {min(steps) for steps in theirs} == {size // count}
     assert {max(steps) for steps in theirs} == {size // count + 1}
 
-    @jax.jit
+    @quick.jit
     @jax.vmap
     def draw(key):
         x = jnp.zeros((1, size, 1))

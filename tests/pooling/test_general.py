@@ -130,7 +130,7 @@ def test_no_function_meets_padding():
     """The derivative of hypot is NaN at (0, 0), where only padding and holes could take it."""
     x = jnp.arange(1.0, 8.0)
 
-    @jax.jit
+    @quick.jit
     @jax.grad
     def gradient(x):
         narrow = reduce_window(x, 0.0, jnp.hypot, (3,), padding=[(9, 9)], base_dilation=(2,))
@@ -161,7 +161,7 @@ def test_derivatives_with_respect_to_operand_and_init(function, init):
     with jax.enable_x64(True):
         x = jnp.asarray(np.random.default_rng(2).uniform(0.5, 1.5, (3, 4)))
 
-        @jax.jit
+        @quick.jit
         def reduced(x, init):
             padding = [(1, 1), (3, 2)]
             return reduce_window(x, init, function, (2, 3), (1, 2), padding, (1, 2), (2, 1))
@@ -295,7 +295,7 @@ def test_vmap_over_operand_and_init():
         same = functools.partial(reduce_window, window_dimensions=(3,), padding="SAME_LOWER")
         return jnp.stack([same(x, init, function) for function in functions])
 
-    @jax.jit
+    @quick.jit
     def both(x, init):
         rows = [reduced(row, scalar) for row, scalar in zip(x, init, strict=True)]
         return jax.vmap(reduced)(x, init), jnp.stack(rows)
@@ -310,7 +310,7 @@ def test_export_with_symbolic_sizes_where_nothing_happens():
     x = jnp.arange(15.0).reshape(3, 5)
     for function, init in ((lax.mul, 2.0), (lax.max, -jnp.inf), (lax.add, 1.0)):
 
-        @jax.jit
+        @quick.jit
         def summed(x, function=function, init=init):
             y = reduce_window(x, init, function, (1, 3), padding="SAME", base_dilation=(1, 2))
             return y.sum()

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import jaxpool
-from tests import geometry, oracle
+from tests import geometry, oracle, quick
 from tests.geometry import examples
 
 
@@ -18,7 +18,7 @@ def test_against_the_oracle(pooling, masked, seed):
     where = rng.random(pooling.shape) < 0.5 if masked else None
     powers = (0.5, 1, 2, 2.5, 3)
 
-    @jax.jit
+    @quick.jit
     def every(x):
         return [pooling.apply(jaxpool.lp_pool, x, p, where=where) for p in powers]
 
@@ -28,7 +28,7 @@ def test_against_the_oracle(pooling, masked, seed):
 
 
 def value_and_jacobians(function):
-    return jax.jit(lambda x: (function(x), jax.jacfwd(function)(x), jax.jacrev(function)(x)))
+    return quick.jit(lambda x: (function(x), jax.jacfwd(function)(x), jax.jacrev(function)(x)))
 
 
 @pytest.mark.parametrize("p", [0.5, 1, 1.5, 2, 3])

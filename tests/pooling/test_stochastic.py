@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import jaxpool
-from tests import geometry
+from tests import geometry, quick
 from tests.geometry import examples
 
 KEY = jax.random.key(0)
@@ -37,7 +37,7 @@ def test_against_the_oracle(pooling, masked, seed):
     x = rng.normal(size=pooling.shape).astype(np.float32)
     where = rng.random(pooling.shape) < 0.5 if masked else None
 
-    @jax.jit
+    @quick.jit
     def both(x, key):
         mean = pooling.apply(jaxpool.stochastic_pool, x, where=where)
         return mean, pooling.apply(jaxpool.stochastic_pool, x, where=where, key=key)
@@ -83,17 +83,23 @@ def test_overlapping_windows_are_drawn_independently():
 
 
 def test_one_key_gives_one_result():
-    x = jax.random.normal(KEY, (2, 8, 8, 3))
-    y = jaxpool.stochastic_pool(x, 2, key=jax.random.key(1))
-    np.testing.assert_array_equal(y, jaxpool.stochastic_pool(x, 2, key=jax.random.key(1)))
-    old = jax.random.PRNGKey(1)
-    np.testing.assert_array_equal(
-        y, jax.jit(jaxpool.stochastic_pool, static_argnums=1)(x, 2, key=old)
-    )
-    assert np.any(y != jaxpool.stochastic_pool(x, 2, key=jax.random.key(2)))
-    keys = jax.random.split(KEY, 2)
-    mapped = jax.vmap(lambda x, key: jaxpool.stochastic_pool(x, 2, key=key))(x, keys)
-    np.testing.assert_array_equal(mapped[1], jaxpool.stochastic_pool(x[1], 2, key=keys[1]))
+    """With jit and without, as a key of either style, alone and under vmap."""
+    x = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype(np.float32)
+
+    def pool(x, key):
+        return jaxpool.stochastic_pool(x, 2, key=key)
+
+    @quick.jit
+    def every(x, key, old, other):
+        keys = jnp.stack([other, key])
+        return pool(x, key), pool(x, old), pool(x, other), pool(x[1], key), jax.vmap(pool)(x, keys)
+
+    key = jax.random.key(1)
+    y, old, other, alone, mapped = every(x, key, jax.random.PRNGKey(1), jax.random.key(2))
+    np.testing.assert_array_equal(y, pool(x, key))
+    np.testing.assert_array_equal(y, old)
+    assert np.any(y != other)
+    np.testing.assert_array_equal(mapped[1], alone)
 
 
 def test_the_derivative_goes_to_the_element_drawn():

@@ -12,6 +12,7 @@ import optax
 from flax import nnx
 
 import jaxpool
+from experiments.models.convolution import Convolution
 from experiments.operators.contenders import Program
 from experiments.operators.network.config import Network
 from experiments.operators.network.problem import Training
@@ -25,12 +26,14 @@ _POOLS: dict[str, Pool] = {
 
 
 class CNN(nnx.Module):
-    """Stages of convolution, ReLU and pooling, then a dense layer."""
+    """Stages of convolution (as in the lab's models), ReLU and pooling, then a dense layer."""
 
     def __init__(self, network: Network, pool: Pool, rngs: nnx.Rngs):
         channels = (network.image[-1], *network.widths)
         pairs = pairwise(channels)
-        self.convolutions = nnx.List([nnx.Conv(a, b, (3, 3), rngs=rngs) for a, b in pairs])
+        self.convolutions = nnx.List(
+            [Convolution(a, b, kernel=3, bias=True, rngs=rngs) for a, b in pairs]
+        )
         self.dense = nnx.Linear(network.features, network.classes, rngs=rngs)
         self.pool = pool
 
