@@ -17,9 +17,25 @@ OPTIONS = {
 }
 
 
+def known(option):
+    """Whether this jaxlib has the option: they come and go."""
+    try:
+        jax.jit(lambda: 0, compiler_options=dict([option]))()
+    except jax.errors.JaxRuntimeError as error:
+        if "No such compile option" not in str(error):
+            raise
+        return False
+    return True
+
+
+@functools.cache
+def options():
+    return dict(filter(known, OPTIONS.items()))
+
+
 def jit(function, **kwargs):
     """`jax.jit`, compiling fast when called with arrays; JAX allows no options inside a trace."""
-    fast = jax.jit(function, compiler_options=OPTIONS, **kwargs)
+    fast = jax.jit(function, compiler_options=options(), **kwargs)
     traced = jax.jit(function, **kwargs)
 
     @functools.wraps(function)
