@@ -134,16 +134,15 @@ def _by_parts(x: jax.Array, window: Window, *, cpu: bool) -> jax.Array:
 @functools.cache
 def part(window: int) -> int:
     """The width of the sums of which a window's sum is best put together; 1 for single elements."""
-    return min(range(1, window // 2 + 1), key=lambda width: _price(window, width), default=1)
+    widths = sorted({1, *(window // count for count in range(2, min(window, MOST) + 1))})
+    return min(widths, key=lambda width: _price(window, width))
 
 
-@functools.cache
 def _price(window: int, width: int) -> int:
     """What sums of this width, and the window's sum of them, cost, in taps."""
     if width == 1:
         return PASS + window + (window > MOST) * window
-    inner = _price(width, part(width))
-    return PASS + sum(divmod(window, width)) + inner
+    return PASS + sum(divmod(window, width)) + _price(width, part(width))
 
 
 def spread(y: jax.Array, window: Window, share: Share, *, cpu: bool) -> jax.Array:

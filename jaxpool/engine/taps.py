@@ -149,14 +149,14 @@ class Reader:
 def every_reader(axis: Axis) -> list[Reader]:
     """The readers of every input, the fewest that reach all."""
     groups, phase = np.divmod(np.arange(axis.size) + axis.low, axis.stride)
-    readers: dict[int, Reader] = {}
-    for t in range(axis.window):
-        j, r = divmod(t * axis.dilation, axis.stride)
-        if j not in readers:
-            readers[j] = Reader(groups - j, np.full(axis.size, NO_TAP))
-        outputs, through = readers[j].outputs, readers[j].taps
-        through[(phase == r) & (outputs >= 0) & (outputs < axis.output)] = t
-    return [readers[j] for j in sorted(readers)]
+    result = []
+    for j in sorted({t * axis.dilation // axis.stride for t in range(axis.window)}):
+        outputs = groups - j
+        tap, between = np.divmod(j * axis.stride + phase, axis.dilation)
+        exists = (outputs >= 0) & (outputs < axis.output)
+        reads = exists & (between == 0) & (tap < axis.window)
+        result.append(Reader(outputs, np.where(reads, tap, NO_TAP)))
+    return result
 
 
 def readers(window: Window) -> Iterator[tuple[dict[int, np.ndarray], tuple[Reader, ...]]]:

@@ -110,10 +110,9 @@ def winner(
     index = jnp.full(y.shape, none, dtype)
     for number, tap in reversed(list(enumerate(taps.every_tap(window)))):
         hit = _wins(taps.element(x, window, tap, None, cpu=cpu), y)
-        exists = taps.exists(window, tap, x.ndim)
         if where is not None:
             hit &= taps.element(where, window, tap, np.array(False), cpu=cpu)
-        elif exists is not None:
+        elif (exists := taps.exists(window, tap, x.ndim)) is not None:
             hit &= exists
         index = jnp.where(hit, np.array(number, dtype), index)
     return index

@@ -152,7 +152,6 @@ def mean(
 ) -> jax.Array:
     """The windowed mean, of the dtype of `x` or, for integers, float32; see `avg_pool`."""
     dtype, result = mean_dtypes(x, accumulate_dtype)
-    x = x.astype(result)
     if divisor is None and where is not None:
         summed = engine.reduce(x.astype(dtype), SUM, window, where=where, method=method)
         counts = count(window, x.ndim, where, include_pad=include_pad)
@@ -162,7 +161,8 @@ def mean(
     else:
         counts = ((divisor,), *[(1,)] * (len(window.axes) - 1))
     share = engine.Share(dtype, counts)
-    return engine.reduce(x, SUM, window, where=where, method=method, share=share)
+    x = x if x.dtype == result else x.astype(dtype)  # integers, once and in full precision
+    return engine.reduce(x, SUM, window, where=where, method=method, share=share).astype(result)
 
 
 def total(x: jax.Array, window: Window, where: jax.Array | None, method: str = "auto") -> jax.Array:

@@ -7,7 +7,7 @@ from jax import export
 from jax.flatten_util import ravel_pytree
 
 from jaxpool import nn
-from tests import differences
+from tests import differences, masking
 
 pytestmark = pytest.mark.usefixtures("compile_quickly")
 
@@ -97,26 +97,13 @@ def judge(module, x, present):
 def test_values_and_masks(build):
     """By the definition; and nothing that is masked leaks, not even into a gradient."""
     module = build()
-    spoilt = np.where(MASK, X, np.nan)
-
-    def loss(module, x):
-        y = module(x, where=MASK)
-        return jnp.sum(jnp.cos(jnp.arange(y.size)).reshape(y.shape) * y), y
-
-    @jax.jit
-    def every(module, x, spoilt):
-        gradients = jax.value_and_grad(loss, (0, 1), has_aux=True)
-        return module(x), gradients(module, x), gradients(module, spoilt)
-
-    plain, clean, hidden = every(module, X, spoilt)
+    plain, masked, of_module = masking.leak_free(module, X, MASK)
     close = {"rtol": 1e-4, "atol": 1e-5}
     np.testing.assert_allclose(plain, [judge(module, x, True) for x in X], **close)
     expected = [judge(module, x, there) for x, there in zip(X, MASK, strict=True)]
-    np.testing.assert_allclose(clean[0][1], expected, **close)
-    np.testing.assert_array_equal(clean[0][1][1], 0)
-    jax.tree.map(np.testing.assert_array_equal, clean, hidden)
-    assert not np.any(clean[1][1][~np.broadcast_to(MASK, X.shape)])
-    gradient = nnx.to_flat_state(nnx.state(clean[1][0]))
+    np.testing.assert_allclose(masked, expected, **close)
+    np.testing.assert_array_equal(masked[1], 0)
+    gradient = nnx.to_flat_state(nnx.state(of_module))
     still = [path for path, leaf in gradient if np.max(np.abs(leaf[...])) < 1e-5]
     assert still == [("attention", "key", "bias")]  # the softmax does not see that one
 

@@ -111,3 +111,21 @@ def test_divisor_override_of_any_size():
     x = jnp.full((1, 2, 1), 3e12)
     assert jaxpool.avg_pool(x, 2, divisor_override=10**12).item() == pytest.approx(6)
     assert jaxpool.avg_pool(x, 2, divisor_override=np.float32(-1e12)).item() == pytest.approx(-6)
+
+
+def test_integers_are_added_up_in_the_dtype_asked_for():
+    """Not rounded to float32, in which the mean is returned, before."""
+    with jax.enable_x64(True):
+        x = jnp.array([2**24 + 1, -(2**24)]).reshape(1, 2, 1)
+        assert jaxpool.avg_pool(x, 2, accumulate_dtype=np.float64).tolist() == [[[0.5]]]
+
+
+def test_windows_of_tens_of_thousands_of_taps():
+    """Of ones: both passes count, up to 30,000, exactly."""
+    x = jnp.ones((1, 40_000, 1))
+    y, pull = jax.vjp(lambda x: jaxpool.sum_pool(x, 30_000, strides=1), x)
+    np.testing.assert_array_equal(y, np.full((1, 10_001, 1), 30_000))
+    counts = np.minimum(np.minimum(np.arange(1, 40_001), np.arange(40_000, 0, -1)), 10_001)
+    np.testing.assert_array_equal(pull(jnp.ones_like(y))[0][0, :, 0], counts)
+    gradient = jax.grad(lambda x: jaxpool.global_max_pool(x).sum())(x)
+    np.testing.assert_array_equal(gradient[0, :, 0], np.eye(1, 40_000)[0])
