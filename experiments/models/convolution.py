@@ -133,7 +133,8 @@ def _canonical_gradients(
         return jnp.einsum("nhwk,nhwo->ko", windows, dy)
 
     elements = math.prod(outputs) * math.prod(kernel.shape[:3])
-    size = min(max(_CACHED_ELEMENTS // elements, 1), len(x))
+    # Chunks of one size, and as even as they get: what has to be filled up has to be copied.
+    size = -(-len(x) // -(-len(x) // max(_CACHED_ELEMENTS // elements, 1)))
     dkernel = lax.map(of_kernel, (_chunks(x, size), _chunks(dy, size))).sum(0)
     return dx, dkernel.reshape(kernel.shape)
 
