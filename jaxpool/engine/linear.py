@@ -16,10 +16,11 @@ from __future__ import annotations
 import functools
 
 import jax
+import numpy as np
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching
 
-from jaxpool.engine import masked, sums
+from jaxpool.engine import layout, masked, sums
 from jaxpool.engine.apart import apart
 from jaxpool.engine.primitives import batched, implement
 from jaxpool.engine.sums import WHOLE, Share
@@ -57,14 +58,25 @@ def _distribute(
 ) -> jax.Array:
     if not winner:
         return sums.spread(y, window, share, cpu=cpu)
+    every = layout.holes(window, y.shape, cpu=cpu)
+    if every is not None:
+        zero = np.zeros((), y.dtype)
+        y = apart(lambda y: masked.with_holes(y, window, zero), y, cpu=cpu)
+        none = masked.no_winner(winner[0].dtype)
+        winner = (apart(lambda i: masked.with_holes(i, window, none), *winner, cpu=cpu),)
+        window = every
     return _masked(masked.distribute, y, *winner, window=window, cpu=cpu)
 
 
 def _masked(step, x: jax.Array, winner: jax.Array, *, window: Window, cpu: bool) -> jax.Array:
-    step = functools.partial(step, window=window, cpu=cpu)
     if window.is_tiling:
-        return step(x, winner=winner)
-    return apart(lambda x, winner: step(x, winner=winner), x, winner, cpu=cpu)
+        return step(x, winner=winner, window=window, cpu=cpu)
+    by = layout.of(window, x.shape, cpu=cpu)
+
+    def apart_from_others(x: jax.Array, winner: jax.Array) -> jax.Array:
+        return step(x, winner=winner, window=by.window, cpu=cpu)
+
+    return by.restore(apart(apart_from_others, by.lay(x), by.lay(winner), cpu=cpu))
 
 
 def _primitive(name, code, size_after) -> Primitive:

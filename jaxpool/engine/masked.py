@@ -29,40 +29,57 @@ def no_winner(dtype: np.dtype) -> np.ndarray:
 
 def collect(x: jax.Array, window: Window, winner: jax.Array, *, cpu: bool) -> jax.Array:
     """The winning element of each window; 0 where there is none."""
-    dtype, x = x.dtype, taps.wide(x)
-    zero = np.zeros((), x.dtype)
+    dtype, zero = x.dtype, np.zeros((), taps.wide(x).dtype)
     if blocks.fits(window):
-        tiles = blocks.split(x, window, zero)
+        tiles = blocks.split(taps.wide(x), window, zero)
         hit = blocks.tap_numbers(window, x.ndim, winner.dtype) == blocks.expand(winner, window)
         chosen = jnp.where(hit, tiles, zero)
         add = lax.bitwise_or if x.dtype == bool else lax.add
         return blocks.reduce(chosen, window, zero, add).astype(dtype)
+    every = taps.elements(
+        x, window, None, cpu=cpu, by_copy=True
+    )  # a winner exists: no need to fill
     terms = (
-        jnp.where(
-            winner == np.array(number, winner.dtype),
-            taps.element(x, window, tap, None, cpu=cpu),  # a winner exists: no need to fill
-            zero,
-        )
-        for number, tap in enumerate(taps.every_tap(window))
+        jnp.where(winner == np.array(number, winner.dtype), taps.wide(element), zero)
+        for number, element in enumerate(every)
     )
     return functools.reduce(operator.add, terms).astype(dtype)
 
 
 def distribute(y: jax.Array, window: Window, winner: jax.Array, *, cpu: bool) -> jax.Array:
     """Give each output's value to the input that won it, adding up where several agree."""
-    dtype, y = y.dtype, taps.wide(y)
-    return (_by_reader if cpu else _by_shift)(y, window, winner).astype(dtype)
+    return (_by_reader if cpu else _by_shift)(y, window, winner).astype(y.dtype)
+
+
+def with_holes(x: jax.Array, window: Window, fill: np.ndarray) -> jax.Array:
+    """Outputs at the places of their first taps along the last pooled axis, `fill` between them."""
+    config = [(0, 0, 0)] * x.ndim
+    config[window.positions[-1]] = (0, 0, window.axes[-1].stride - 1)
+    return lax.pad(x, fill, config)
 
 
 def _by_reader(y: jax.Array, window: Window, winner: jax.Array) -> jax.Array:
     """Every input asks its readers, one after the other."""
     every = list(taps.readers(window))
-    choose = _busily if len(every) == 1 and y.dtype == np.float32 and _narrow(y) else _simply
+    numbers = [outputs for outputs, _ in every]
+    take_winner = rows.source(winner, numbers, no_winner(winner.dtype))
+    take = rows.source(y, numbers)
+    single = len(every) == 1 and taps.wide(y).dtype == np.float32 and _narrow(y)
+    choose = _busily if single else _simply
     terms = []
     for outputs, readers in every:
+        readers = tuple(map(_without_ends, window.positions, readers))
         number = _number(readers, window, y.ndim, winner.dtype)
-        terms.append(choose(rows.take(winner, outputs), number, rows.take(y, outputs)))
+        terms.append(choose(take_winner(outputs), number, taps.wide(take(outputs))))
     return functools.reduce(operator.add, terms)
+
+
+def _without_ends(position: int, reader: taps.Reader) -> taps.Reader:
+    """Along the last axis one number for all, where it is so: beyond the ends no winner is read."""
+    numbers = np.unique(reader.taps[reader.taps != taps.NO_TAP])
+    if position == -1 and len(numbers) == 1 and rows.consecutive(reader.outputs):
+        return taps.Reader(reader.outputs, numbers)
+    return reader
 
 
 def _narrow(y: jax.Array) -> bool:
@@ -98,6 +115,7 @@ def _number(
 
 def _by_shift(y: jax.Array, window: Window, winner: jax.Array) -> jax.Array:
     """Blocks of as many inputs as the stride ask their reader together."""
+    y = taps.wide(y)
     zero = np.zeros((), y.dtype)
     none = no_winner(winner.dtype)
     terms = []

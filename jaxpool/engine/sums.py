@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxpool.engine import blocks, planner, rows, taps
+from jaxpool.engine import blocks, layout, planner, rows, taps
 from jaxpool.engine.apart import apart
 from jaxpool.window import Axis, Window
 
@@ -58,32 +58,44 @@ class Share:
         divisor = functools.reduce(operator.mul, several, single.astype(total.dtype))
         return total / divisor
 
+    def of_elements(self, row: int) -> Share:
+        """The same, along a last pooled axis of which each position is a row of elements."""
+        if row == 1 or not self.counts or len(self.counts[-1]) == 1:
+            return self
+        last = tuple(count for count in self.counts[-1] for _ in range(row))
+        return Share(self.dtype, (*self.counts[:-1], last))
+
 
 WHOLE = Share()
 
 
 def windowed_sum(x: jax.Array, window: Window, share: Share, *, cpu: bool) -> jax.Array:
     """Each window's share of its sum, padding counting as 0."""
-
-    def total(x: jax.Array) -> jax.Array:
-        """All taps, in one loop."""
-        wide = share.wide(x)
-        zero = np.zeros((), wide.dtype)
-        if blocks.fits(window):
-            tiles = blocks.split(wide, window, zero)
-            wide = blocks.reduce(tiles, window, zero, lax.add)
-        else:
-            wide = _sum_of_taps(wide, window, cpu=cpu)
-        return share.of(wide, window).astype(x.dtype)
-
     if window.is_tiling:
-        return total(x)
+        return _sum_at_once(x, window, share, cpu=cpu)
     if window.taps <= planner.FEW:
-        return apart(total, x, cpu=cpu, small=SMALL)
+        by = layout.of(window, x.shape, cpu=cpu)
+        step = functools.partial(
+            _sum_at_once, window=by.window, share=share.of_elements(by.row), cpu=cpu
+        )
+        return by.restore(apart(step, by.lay(x), cpu=cpu, small=SMALL))
     wide = share.wide(x)
     for index in reversed(range(len(window.axes))):
         last = index == 0 < len(window.axes) - 1
-        wide = _sum_along(wide, window.only(index), last=last, cpu=cpu)
+        by = layout.of(window.only(index), wide.shape, cpu=cpu)
+        wide = by.restore(_sum_along(by.lay(wide), by.window, last=last, cpu=cpu))
+    return share.of(wide, window).astype(x.dtype)
+
+
+def _sum_at_once(x: jax.Array, window: Window, share: Share, *, cpu: bool) -> jax.Array:
+    """All taps, in one loop."""
+    wide = share.wide(x)
+    zero = np.zeros((), wide.dtype)
+    if blocks.fits(window):
+        tiles = blocks.split(wide, window, zero)
+        wide = blocks.reduce(tiles, window, zero, lax.add)
+    else:
+        wide = _sum_of_taps(wide, window, cpu=cpu)
     return share.of(wide, window).astype(x.dtype)
 
 
@@ -98,8 +110,7 @@ def _sum_along(x: jax.Array, window: Window, *, last: bool, cpu: bool) -> jax.Ar
 
 def _sum_of_taps(x: jax.Array, window: Window, *, cpu: bool) -> jax.Array:
     zero = np.zeros((), x.dtype)
-    terms = (taps.element(x, window, tap, zero, cpu=cpu) for tap in taps.every_tap(window))
-    return functools.reduce(lax.add, terms)
+    return functools.reduce(lax.add, taps.elements(x, window, zero, cpu=cpu, by_copy=True))
 
 
 def _by_parts(x: jax.Array, window: Window, *, cpu: bool) -> jax.Array:
@@ -122,10 +133,10 @@ def _by_parts(x: jax.Array, window: Window, *, cpu: bool) -> jax.Array:
     zero = np.zeros((), x.dtype)
 
     def add(sums: jax.Array, *x: jax.Array) -> jax.Array:
-        read = functools.partial(taps.element, fill=zero, cpu=cpu)
-        terms = [read(sums, side_by_side, tap) for tap in taps.every_tap(side_by_side)]
-        left = range(count * width, axis.window)
-        terms += [read(array, window, (tap,)) for array in x for tap in left]
+        terms = taps.elements(sums, side_by_side, zero, cpu=cpu)
+        left = [(tap,) for tap in range(count * width, axis.window)]
+        for array in x:
+            terms += taps.elements(array, window, zero, left, cpu=cpu)
         return functools.reduce(lax.add, terms)
 
     return apart(add, sums, *([x] if rest else []), cpu=cpu)
@@ -147,20 +158,25 @@ def _price(window: int, width: int) -> int:
 
 def spread(y: jax.Array, window: Window, share: Share, *, cpu: bool) -> jax.Array:
     """For each input, the sum over the windows that contain it of their shares."""
-
-    def total(y: jax.Array) -> jax.Array:
-        """All readers, in one loop."""
-        return _spread_taps(share.of(share.wide(y), window), window, cpu=cpu).astype(y.dtype)
-
     if window.is_tiling:
-        return total(y)
+        return _spread_at_once(y, window, share, cpu=cpu)
     if window.taps <= planner.FEW:
-        return apart(total, y, cpu=cpu, small=SMALL)
+        by = layout.of(window, y.shape, cpu=cpu)
+        step = functools.partial(
+            _spread_at_once, window=by.window, share=share.of_elements(by.row), cpu=cpu
+        )
+        return by.restore(apart(step, by.lay(y), cpu=cpu, small=SMALL))
     wide = share.of(share.wide(y), window)
     for index in range(len(window.axes)):
         last = 0 < index == len(window.axes) - 1
-        wide = _spread_along(wide, window.only(index), last=last, cpu=cpu)
+        by = layout.of(window.only(index), wide.shape, cpu=cpu)
+        wide = by.restore(_spread_along(by.lay(wide), by.window, last=last, cpu=cpu))
     return wide.astype(y.dtype)
+
+
+def _spread_at_once(y: jax.Array, window: Window, share: Share, *, cpu: bool) -> jax.Array:
+    """All readers, in one loop."""
+    return _spread_taps(share.of(share.wide(y), window), window, cpu=cpu).astype(y.dtype)
 
 
 def _spread_along(y: jax.Array, window: Window, *, last: bool, cpu: bool) -> jax.Array:
@@ -187,9 +203,11 @@ def _spread_taps(y: jax.Array, window: Window, *, cpu: bool) -> jax.Array:
 def _by_reader(y: jax.Array, window: Window) -> jax.Array:
     """Every input asks its readers, one after the other."""
     zero = np.zeros((), y.dtype)
+    every = list(taps.readers(window))
+    take = rows.source(y, [outputs for outputs, _ in every])
     terms = []
-    for outputs, readers in taps.readers(window):
-        term, reads = rows.take(y, outputs), taps.reads(window, readers, y.ndim)
+    for outputs, readers in every:
+        term, reads = take(outputs), taps.reads(window, readers, y.ndim)
         terms.append(term if reads is None else jnp.where(reads, term, zero))
     return functools.reduce(lax.add, terms)
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import functools
 import itertools
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import jax
@@ -56,12 +56,49 @@ def read(x: jax.Array, window: Window, tap: tuple[int, ...]) -> jax.Array:
     return lax.slice(x, start, limit, step)
 
 
-def element(
-    x: jax.Array, window: Window, tap: tuple[int, ...], fill: np.ndarray | None, *, cpu: bool
+def elements(
+    x: jax.Array,
+    window: Window,
+    fill: np.ndarray | None,
+    only: Iterable[tuple[int, ...]] | None = None,
+    *,
+    cpu: bool,
+    any_of_window: bool = False,
+    by_copy: bool = False,
+) -> list[jax.Array]:
+    """The elements that taps read, for every output.
+
+    Args:
+        x: The input.
+        window: The windows.
+        fill: What stands where there is no element; None for anything.
+        only: The taps; None for all of them, in row-major order.
+        cpu: Whether XLA:CPU compiles this.
+        any_of_window: Whether, where there is no element, another one of the window may stand.
+        by_copy: Whether what lies beyond the last axis is worth a copy (see `rows.source`).
+
+    Returns:
+        One output-shaped array a tap.
+    """
+    some = list(every_tap(window) if only is None else only)
+    if not cpu:
+        return [_padded(x, window, tap, fill) for tap in some]
+    numbers = [_rows(window, tap) for tap in some]
+    take = rows.source(x, numbers, fill) if by_copy else functools.partial(rows.take, x)
+    clamp = any_of_window and all(map(_holds_its_edge, window.axes))
+    return [take(every, fill, clamp=clamp) for every in numbers]
+
+
+def _holds_its_edge(axis: Axis) -> bool:
+    """Whether every window that reaches beyond an edge of the image holds what is at that edge."""
+    first, last = -axis.low, (axis.output - 1) * axis.stride - axis.low
+    inside = first >= 0 and last + axis.extent <= axis.size
+    return inside or (axis.dilation == 1 and first + axis.extent > 0 and last < axis.size)
+
+
+def _padded(
+    x: jax.Array, window: Window, tap: tuple[int, ...], fill: np.ndarray | None
 ) -> jax.Array:
-    """The element that `tap` reads, for every output; `fill`, or anything, where there is none."""
-    if cpu:
-        return rows.take(x, _rows(window, tap), fill)
     config = [(0, 0, 0)] * x.ndim
     for position, axis, t in zip(window.positions, window.axes, tap, strict=True):
         first, last = axis.inside(t)

@@ -19,7 +19,7 @@ from jax.ad_checkpoint import checkpoint_name
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching
 
-from jaxpool.engine import blocks, linear, masked, taps
+from jaxpool.engine import blocks, layout, linear, masked, taps
 from jaxpool.engine.apart import apart
 from jaxpool.engine.primitives import batched, implement
 from jaxpool.monoid import Monoid
@@ -76,12 +76,13 @@ def value(x: jax.Array, monoid: Monoid, window: Window, *, cpu: bool) -> jax.Arr
     `lax.max` keeps NaN. XLA's CPU reductions, from some 8,192 elements on, do not, hence the
     slices, and in the blocked layout a reducer of our own.
     """
-    dtype, identity, x = x.dtype, monoid.identity(x.dtype), taps.wide(x)
+    dtype, identity = x.dtype, monoid.identity(x.dtype)
     if blocks.fits(window):
-        tiles = blocks.split(x, window, identity)
+        tiles = blocks.split(taps.wide(x), window, identity)
         return blocks.reduce(tiles, window, identity, _keeping_nan(monoid)).astype(dtype)
-    every = (taps.element(x, window, tap, identity, cpu=cpu) for tap in taps.every_tap(window))
-    return functools.reduce(monoid.combine, every).astype(dtype)
+    small = isinstance(x.size, int) and x.size * x.dtype.itemsize < 2**25
+    every = taps.elements(x, window, identity, cpu=cpu, any_of_window=True, by_copy=small)
+    return functools.reduce(monoid.combine, map(taps.wide, every)).astype(dtype)
 
 
 def _keeping_nan(monoid: Monoid):
@@ -97,9 +98,10 @@ def winner(
     """The first tap, in row-major order, whose element is the value of its window."""
     dtype = masked.index_dtype(window)
     none = masked.no_winner(dtype)
-    x, y = taps.wide(x), taps.wide(y)
+    y = taps.wide(y)
     if blocks.fits(window):
-        hit = _wins(blocks.split(x, window, np.zeros((), x.dtype)), blocks.expand(y, window))
+        tiles = blocks.split(taps.wide(x), window, np.zeros((), y.dtype))
+        hit = _wins(tiles, blocks.expand(y, window))
         valid = blocks.inside(window, x.ndim)
         if valid is not None:
             hit &= valid
@@ -107,13 +109,17 @@ def winner(
             hit &= blocks.split(where, window, np.array(False))
         numbers = blocks.tap_numbers(window, x.ndim, dtype)
         return blocks.reduce(jnp.where(hit, numbers, none), window, none, lax.min)
+    elements = taps.elements(x, window, None, cpu=cpu, by_copy=True)
+    if where is None:
+        exists = [taps.exists(window, tap, x.ndim) for tap in taps.every_tap(window)]
+    else:
+        exists = taps.elements(where, window, np.array(False), cpu=cpu, by_copy=True)
     index = jnp.full(y.shape, none, dtype)
-    for number, tap in reversed(list(enumerate(taps.every_tap(window)))):
-        hit = _wins(taps.element(x, window, tap, None, cpu=cpu), y)
-        if where is not None:
-            hit &= taps.element(where, window, tap, np.array(False), cpu=cpu)
-        elif (exists := taps.exists(window, tap, x.ndim)) is not None:
-            hit &= exists
+    for number in reversed(range(window.taps)):
+        hit = _wins(taps.wide(elements[number]), y)
+        there = exists[number]
+        if there is not None:
+            hit &= there
         index = jnp.where(hit, np.array(number, dtype), index)
     return index
 
@@ -126,8 +132,10 @@ def _wins(element: jax.Array, extreme: jax.Array) -> jax.Array:
 def _value_code(
     x: jax.Array, *, monoid: Monoid, window: Window, alone: bool, cpu: bool
 ) -> jax.Array:
-    step = functools.partial(value, monoid=monoid, window=window, cpu=cpu)
-    return apart(step, x, cpu=cpu) if alone else step(x)
+    by = layout.of(window, x.shape, cpu=cpu)
+    step = functools.partial(value, monoid=monoid, window=by.window, cpu=cpu)
+    x = by.lay(x)
+    return by.restore(apart(step, x, cpu=cpu) if alone or by.trailing else step(x))
 
 
 def _winners_code(
@@ -155,10 +163,13 @@ def _winner(
     """
     if window.is_tiling:
         return apart(lambda index: index, winner(x, y, window, where, cpu=cpu), cpu=cpu)
-    search = functools.partial(winner, window=window, cpu=cpu)
-    if where is None:
-        return apart(lambda x, y: search(x, y, where=None), x, y, cpu=cpu)
-    return apart(lambda x, y, where: search(x, y, where=where), x, y, where, cpu=cpu)
+    by = layout.of(window, x.shape, cpu=cpu)
+
+    def search(x: jax.Array, y: jax.Array, *where: jax.Array) -> jax.Array:
+        return winner(x, y, by.window, *(where or (None,)), cpu=cpu)
+
+    operands = (x, y) if where is None else (x, y, where)
+    return by.restore(apart(search, *map(by.lay, operands), cpu=cpu))
 
 
 _value_p = Primitive("jaxpool_value")  # never differentiated: the rule of `extreme` comes first

@@ -1,0 +1,117 @@
+"""Short rows: on XLA:CPU merged with their neighbours, which must not change anything."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxpool.engine import layout, linear, masked, sums, winner
+from jaxpool.engine.sums import WHOLE
+from jaxpool.monoid import MAX
+from jaxpool.window import Window
+from tests import quick
+
+# Channels on both sides of each rule, then no channels at all, and axes behind the pooled one.
+SHAPES = {
+    "one channel": (2, 30, 31, 1),
+    "few channels": (1, 20, 21, 3),
+    "fifteen": (1, 17, 18, 15),
+    "sixteen": (1, 17, 18, 16),
+    "many": (1, 9, 10, 33),
+    "large": (2, 128, 129, 3),
+}
+WINDOWS = {
+    "overlapping": {"window_shape": 3, "strides": 1, "padding": "SAME"},
+    "strided": {"window_shape": 3, "strides": 2, "padding": 1},
+    "far apart": {"window_shape": 2, "strides": (1, 2), "padding": ((1, 0), (0, 1)), "dilation": 3},
+    "unpadded": {"window_shape": (2, 3), "strides": 1},
+    "gaps": {"window_shape": (3, 1), "strides": (2, 3)},
+    "wide": {"window_shape": (5, 4), "strides": (1, 3), "padding": ((2, 2), (3, 0))},
+    "ceil": {"window_shape": 3, "strides": 2, "padding": 1, "ceil_mode": True},
+    "rows": {"window_shape": (3,), "strides": 1, "padding": 1, "axes": (1,)},
+    "columns": {"window_shape": (3,), "strides": 2, "padding": 1, "axes": (2,)},
+    "last axes": {
+        "window_shape": (3, 1),
+        "strides": 1,
+        "padding": ((1, 1), (0, 0)),
+        "axes": (2, 3),
+    },
+}
+
+
+def values(rng, shape):
+    """Small integers, so that there are ties and sums are exact, with what is hard on a maximum."""
+    x = rng.integers(-3, 4, shape).astype(np.float32)
+    for hard in (-np.inf, np.nan):
+        x[rng.random(shape) < 0.02] = hard
+    return jnp.asarray(x)
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_same_as_elsewhere(shape, window):
+    """What is computed for XLA:CPU and what is computed for other backends, bit for bit."""
+    shape = SHAPES[shape]
+    window = Window.resolve(shape, **WINDOWS[window])
+    rng = np.random.default_rng(3)
+    x, where = values(rng, shape), jnp.asarray(rng.random(shape) < 0.7)
+    tangent = jnp.asarray(rng.integers(-9, 10, shape).astype(np.float32))
+    cotangent = rng.integers(-9, 10, window.output_shape(shape)).astype(np.float32)
+    cotangent = jnp.asarray(cotangent)
+
+    @functools.partial(quick.jit, static_argnames="cpu")
+    def everything(x, where, cotangent, *, cpu):
+        y, index = winner._winners_code(x, monoid=MAX, plan=(window,), cpu=cpu)
+        _, among = winner._winners_code(x, where, monoid=MAX, plan=(window,), cpu=cpu)
+        add = functools.partial(linear._collect, window=window, share=WHOLE, cpu=cpu)
+        give = functools.partial(linear._distribute, window=window, share=WHOLE, cpu=cpu)
+        return (
+            winner._value_code(x, monoid=MAX, window=window, alone=True, cpu=cpu),
+            *(y, index, among, add(tangent), add(tangent, among)),
+            *(give(cotangent), give(cotangent, index), give(cotangent, among)),
+        )
+
+    here = everything(x, where, cotangent, cpu=True)
+    elsewhere = everything(x, where, cotangent, cpu=False)
+    for ours, other in zip(here, elsewhere, strict=True):
+        np.testing.assert_array_equal(ours, other)
+
+
+@pytest.mark.parametrize("channels", [1, 15, 16, 32, 33])
+@pytest.mark.parametrize("padding", [0, 1])
+def test_what_is_merged(channels, padding):
+    """Rows up to 32 elements long where that costs nothing, up to 15 where it costs a copy."""
+    shape = (2, 8, 9, channels)
+    window = Window.resolve(shape, 3, strides=1, padding=padding)
+    by = layout.of(window, shape, cpu=True)
+    assert by.into_pooled == (channels <= (15 if padding else 32))
+    x = jnp.arange(np.prod(shape)).reshape(shape)
+    assert by.lay(x).shape == ((2, 8, 9 * channels) if by.into_pooled else shape)
+    np.testing.assert_array_equal(by.restore(by.lay(x)), x)
+    assert not layout.of(window, shape, cpu=False).trailing
+
+
+def test_divisors_are_repeated_with_the_rows():
+    share = sums.Share(np.dtype(np.float32), ((2.0, 3.0), (1.0, 2.0, 1.0)))
+    assert share.of_elements(1) is share
+    assert share.of_elements(2).counts == ((2.0, 3.0), (1.0, 1.0, 2.0, 2.0, 1.0, 1.0))
+    assert sums.Share(counts=((9.0,), (4.0,))).of_elements(2).counts == ((9.0,), (4.0,))
+
+
+def test_holes():
+    window = Window.resolve((1, 9, 1), (3,), strides=2, padding=1)
+    y = jnp.arange(1, 6, dtype=np.float32).reshape(1, 5, 1)
+    spread_out = masked.with_holes(y, window, np.float32(0))
+    np.testing.assert_array_equal(spread_out.ravel(), [1, 0, 2, 0, 3, 0, 4, 0, 5])
+    every = layout.holes(window, y.shape, cpu=True)
+    assert every is not None
+    assert every.output == (9,)
+    assert layout.holes(window, y.shape, cpu=False) is None
+
+
+def test_a_symbolic_row_is_left_alone():
+    (channels,) = jax.export.symbolic_shape("channels")
+    window = Window.resolve((2, 8, 9, channels), 3, strides=1)
+    assert not layout.of(window, (2, 8, 9, channels), cpu=True).trailing
