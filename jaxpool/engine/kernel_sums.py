@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxpool.engine import blocks, taps
+from jaxpool.engine import blocks, rows, taps
 from jaxpool.window import Axis, Window
 
 Kernel = Callable[..., jax.Array]
@@ -39,7 +39,9 @@ def full_shape(operands: Sequence[Any], window: Window, side: str) -> tuple[Any,
     return lax.broadcast_shapes(*shapes)
 
 
-def collect(kernel: Kernel, v: Arrays, xs: Arrays, ys: Arrays, window: Window) -> jax.Array:
+def collect(
+    kernel: Kernel, v: Arrays, xs: Arrays, ys: Arrays, window: Window, *, cpu: bool
+) -> jax.Array:
     """Sum over the taps of each window; see `weighted.collect`. `v` is one array or none."""
     inner = (*v, *xs)
     shape = full_shape((*inner, *ys), window, "output")
@@ -57,6 +59,12 @@ def collect(kernel: Kernel, v: Arrays, xs: Arrays, ys: Arrays, window: Window) -
         value = weigh(tiles, levels, blocks.inside(window, len(shape)))
         return jnp.broadcast_to(value.sum(blocks.member_positions(window, len(shape))), shape)
 
+    if cpu and window.taps <= FEW:
+        every = zip(*(taps.elements(x, window, None, cpu=cpu) for x in inner), strict=True)
+        present = [taps.exists(window, tap, len(shape)) for tap in taps.every_tap(window)]
+        terms = (weigh(list(p), ys, exists) for p, exists in zip(every, present, strict=True))
+        return jnp.broadcast_to(functools.reduce(operator.add, terms), shape)
+
     padded = [taps.pad_to_reach(x, window, _zero(x)) for x in inner]
     exact = padded[0][1]
     outside = any(side > 0 for axis in window.axes for side in axis.reach)
@@ -70,11 +78,16 @@ def collect(kernel: Kernel, v: Arrays, xs: Arrays, ys: Arrays, window: Window) -
     return _add_up(term, np.array(list(taps.every_tap(window)), np.int32))
 
 
-def distribute(kernel: Kernel, g: jax.Array, xs: Arrays, ys: Arrays, window: Window) -> jax.Array:
+def distribute(
+    kernel: Kernel, g: jax.Array, xs: Arrays, ys: Arrays, window: Window, *, cpu: bool
+) -> jax.Array:
     """Sum over the windows of each input, its readers; see `taps` for the layout."""
     shape = full_shape((g, *xs, *ys), window, "size")
     if 0 in window.output:
         return jnp.zeros(shape, g.dtype)
+    every = list(taps.readers(window))
+    if cpu and len(every) <= FEW:
+        return _by_reader(kernel, every, g, xs, ys, window)
     groups = taps.phases(window)
     shifts = taps.every_shift(window)
     furthest = [max(shift.shifts[i] for shift in shifts) for i in range(len(groups))]
@@ -91,6 +104,18 @@ def distribute(kernel: Kernel, g: jax.Array, xs: Arrays, ys: Arrays, window: Win
     numbers = np.array([shift.shifts for shift in shifts], np.int32)
     used = np.array([shift.taps != taps.NO_TAP for shift in shifts])
     return blocks.join(_add_up(term, numbers, used), window)
+
+
+def _by_reader(
+    kernel: Kernel, every: list, g: jax.Array, xs: Arrays, ys: Arrays, window: Window
+) -> jax.Array:
+    """Every input asks its readers, one after the other."""
+    terms = []
+    for outputs, readers in every:
+        taken, *levels = (rows.take(y, outputs) for y in (g, *ys))
+        term, reads = kernel(*xs, *levels) * taken, taps.reads(window, readers, taken.ndim)
+        terms.append(term if reads is None else jnp.where(reads, term, 0))
+    return functools.reduce(operator.add, terms)
 
 
 def _zero(x: jax.Array) -> np.ndarray:

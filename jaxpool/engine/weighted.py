@@ -120,7 +120,7 @@ def _collect(
 ):
     def step(*operands: jax.Array) -> jax.Array:
         v, xs, ys = _split(operands, linear, inputs)
-        return kernel_sums.collect(kernel, v, xs, ys, window)
+        return kernel_sums.collect(kernel, v, xs, ys, window, cpu=cpu)
 
     return step(*operands) if window.is_tiling else apart(step, *operands, cpu=cpu)
 
@@ -130,7 +130,7 @@ def _distribute(
 ):
     def step(*operands: jax.Array) -> jax.Array:
         (g,), xs, ys = _split(operands, linear, inputs)
-        return kernel_sums.distribute(kernel, g, xs, ys, window)
+        return kernel_sums.distribute(kernel, g, xs, ys, window, cpu=cpu)
 
     return step(*operands) if window.is_tiling else apart(step, *operands, cpu=cpu)
 

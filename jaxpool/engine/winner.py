@@ -74,22 +74,41 @@ def value(x: jax.Array, monoid: Monoid, window: Window, *, cpu: bool) -> jax.Arr
     """One step: the extreme of every window.
 
     `lax.max` keeps NaN. XLA's CPU reductions, from some 8,192 elements on, do not, hence the
-    slices, and in the blocked layout a reducer of our own.
+    slices, and for wide tiles `_extreme_of_tiles`.
     """
     dtype, identity = x.dtype, monoid.identity(x.dtype)
     if blocks.fits(window):
         tiles = blocks.split(taps.wide(x), window, identity)
-        return blocks.reduce(tiles, window, identity, _keeping_nan(monoid)).astype(dtype)
+        return _extreme_of_tiles(tiles, monoid, window, cpu=cpu).astype(dtype)
     small = isinstance(x.size, int) and x.size * x.dtype.itemsize < 2**25
     every = taps.elements(x, window, identity, cpu=cpu, any_of_window=True, by_copy=small)
     return functools.reduce(monoid.combine, map(taps.wide, every)).astype(dtype)
 
 
-def _keeping_nan(monoid: Monoid):
-    def combine(a: Any, b: Any) -> Any:
+def _extreme_of_tiles(tiles: jax.Array, monoid: Monoid, window: Window, *, cpu: bool) -> jax.Array:
+    """The extreme of every block.
+
+    XLA:CPU vectorises only reductions that it knows, and those lose NaN. But no NaN is in a map
+    whose sum is none; where there may be one, the slow way keeps it (32x7x7x2048, the whole map:
+    8.7 ms slowly, 0.7 like this).
+    """
+    identity = monoid.identity(tiles.dtype)
+
+    def keep(a: Any, b: Any) -> Any:
         return lax.select(lax.ne(a, a), a, monoid.combine(a, b))
 
-    return combine
+    def slowly(tiles: jax.Array) -> jax.Array:
+        return blocks.reduce(tiles, window, identity, keep)
+
+    def fast(tiles: jax.Array) -> jax.Array:
+        return blocks.reduce(tiles, window, identity, monoid.combine)
+
+    if not jnp.issubdtype(tiles.dtype, jnp.floating):
+        return fast(tiles)
+    if not cpu or any(axis.output > 1 for axis in window.axes):
+        return slowly(tiles)  # (small blocks gain nothing from it)
+    sums = blocks.reduce(tiles, window, np.zeros((), tiles.dtype), lax.add)
+    return lax.cond(jnp.isnan(sums).any(), slowly, fast, tiles)
 
 
 def winner(

@@ -65,3 +65,17 @@ def test_integers_pass_through_differentiated_programs():
     _, pull = jax.vjp(lambda x: jaxpool.max_pool(x, 2), x)
     (cotangent,) = pull(np.zeros((1, 3, 1), jax.dtypes.float0))
     assert cotangent.dtype == jax.dtypes.float0
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 3, 5), (2, 96, 97, 3)], ids=["small", "large"])
+@pytest.mark.parametrize("hard", [np.nan, -np.nan, np.inf, -np.inf, 3e38])
+def test_whole_maps(shape, hard):
+    """Whatever the sum of a map is: NaN for one, no number for infinities, too large for floats."""
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=shape).astype(np.float32)
+    x[0, 0, :2, 1] = hard
+    x[1, :, :, 2] = hard
+    x[1, 1, 1, 0], x[1, 2, 2, 0] = np.inf, -np.inf
+    np.testing.assert_array_equal(jaxpool.global_max_pool(x), x.max((1, 2)))
+    smallest = jaxpool.min_pool(x, shape[1:3])
+    np.testing.assert_array_equal(smallest, x.min((1, 2), keepdims=True))
