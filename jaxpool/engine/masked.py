@@ -29,9 +29,10 @@ def no_winner(dtype: np.dtype) -> np.ndarray:
 
 def collect(x: jax.Array, window: Window, winner: jax.Array, *, cpu: bool) -> jax.Array:
     """The winning element of each window; 0 where there is none."""
-    dtype, zero = x.dtype, np.zeros((), taps.wide(x).dtype)
+    dtype, x = x.dtype, taps.wide(x)  # before it is read: gathers of bfloat16 do not vectorise
+    zero = np.zeros((), x.dtype)
     if blocks.fits(window):
-        tiles = blocks.split(taps.wide(x), window, zero)
+        tiles = blocks.split(x, window, zero)
         hit = blocks.tap_numbers(window, x.ndim, winner.dtype) == blocks.expand(winner, window)
         chosen = jnp.where(hit, tiles, zero)
         add = lax.bitwise_or if x.dtype == bool else lax.add
@@ -40,7 +41,7 @@ def collect(x: jax.Array, window: Window, winner: jax.Array, *, cpu: bool) -> ja
         x, window, None, cpu=cpu, by_copy=True
     )  # a winner exists: no need to fill
     terms = (
-        jnp.where(winner == np.array(number, winner.dtype), taps.wide(element), zero)
+        jnp.where(winner == np.array(number, winner.dtype), element, zero)
         for number, element in enumerate(every)
     )
     return functools.reduce(operator.add, terms).astype(dtype)
@@ -48,7 +49,7 @@ def collect(x: jax.Array, window: Window, winner: jax.Array, *, cpu: bool) -> ja
 
 def distribute(y: jax.Array, window: Window, winner: jax.Array, *, cpu: bool) -> jax.Array:
     """Give each output's value to the input that won it, adding up where several agree."""
-    return (_by_reader if cpu else _by_shift)(y, window, winner).astype(y.dtype)
+    return (_by_reader if cpu else _by_shift)(taps.wide(y), window, winner).astype(y.dtype)
 
 
 def with_holes(x: jax.Array, window: Window, fill: np.ndarray) -> jax.Array:
@@ -64,13 +65,13 @@ def _by_reader(y: jax.Array, window: Window, winner: jax.Array) -> jax.Array:
     numbers = [outputs for outputs, _ in every]
     take_winner = rows.source(winner, numbers, no_winner(winner.dtype))
     take = rows.source(y, numbers)
-    single = len(every) == 1 and taps.wide(y).dtype == np.float32 and _narrow(y)
+    single = len(every) == 1 and y.dtype == np.float32 and _narrow(y)
     choose = _busily if single else _simply
     terms = []
     for outputs, readers in every:
         readers = tuple(map(_without_ends, window.positions, readers))
         number = _number(readers, window, y.ndim, winner.dtype)
-        terms.append(choose(take_winner(outputs), number, taps.wide(take(outputs))))
+        terms.append(choose(take_winner(outputs), number, take(outputs)))
     return functools.reduce(operator.add, terms)
 
 
@@ -115,7 +116,6 @@ def _number(
 
 def _by_shift(y: jax.Array, window: Window, winner: jax.Array) -> jax.Array:
     """Blocks of as many inputs as the stride ask their reader together."""
-    y = taps.wide(y)
     zero = np.zeros((), y.dtype)
     none = no_winner(winner.dtype)
     terms = []

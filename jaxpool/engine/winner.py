@@ -76,13 +76,13 @@ def value(x: jax.Array, monoid: Monoid, window: Window, *, cpu: bool) -> jax.Arr
     `lax.max` keeps NaN. XLA's CPU reductions, from some 8,192 elements on, do not, hence the
     slices, and for wide tiles `_extreme_of_tiles`.
     """
-    dtype, identity = x.dtype, monoid.identity(x.dtype)
+    dtype, identity, x = x.dtype, monoid.identity(x.dtype), taps.wide(x)
     if blocks.fits(window):
-        tiles = blocks.split(taps.wide(x), window, identity)
+        tiles = blocks.split(x, window, identity)
         return _extreme_of_tiles(tiles, monoid, window, cpu=cpu).astype(dtype)
     small = isinstance(x.size, int) and x.size * x.dtype.itemsize < 2**25
     every = taps.elements(x, window, identity, cpu=cpu, any_of_window=True, by_copy=small)
-    return functools.reduce(monoid.combine, map(taps.wide, every)).astype(dtype)
+    return functools.reduce(monoid.combine, every).astype(dtype)
 
 
 def _extreme_of_tiles(tiles: jax.Array, monoid: Monoid, window: Window, *, cpu: bool) -> jax.Array:
@@ -117,9 +117,9 @@ def winner(
     """The first tap, in row-major order, whose element is the value of its window."""
     dtype = masked.index_dtype(window)
     none = masked.no_winner(dtype)
-    y = taps.wide(y)
+    x, y = taps.wide(x), taps.wide(y)
     if blocks.fits(window):
-        tiles = blocks.split(taps.wide(x), window, np.zeros((), y.dtype))
+        tiles = blocks.split(x, window, np.zeros((), x.dtype))
         hit = _wins(tiles, blocks.expand(y, window))
         valid = blocks.inside(window, x.ndim)
         if valid is not None:
@@ -135,7 +135,7 @@ def winner(
         exists = taps.elements(where, window, np.array(False), cpu=cpu, by_copy=True)
     index = jnp.full(y.shape, none, dtype)
     for number in reversed(range(window.taps)):
-        hit = _wins(taps.wide(elements[number]), y)
+        hit = _wins(elements[number], y)
         there = exists[number]
         if there is not None:
             hit &= there
