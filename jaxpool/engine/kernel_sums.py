@@ -85,11 +85,10 @@ def distribute(
     shape = full_shape((g, *xs, *ys), window, "size")
     if 0 in window.output:
         return jnp.zeros(shape, g.dtype)
-    every = list(taps.readers(window))
-    if cpu and len(every) <= FEW:
-        return _by_reader(kernel, every, g, xs, ys, window)
-    groups = taps.phases(window)
     shifts = taps.every_shift(window)
+    if cpu and len(shifts) <= FEW:
+        return _by_reader(kernel, g, xs, ys, window)
+    groups = taps.phases(window)
     furthest = [max(shift.shifts[i] for shift in shifts) for i in range(len(groups))]
     tiles = [blocks.split(x, _grouped(window, groups), _zero(x)) for x in xs]
     present = _present(window, "output", len(shape))
@@ -106,12 +105,10 @@ def distribute(
     return blocks.join(_add_up(term, numbers, used), window)
 
 
-def _by_reader(
-    kernel: Kernel, every: list, g: jax.Array, xs: Arrays, ys: Arrays, window: Window
-) -> jax.Array:
+def _by_reader(kernel: Kernel, g: jax.Array, xs: Arrays, ys: Arrays, window: Window) -> jax.Array:
     """Every input asks its readers, one after the other."""
     terms = []
-    for outputs, readers in every:
+    for outputs, readers in taps.readers(window):
         taken, *levels = (rows.take(y, outputs) for y in (g, *ys))
         term, reads = kernel(*xs, *levels) * taken, taps.reads(window, readers, taken.ndim)
         terms.append(term if reads is None else jnp.where(reads, term, 0))

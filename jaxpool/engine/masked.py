@@ -37,9 +37,8 @@ def collect(x: jax.Array, window: Window, winner: jax.Array, *, cpu: bool) -> ja
         chosen = jnp.where(hit, tiles, zero)
         add = lax.bitwise_or if x.dtype == bool else lax.add
         return blocks.reduce(chosen, window, zero, add).astype(dtype)
-    every = taps.elements(
-        x, window, None, cpu=cpu, by_copy=True
-    )  # a winner exists: no need to fill
+    # A winner exists: no need to fill.
+    every = taps.elements(x, window, None, cpu=cpu, by_copy=True)
     terms = (
         jnp.where(winner == np.array(number, winner.dtype), element, zero)
         for number, element in enumerate(every)
