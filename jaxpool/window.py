@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from numbers import Integral
 from typing import Any
@@ -219,11 +219,17 @@ def _resolve(
             _named_padding(padding, n, k, s, d)
             for n, k, s, d in zip(sizes, window, strides, dilation, strict=True)
         )
-    axes = tuple(
+    axes = (
         Axis(n, k, s, d, low, high, ceil_mode)
         for n, k, s, d, (low, high) in zip(sizes, window, strides, dilation, padding, strict=True)
     )
-    return Window(positions, axes)
+    return Window(positions, tuple(map(_tiling_if_single, axes)))
+
+
+def _tiling_if_single(axis: Axis) -> Axis:
+    """The same axis; if it has one window, whose stride does not matter, as one that tiles."""
+    tiling = replace(axis, stride=max(axis.stride, axis.window))
+    return tiling if axis.output == tiling.output == 1 else axis
 
 
 def _named_padding(name: str, size: int, window: int, stride: int, dilation: int) -> tuple:

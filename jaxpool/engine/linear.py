@@ -21,10 +21,13 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching
 
 from jaxpool.engine import layout, masked, sums
-from jaxpool.engine.apart import apart
+from jaxpool.engine.apart import apart, stored
 from jaxpool.engine.primitives import batched, implement
 from jaxpool.engine.sums import WHOLE, Share
 from jaxpool.window import Window
+
+# From so many taps on, what tiles give back to their elements is worth storing first.
+MANY = 5
 
 
 def collect(
@@ -65,6 +68,8 @@ def _distribute(
         none = masked.no_winner(winner[0].dtype)
         winner = (apart(lambda i: masked.with_holes(i, window, none), *winner, cpu=cpu),)
         window = every
+    if window.is_tiling and window.taps >= MANY:
+        y = stored(y, cpu=cpu)  # which would be made again for each tap
     return _masked(masked.distribute, y, *winner, window=window, cpu=cpu)
 
 

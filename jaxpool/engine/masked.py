@@ -29,26 +29,27 @@ def no_winner(dtype: np.dtype) -> np.ndarray:
 
 def collect(x: jax.Array, window: Window, winner: jax.Array, *, cpu: bool) -> jax.Array:
     """The winning element of each window; 0 where there is none."""
-    dtype, x = x.dtype, taps.wide(x)  # before it is read: gathers of bfloat16 do not vectorise
-    zero = np.zeros((), x.dtype)
-    if blocks.fits(window):
+    dtype = x.dtype
+    if blocks.fits(window, blocks.MANY):
+        x = rows.wide(x)
+        zero = np.zeros((), x.dtype)
         tiles = blocks.split(x, window, zero)
         hit = blocks.tap_numbers(window, x.ndim, winner.dtype) == blocks.expand(winner, window)
         chosen = jnp.where(hit, tiles, zero)
         add = lax.bitwise_or if x.dtype == bool else lax.add
-        return blocks.reduce(chosen, window, zero, add).astype(dtype)
+        return taps.narrow(blocks.reduce(chosen, window, zero, add), dtype, cpu=cpu)
     # A winner exists: no need to fill.
-    every = taps.elements(x, window, None, cpu=cpu, by_copy=True)
+    every = taps.elements(x, window, None, cpu=cpu, by_copy=True, widen=True)
     terms = (
-        jnp.where(winner == np.array(number, winner.dtype), element, zero)
+        jnp.where(winner == np.array(number, winner.dtype), element, np.zeros((), element.dtype))
         for number, element in enumerate(every)
     )
-    return functools.reduce(operator.add, terms).astype(dtype)
+    return taps.narrow(functools.reduce(operator.add, terms), dtype, cpu=cpu)
 
 
 def distribute(y: jax.Array, window: Window, winner: jax.Array, *, cpu: bool) -> jax.Array:
     """Give each output's value to the input that won it, adding up where several agree."""
-    return (_by_reader if cpu else _by_shift)(taps.wide(y), window, winner).astype(y.dtype)
+    return (_by_reader if cpu else _by_shift)(rows.wide(y), window, winner).astype(y.dtype)
 
 
 def with_holes(x: jax.Array, window: Window, fill: np.ndarray) -> jax.Array:
@@ -76,15 +77,15 @@ def _by_reader(y: jax.Array, window: Window, winner: jax.Array) -> jax.Array:
 
 def _without_ends(position: int, reader: taps.Reader) -> taps.Reader:
     """Along the last axis one number for all, where it is so: beyond the ends no winner is read."""
+    if position != -1 or not rows.consecutive(reader.outputs):
+        return reader
     numbers = np.unique(reader.taps[reader.taps != taps.NO_TAP])
-    if position == -1 and len(numbers) == 1 and rows.consecutive(reader.outputs):
-        return taps.Reader(reader.outputs, numbers)
-    return reader
+    return taps.Reader(reader.outputs, numbers) if len(numbers) == 1 else reader
 
 
 def _narrow(y: jax.Array) -> bool:
     """Whether LLVM would unroll the loop over the last axis whole."""
-    return isinstance(y.shape[-1], int) and 8 < y.shape[-1] <= 32
+    return isinstance(y.shape[-1], int) and 16 < y.shape[-1] <= 32
 
 
 def _simply(winner: jax.Array, number: jax.Array, y: jax.Array) -> jax.Array:

@@ -5,7 +5,8 @@ of first winners is the first. So a plan is a tuple of windows, applied one afte
 
     direct      the window as it is, all its taps in one loop
     separable   one 1-D window an axis, the last axis first (which keeps row-major order)
-    doubling    windows of a few taps at growing distances, log(k) of them, for a wide axis
+    doubling    windows of a few taps at growing distances, log(k) of them, for a wide axis; of
+                windows that tile, tiles of tiles
 
 docs/performance.md tells how each was measured.
 """
@@ -25,8 +26,10 @@ METHODS = ("auto", "direct", "separable", "doubling")
 # in six of 22; on 16x13x13x512, k13 s1, one pass of 13 taps an axis took twice as long as two of 4.
 PASS = 2
 
-# Up to so many taps, one loop over all of them beats a pass an axis.
-FEW = 9
+# Up to so many taps, one loop over all of them beats a pass an axis; windows that tile read each
+# element once either way (k5 s5 on 16x110x110x64 in one loop and in two passes, in ms: 1.2 and 1.8;
+# k7 s7 on 16x112x112x64: 2.6 and 1.3; with their derivatives 4.9 and 7.9, 7.0 and 6.5).
+FEW, FEW_TILED = 9, 25
 
 # The most taps of one step. They are spelt out in one loop, which must stay quick to compile.
 MOST = 8
@@ -47,20 +50,27 @@ def steps(window: Window, method: str = "auto") -> tuple[Window, ...]:
     """
     if method not in METHODS:
         raise ValueError(f"method must be one of {METHODS}, got {method!r}")
-    if method == "direct" or (method == "auto" and _small(window)):
+    few = FEW_TILED if window.is_tiling else FEW
+    if method == "direct" or (method == "auto" and window.taps <= few):
         return (window,)
     result: list[Window] = []
     for index in reversed(range(len(window.axes))):
-        axis = window.axes[index]
-        wide = doubles(axis) if method == "auto" else can_double(axis) and method == "doubling"
-        parts = doubling(axis) if wide else (axis,)
+        parts = _parts(window.axes[index], method)
         result += [Window((window.positions[index],), (part,)) for part in parts]
     return tuple(result)
 
 
-def _small(window: Window) -> bool:
-    """Whether one loop over all taps costs less than another pass through memory."""
-    return window.is_tiling or window.taps <= FEW
+def _parts(axis: Axis, method: str) -> tuple[Axis, ...]:
+    """The windows along one axis."""
+    if axis == Axis(axis.size, 1):
+        return ()
+    if method == "separable":
+        return (axis,)
+    if axis.is_tiling:
+        return tiling(axis)
+    return (
+        doubling(axis) if can_double(axis) and (method == "doubling" or doubles(axis)) else (axis,)
+    )
 
 
 def can_double(axis: Axis) -> bool:
@@ -117,6 +127,32 @@ def doubling(axis: Axis) -> tuple[Axis, ...]:
     size = last - first + 1
     final = _step(size, taps, distance * d, axis.stride, axis.low + first, axis.output)
     return (*result, final)
+
+
+def tiling(axis: Axis, *, overlap: bool = True) -> tuple[Axis, ...]:
+    """Tiles of tiles that compose to the wide ones of `axis`; itself if there are none.
+
+    The inner ones begin every so many elements from the first one's beginning on, so this distance
+    must divide the stride, unless there is but one window. Then a maximum's may even overlap a
+    little.
+    """
+    low, high = axis.reach
+    if axis.window <= MOST or low > 0 or high > 0 or axis.output == 0:
+        return (axis,)
+    k, single = axis.window, axis.output == 1
+    exact = [(w, w) for w in range(MOST, 2, -1) if k % w == 0]
+    overlapping = [(w, d) for w in range(MOST, 3, -1) for d in range(w - 1, w // 2, -1)]
+    for width, distance in exact + overlapping * (single and overlap):
+        if (k - width) % distance == 0 and (single or axis.stride % distance == 0):
+            count = (k - width) // distance + 1
+            between = 1 if single else axis.stride // distance
+            inner = (axis.output - 1) * between + count
+            parts = Axis(inner, count, between if between >= count else count)
+            return (
+                _step(axis.size, width, 1, distance, axis.low, inner),
+                *tiling(parts, overlap=overlap),
+            )
+    return (axis,)
 
 
 def _step(size: int, taps: int, dilation: int, stride: int, low: int, output: int) -> Axis:

@@ -43,6 +43,10 @@ class Share:
         """The array in that precision."""
         return x if self.dtype is None else x.astype(self.dtype)
 
+    def widens(self, x: jax.Array) -> bool:
+        """Whether this is the precision in which the array's elements are best read."""
+        return self.dtype == rows.wide_dtype(x.dtype)
+
     def of(self, total: jax.Array, window: Window) -> jax.Array:
         """Divide what each window has added up."""
         divisors = [
@@ -71,7 +75,7 @@ WHOLE = Share()
 
 def windowed_sum(x: jax.Array, window: Window, share: Share, *, cpu: bool) -> jax.Array:
     """Each window's share of its sum, padding counting as 0."""
-    if window.is_tiling:
+    if window.is_tiling and (window.taps <= planner.FEW_TILED or max(window.output) <= 1):
         return _sum_at_once(x, window, share, cpu=cpu)
     if window.taps <= planner.FEW:
         by = layout.of(window, x.shape, cpu=cpu)
@@ -79,41 +83,53 @@ def windowed_sum(x: jax.Array, window: Window, share: Share, *, cpu: bool) -> ja
             _sum_at_once, window=by.window, share=share.of_elements(by.row), cpu=cpu
         )
         return by.restore(apart(step, by.lay(x), cpu=cpu, small=SMALL))
-    wide = share.wide(x)
-    for index in reversed(range(len(window.axes))):
-        last = index == 0 < len(window.axes) - 1
-        by = layout.of(window.only(index), wide.shape, cpu=cpu)
-        wide = by.restore(_sum_along(by.lay(wide), by.window, last=last, cpu=cpu))
+    wide, widen = (x, True) if share.widens(x) else (share.wide(x), False)
+    steps = [step for i in reversed(range(len(window.axes))) for step in _steps(window.only(i))]
+    for number, step in enumerate(steps):
+        last = 0 < number == len(steps) - 1
+        by = layout.of(step, wide.shape, cpu=cpu)
+        wide = by.restore(_sum_along(by.lay(wide), by.window, last=last, widen=widen, cpu=cpu))
     return share.of(wide, window).astype(x.dtype)
+
+
+def _steps(along: Window) -> list[Window]:
+    """Windows along one axis that compose to these."""
+    (axis,) = along.axes
+    parts = planner.tiling(axis, overlap=False) if axis.is_tiling else (axis,)
+    return [Window(along.positions, (part,)) for part in parts]
 
 
 def _sum_at_once(x: jax.Array, window: Window, share: Share, *, cpu: bool) -> jax.Array:
     """All taps, in one loop."""
-    wide = share.wide(x)
-    zero = np.zeros((), wide.dtype)
-    if blocks.fits(window):
-        tiles = blocks.split(wide, window, zero)
-        wide = blocks.reduce(tiles, window, zero, lax.add)
+    if blocks.fits(window, planner.FEW_TILED + 1):
+        wide = share.wide(x)
+        zero = np.zeros((), wide.dtype)
+        total = blocks.reduce(blocks.split(wide, window, zero), window, zero, lax.add)
+    elif share.widens(x):
+        total = _sum_of_taps(x, window, widen=True, cpu=cpu)
     else:
-        wide = _sum_of_taps(wide, window, cpu=cpu)
-    return share.of(wide, window).astype(x.dtype)
+        total = _sum_of_taps(share.wide(x), window, cpu=cpu)
+    return share.of(total, window).astype(x.dtype)
 
 
-def _sum_along(x: jax.Array, window: Window, *, last: bool, cpu: bool) -> jax.Array:
+def _sum_along(
+    x: jax.Array, window: Window, *, last: bool, widen: bool = False, cpu: bool
+) -> jax.Array:
     """One axis, apart from its neighbours where fusing would repeat work (see `winner`)."""
     (axis,) = window.axes
     if planner.doubles(axis):
-        return _by_parts(x, window, cpu=cpu)
-    step = functools.partial(_sum_of_taps, window=window, cpu=cpu)
-    return step(x) if last or window.is_tiling else apart(step, x, cpu=cpu, small=SMALL)
+        return _by_parts(x, window, widen=widen, cpu=cpu)
+    step = functools.partial(_sum_of_taps, window=window, widen=widen, cpu=cpu)
+    return step(x) if last else apart(step, x, cpu=cpu, small=SMALL)
 
 
-def _sum_of_taps(x: jax.Array, window: Window, *, cpu: bool) -> jax.Array:
+def _sum_of_taps(x: jax.Array, window: Window, *, widen: bool = False, cpu: bool) -> jax.Array:
     zero = np.zeros((), x.dtype)
-    return functools.reduce(lax.add, taps.elements(x, window, zero, cpu=cpu, by_copy=True))
+    every = taps.elements(x, window, zero, cpu=cpu, by_copy=True, widen=widen)
+    return functools.reduce(lax.add, every)
 
 
-def _by_parts(x: jax.Array, window: Window, *, cpu: bool) -> jax.Array:
+def _by_parts(x: jax.Array, window: Window, *, widen: bool = False, cpu: bool) -> jax.Array:
     """A wide axis: each window is so many narrower ones side by side, and the elements left over.
 
     The narrower sums are taken wherever one begins that holds an element.
@@ -121,22 +137,23 @@ def _by_parts(x: jax.Array, window: Window, *, cpu: bool) -> jax.Array:
     (position,), (axis,) = window.positions, window.axes
     width = part(axis.window)
     if width == 1:
-        return apart(functools.partial(_sum_of_taps, window=window, cpu=cpu), x, cpu=cpu)
+        step = functools.partial(_sum_of_taps, window=window, widen=widen, cpu=cpu)
+        return apart(step, x, cpu=cpu)
     count, rest = divmod(axis.window, width)
     apart_by, reach = width * axis.dilation, (width - 1) * axis.dilation
     last = (axis.output - 1) * axis.stride - axis.low + (count - 1) * apart_by
     begin, end = max(-axis.low, -reach), min(last, axis.size - 1)
     narrow = Axis(axis.size, width, 1, axis.dilation, -begin, end + reach + 1 - axis.size)
-    sums = _by_parts(x, Window((position,), (narrow,)), cpu=cpu)
+    sums = _by_parts(x, Window((position,), (narrow,)), widen=widen, cpu=cpu)
     parts = Axis(narrow.output, count, axis.stride, apart_by, axis.low + begin, last - end)
     side_by_side = Window((position,), (parts,))
     zero = np.zeros((), x.dtype)
 
     def add(sums: jax.Array, *x: jax.Array) -> jax.Array:
-        terms = taps.elements(sums, side_by_side, zero, cpu=cpu)
+        terms = taps.elements(sums, side_by_side, zero.astype(sums.dtype), cpu=cpu)
         left = [(tap,) for tap in range(count * width, axis.window)]
         for array in x:
-            terms += taps.elements(array, window, zero, left, cpu=cpu)
+            terms += taps.elements(array, window, zero, left, cpu=cpu, widen=widen)
         return functools.reduce(lax.add, terms)
 
     return apart(add, sums, *([x] if rest else []), cpu=cpu)

@@ -61,6 +61,22 @@ def test_steps_of_one_wide_axis_compose_to_it(axis):
     check(Window((-1,), (axis,)))
 
 
+@examples(150)
+@given(st.integers(2, 70), st.integers(0, 12), st.integers(1, 3), st.integers(0, 9))
+def test_tiles_of_tiles_compose_to_wide_ones(window, gap, outputs, left):
+    stride = window + gap
+    size = (outputs - 1) * stride + window + min(left, stride - 1)
+    check(Window((-1,), (Axis(size, window, stride),)))
+
+
+@pytest.mark.parametrize(
+    ("size", "taps"), [(25, [25]), (32, [8, 4]), (49, [7, 7]), (64, [8, 8]), (113, [8, 8, 2])]
+)
+def test_the_whole_of_a_wide_axis_is_tiles_of_few_taps(size, taps):
+    plan = planner.steps(Window((-2,), (Axis(size, size, size),)), "auto")
+    assert [step.taps for step in plan] == taps
+
+
 @pytest.mark.parametrize("width", [8, 13, 31, 64, 1000])
 def test_a_wide_window_takes_a_logarithmic_number_of_taps(width):
     window = Window.resolve((1, 2000, 1), width, strides=1, padding="SAME")
