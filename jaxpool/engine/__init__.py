@@ -66,7 +66,7 @@ def reduce(
         x = jnp.where(where, x, monoid.identity(x.dtype))
     if monoid is SUM:
         return linear.collect(x, window, share=share)
-    return winner.extreme(monoid, planner.steps(window, method), x, where)
+    return winner.extreme(monoid, planner.steps(window, method, x.dtype), x, where)
 
 
 @functools.partial(jax.jit, static_argnames=("monoid", "window", "method"), inline=True)
@@ -81,7 +81,7 @@ def arg_reduce(
     """As `reduce`, and where the winner stands: row-major in the pooled plane, -1 for none."""
     if where is not None:
         x = jnp.where(where, x, monoid.identity(x.dtype))
-    plan = planner.steps(window, method)
+    plan = planner.steps(window, method, x.dtype)
     y, winners = winner.with_winners(monoid, plan, x, where)
     # The plane numbered from 1, carried along like a tangent: what arrives is the winner's number,
     # or 0 where there was none.

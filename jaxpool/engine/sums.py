@@ -75,9 +75,10 @@ WHOLE = Share()
 
 def windowed_sum(x: jax.Array, window: Window, share: Share, *, cpu: bool) -> jax.Array:
     """Each window's share of its sum, padding counting as 0."""
-    if window.is_tiling and (window.taps <= planner.FEW_TILED or max(window.output) <= 1):
+    few = window.taps <= planner.few(window, x.dtype)
+    if window.is_tiling and (few or max(window.output) <= 1):
         return _sum_at_once(x, window, share, cpu=cpu)
-    if window.taps <= planner.FEW:
+    if few:
         by = layout.of(window, x.shape, cpu=cpu)
         step = functools.partial(
             _sum_at_once, window=by.window, share=share.of_elements(by.row), cpu=cpu
@@ -101,7 +102,7 @@ def _steps(along: Window) -> list[Window]:
 
 def _sum_at_once(x: jax.Array, window: Window, share: Share, *, cpu: bool) -> jax.Array:
     """All taps, in one loop."""
-    if blocks.fits(window, planner.FEW_TILED + 1):
+    if blocks.fits(window, planner.few(window, x.dtype) + 1):
         wide = share.wide(x)
         zero = np.zeros((), wide.dtype)
         total = blocks.reduce(blocks.split(wide, window, zero), window, zero, lax.add)

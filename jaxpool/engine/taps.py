@@ -78,7 +78,9 @@ def elements(
         cpu: Whether XLA:CPU compiles this.
         any_of_window: Whether, where there is no element, another one of the window may stand.
         by_copy: Whether what lies beyond the last axis is worth a copy (see `rows.source`).
-        widen: Whether to make it `rows.wide`.
+        widen: Whether to make it `rows.wide`: after slicing, which would else read a copy that is
+            made first (mean of 16x112x112x64, k8 s8, in bfloat16: 3.4 ms, and 0.9), but before
+            gathering, as gathers of bfloat16 do not vectorise.
 
     Returns:
         One output-shaped array a tap.
@@ -88,9 +90,12 @@ def elements(
         x = rows.wide(x) if widen else x
         return [_padded(x, window, tap, fill) for tap in some]
     numbers = [_rows(window, tap) for tap in some]
+    if widen and not all(rows.sliced(every, x.shape) for every in numbers):
+        x = rows.wide(x)
     take = rows.source(x, numbers, fill) if by_copy else functools.partial(rows.take, x)
     clamp = any_of_window and all(map(_holds_its_edge, window.axes))
-    return [take(every, fill, clamp=clamp, widen=widen) for every in numbers]
+    read = [take(every, fill, clamp=clamp) for every in numbers]
+    return list(map(rows.wide, read)) if widen else read
 
 
 def _holds_its_edge(axis: Axis) -> bool:
