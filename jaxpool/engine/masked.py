@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxpool.engine import blocks, rows, taps
+from jaxpool.engine import blocks, keys, rows, taps
 from jaxpool.window import Window
 
 
@@ -29,27 +29,28 @@ def no_winner(dtype: np.dtype) -> np.ndarray:
 
 def collect(x: jax.Array, window: Window, winner: jax.Array, *, cpu: bool) -> jax.Array:
     """The winning element of each window; 0 where there is none."""
-    dtype = x.dtype
+    if cpu and keys.serve(x.dtype):  # which need not be understood to be chosen
+        return keys.again(collect(keys.bits(x), window, winner, cpu=cpu), x.dtype)
+    zero = np.zeros((), x.dtype)
     if blocks.fits(window, blocks.MANY):
-        x = rows.wide(x)
-        zero = np.zeros((), x.dtype)
         tiles = blocks.split(x, window, zero)
         hit = blocks.tap_numbers(window, x.ndim, winner.dtype) == blocks.expand(winner, window)
-        chosen = jnp.where(hit, tiles, zero)
         add = lax.bitwise_or if x.dtype == bool else lax.add
-        return taps.narrow(blocks.reduce(chosen, window, zero, add), dtype, cpu=cpu)
+        return blocks.reduce(jnp.where(hit, tiles, zero), window, zero, add)
+    chosen = jnp.zeros(winner.shape, x.dtype)
     # A winner exists: no need to fill.
-    every = taps.elements(x, window, None, cpu=cpu, by_copy=True, widen=True)
-    terms = (
-        jnp.where(winner == np.array(number, winner.dtype), element, np.zeros((), element.dtype))
-        for number, element in enumerate(every)
-    )
-    return taps.narrow(functools.reduce(operator.add, terms), dtype, cpu=cpu)
+    for number, element in enumerate(taps.elements(x, window, None, cpu=cpu, by_copy=True)):
+        chosen = jnp.where(winner == np.array(number, winner.dtype), element, chosen)
+    return chosen
 
 
 def distribute(y: jax.Array, window: Window, winner: jax.Array, *, cpu: bool) -> jax.Array:
     """Give each output's value to the input that won it, adding up where several agree."""
-    return (_by_reader if cpu else _by_shift)(rows.wide(y), window, winner).astype(y.dtype)
+    if not cpu:
+        return _by_shift(rows.wide(y), window, winner).astype(y.dtype)
+    if window.is_tiling and keys.serve(y.dtype):  # nothing to add up
+        return keys.again(_by_reader(keys.bits(y), window, winner), y.dtype)
+    return _by_reader(rows.wide(y), window, winner).astype(y.dtype)
 
 
 def with_holes(x: jax.Array, window: Window, fill: np.ndarray) -> jax.Array:

@@ -27,17 +27,6 @@ from jaxpool.window import Axis, Window
 NO_TAP = -1
 
 
-def narrow(x: jax.Array, dtype: np.dtype, *, cpu: bool) -> jax.Array:
-    """What is elements of a `dtype` array made `rows.wide`, in `dtype` again: nothing to round.
-
-    So bfloat16 may be cut off, which is quicker (k2 s2 on 32x56x56x128: 0.9 ms, and 0.7).
-    """
-    if not cpu or dtype != jnp.bfloat16 or x.dtype != np.float32:
-        return x.astype(dtype)
-    bits = lax.bitcast_convert_type(x, np.uint32) >> np.uint32(16)
-    return lax.bitcast_convert_type(bits.astype(np.uint16), dtype)
-
-
 def every_tap(window: Window) -> Iterator[tuple[int, ...]]:
     """The taps of a window in row-major order, one number an axis."""
     return itertools.product(*(range(axis.window) for axis in window.axes))

@@ -19,7 +19,7 @@ from jax.ad_checkpoint import checkpoint_name
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching
 
-from jaxpool.engine import blocks, layout, linear, masked, rows, taps
+from jaxpool.engine import blocks, keys, layout, linear, masked, rows, taps
 from jaxpool.engine.apart import apart, stored
 from jaxpool.engine.primitives import batched, implement
 from jaxpool.monoid import MAX, Monoid
@@ -85,12 +85,15 @@ def value(x: jax.Array, monoid: Monoid, window: Window, *, cpu: bool) -> jax.Arr
             return lax.select(lax.ne(a, a), a, monoid.combine(a, b))
 
         tiles = blocks.split(rows.wide(x), window, identity)
-        return taps.narrow(blocks.reduce(tiles, window, identity, keep), dtype, cpu=cpu)
+        return blocks.reduce(tiles, window, identity, keep).astype(dtype)
     small = isinstance(x.size, int) and x.size * x.dtype.itemsize < 2**25
-    every = taps.elements(
-        x, window, identity, cpu=cpu, any_of_window=True, by_copy=small, widen=True
-    )
-    return taps.narrow(functools.reduce(monoid.combine, every), dtype, cpu=cpu)
+    read = functools.partial(taps.elements, cpu=cpu, any_of_window=True, by_copy=small)
+    if not (cpu and keys.serve(dtype)):
+        every = read(x, window, identity, widen=True)
+        return functools.reduce(monoid.combine, every).astype(dtype)
+    every = read(keys.bits(x), window, identity.view(np.int16))
+    every = (keys.of(bits, dtype, monoid) for bits in every)
+    return keys.floats(functools.reduce(monoid.combine, every), dtype)
 
 
 def winner(
@@ -105,9 +108,9 @@ def winner(
     """The first tap, in row-major order, whose element is the value `y` of its window."""
     dtype = masked.index_dtype(window)
     none = masked.no_winner(dtype)
-    y = rows.wide(y)
     if blocks.fits(window, blocks.MANY):
-        tiles = blocks.split(rows.wide(x), window, np.zeros((), y.dtype))
+        x, y = rows.wide(x), rows.wide(y)
+        tiles = blocks.split(x, window, np.zeros((), x.dtype))
         hit = _wins(tiles, blocks.expand(y, window))
         valid = blocks.inside(window, x.ndim)
         if valid is not None:
@@ -116,7 +119,15 @@ def winner(
             hit &= blocks.split(where, window, np.array(False))
         numbers = blocks.tap_numbers(window, x.ndim, dtype)
         return blocks.reduce(jnp.where(hit, numbers, none), window, none, lax.min)
-    elements = taps.elements(x, window, None, cpu=cpu, by_copy=True, widen=True)
+    read = functools.partial(taps.elements, window=window, fill=None, cpu=cpu, by_copy=True)
+    if cpu and keys.serve(x.dtype):
+        y, *elements = (
+            keys.comparable(keys.of(bits, x.dtype, monoid), x.dtype, monoid)
+            for bits in (keys.bits(y), *read(keys.bits(x)))
+        )
+    else:
+        y = rows.wide(y)
+        elements = read(x, widen=True)
     if where is None:
         exists = [taps.exists(window, tap, x.ndim) for tap in taps.every_tap(window)]
     else:
