@@ -15,7 +15,20 @@ from functools import lru_cache
 from numbers import Integral
 from typing import Any
 
+import numpy as np
+
 PADDINGS = ("VALID", "SAME", "SAME_LOWER")
+
+
+NO_TAP = -1
+
+
+@dataclass(frozen=True)
+class Reader:
+    """One of the windows that read each input of an axis: which output, and through which tap."""
+
+    outputs: np.ndarray  # (size,), ascending; may lie outside
+    taps: np.ndarray  # (size,); NO_TAP where the output does not exist or does not read the input
 
 
 @dataclass(frozen=True)
@@ -72,6 +85,27 @@ class Axis:
         """Whether no input is read by two windows, and taps are neighbours."""
         return self.dilation == 1 and self.stride >= self.window
 
+    def rows(self, tap: int) -> np.ndarray:
+        """The inputs that `tap` reads, one an output; may lie outside."""
+        return np.arange(self.output) * self.stride + tap * self.dilation - self.low
+
+    def exists(self, tap: int) -> np.ndarray:
+        """For which outputs `tap` reads inside the image."""
+        rows = self.rows(tap)
+        return (rows >= 0) & (rows < self.size)
+
+    def readers(self) -> list[Reader]:
+        """The readers of every input, the fewest that reach all."""
+        groups, phase = np.divmod(np.arange(self.size) + self.low, self.stride)
+        result = []
+        for j in sorted({t * self.dilation // self.stride for t in range(self.window)}):
+            outputs = groups - j
+            tap, between = np.divmod(j * self.stride + phase, self.dilation)
+            exists = (outputs >= 0) & (outputs < self.output)
+            reads = exists & (between == 0) & (tap < self.window)
+            result.append(Reader(outputs, np.where(reads, tap, NO_TAP)))
+        return result
+
     def inside(self, tap: int) -> tuple[int, int]:
         """The outputs `[first, last)` for which `tap` reads inside the image."""
         offset = tap * self.dilation - self.low
@@ -85,6 +119,56 @@ class Axis:
         end = self.size + (self.high if include_pad else 0)
         starts = range(-self.low, self.output * self.stride - self.low, self.stride)
         return tuple(_multiples(self.dilation, begin - s, end - s, self.window) for s in starts)
+
+
+@dataclass(frozen=True)
+class Uneven:
+    """One pooled axis whose windows differ: output `o`, tap `t` reads input `starts[o] + t`.
+
+    Window `o` has `lengths[o]` taps, at least one; neither starts nor ends ever go back.
+    """
+
+    size: int
+    starts: tuple[int, ...]
+    lengths: tuple[int, ...]
+
+    is_tiling = is_global = False
+
+    @property
+    def window(self) -> int:
+        """Taps of the longest window."""
+        return max(self.lengths)
+
+    @property
+    def output(self) -> int:
+        """Number of windows."""
+        return len(self.starts)
+
+    def counts(self, *, include_pad: bool) -> tuple[int, ...]:
+        """For each output, how many taps it has; there is no padding."""
+        del include_pad
+        return self.lengths
+
+    def rows(self, tap: int) -> np.ndarray:
+        """The inputs that `tap` reads, one an output; of a tap that does not exist, the last's."""
+        return np.array(self.starts) + np.minimum(tap, np.array(self.lengths) - 1)
+
+    def exists(self, tap: int) -> np.ndarray:
+        """Which outputs have this tap."""
+        return np.array(self.lengths) > tap
+
+    def readers(self) -> list[Reader]:
+        """The readers of every input, the fewest that reach all."""
+        starts, lengths = np.array(self.starts), np.array(self.lengths)
+        inputs = np.arange(self.size)
+        last = np.searchsorted(starts, inputs, side="right") - 1  # that begins there or before
+        first = np.searchsorted(starts + lengths, inputs, side="right")  # that does not end before
+        result = []
+        for j in range(int(max(1, (last - first).max() + 1))):
+            outputs = last - j
+            taps = inputs - starts[np.maximum(outputs, 0)]
+            result.append(Reader(outputs, np.where(outputs >= first, taps, NO_TAP)))
+        return result
 
 
 def _multiples(step: int, begin: int, end: int, limit: int) -> int:
@@ -102,7 +186,12 @@ class Window:
     """
 
     positions: tuple[int, ...]
-    axes: tuple[Axis, ...]
+    axes: tuple[Any, ...]  # each an `Axis` or `Uneven`
+
+    @property
+    def is_even(self) -> bool:
+        """Whether all windows are alike and evenly spaced."""
+        return all(isinstance(axis, Axis) for axis in self.axes)
 
     @property
     def output(self) -> tuple[int, ...]:

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import numpy as np
+from jax import lax
 
 from jaxpool.window import Axis, Window
 
@@ -68,7 +70,8 @@ def of(window: Window, shape: Sequence[Any], *, cpu: bool) -> Layout:
     """The layout in which to pool an array of this shape."""
     after = -window.positions[-1] - 1
     trailing = tuple(shape[len(shape) - after :])
-    if not cpu or not trailing or not all(isinstance(size, int) for size in trailing):
+    known = all(isinstance(size, int) for size in trailing)
+    if not (cpu and window.is_even and trailing and known):
         return Layout(window)
     row = math.prod(trailing)
     if trailing[-1] > SHORT or row == 0:
@@ -92,7 +95,9 @@ def holes(window: Window, shape: Sequence[Any], *, cpu: bool) -> Window | None:
     after = -window.positions[-1] - 1
     trailing = shape[len(shape) - after :]
     last = window.axes[-1]
-    if not cpu or last.stride == 1 or last.output == 0 or window.is_tiling:
+    if not cpu or not window.is_even or window.is_tiling:
+        return None
+    if last.stride == 1 or last.output == 0:
         return None
     if not all(isinstance(size, int) for size in trailing):
         return None
@@ -101,6 +106,13 @@ def holes(window: Window, shape: Sequence[Any], *, cpu: bool) -> Window | None:
         return None
     every = Axis(last.size, last.window, 1, last.dilation, *last.reach)
     return Window(window.positions, (*window.axes[:-1], every))
+
+
+def with_holes(x: jax.Array, window: Window, fill: np.ndarray) -> jax.Array:
+    """Outputs at the places of their first taps along the last pooled axis, `fill` between them."""
+    config = [(0, 0, 0)] * x.ndim
+    config[window.positions[-1]] = (0, 0, window.axes[-1].stride - 1)
+    return lax.pad(x, fill, config)
 
 
 def _times(axis: Axis, row: int) -> Axis:

@@ -64,9 +64,9 @@ def _distribute(
     every = layout.holes(window, y.shape, cpu=cpu)
     if every is not None:
         zero = np.zeros((), y.dtype)
-        y = apart(lambda y: masked.with_holes(y, window, zero), y, cpu=cpu)
+        y = apart(lambda y: layout.with_holes(y, window, zero), y, cpu=cpu)
         none = masked.no_winner(winner[0].dtype)
-        winner = (apart(lambda i: masked.with_holes(i, window, none), *winner, cpu=cpu),)
+        winner = (apart(lambda i: layout.with_holes(i, window, none), *winner, cpu=cpu),)
         window = every
     if window.is_tiling and window.taps >= MANY:
         y = stored(y, cpu=cpu)  # which would be made again for each tap

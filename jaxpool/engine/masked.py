@@ -11,7 +11,7 @@ import numpy as np
 from jax import lax
 
 from jaxpool.engine import blocks, keys, rows, taps
-from jaxpool.window import Window
+from jaxpool.window import NO_TAP, Reader, Window
 
 
 def index_dtype(window: Window) -> np.dtype:
@@ -46,18 +46,11 @@ def collect(x: jax.Array, window: Window, winner: jax.Array, *, cpu: bool) -> ja
 
 def distribute(y: jax.Array, window: Window, winner: jax.Array, *, cpu: bool) -> jax.Array:
     """Give each output's value to the input that won it, adding up where several agree."""
-    if not cpu:
+    if not cpu and window.is_even:
         return _by_shift(rows.wide(y), window, winner).astype(y.dtype)
     if window.is_tiling and keys.serve(y.dtype):  # nothing to add up
         return keys.again(_by_reader(keys.bits(y), window, winner), y.dtype)
     return _by_reader(rows.wide(y), window, winner).astype(y.dtype)
-
-
-def with_holes(x: jax.Array, window: Window, fill: np.ndarray) -> jax.Array:
-    """Outputs at the places of their first taps along the last pooled axis, `fill` between them."""
-    config = [(0, 0, 0)] * x.ndim
-    config[window.positions[-1]] = (0, 0, window.axes[-1].stride - 1)
-    return lax.pad(x, fill, config)
 
 
 def _by_reader(y: jax.Array, window: Window, winner: jax.Array) -> jax.Array:
@@ -76,12 +69,12 @@ def _by_reader(y: jax.Array, window: Window, winner: jax.Array) -> jax.Array:
     return functools.reduce(operator.add, terms)
 
 
-def _without_ends(position: int, reader: taps.Reader) -> taps.Reader:
+def _without_ends(position: int, reader: Reader) -> Reader:
     """Along the last axis one number for all, where it is so: beyond the ends no winner is read."""
     if position != -1 or not rows.consecutive(reader.outputs):
         return reader
-    numbers = np.unique(reader.taps[reader.taps != taps.NO_TAP])
-    return taps.Reader(reader.outputs, numbers) if len(numbers) == 1 else reader
+    numbers = np.unique(reader.taps[reader.taps != NO_TAP])
+    return Reader(reader.outputs, numbers) if len(numbers) == 1 else reader
 
 
 def _narrow(y: jax.Array) -> bool:
@@ -103,9 +96,7 @@ def _busily(winner: jax.Array, number: jax.Array, y: jax.Array) -> jax.Array:
     return lax.bitcast_convert_type(lax.bitcast_convert_type(y, np.int32) & mask, np.float32)
 
 
-def _number(
-    readers: tuple[taps.Reader, ...], window: Window, ndim: int, dtype: np.dtype
-) -> jax.Array:
+def _number(readers: tuple[Reader, ...], window: Window, ndim: int, dtype: np.dtype) -> jax.Array:
     """The number of the tap through which each input is read; no tap's where it is not read."""
     number = jnp.zeros((1,) * ndim, dtype)
     for reader, axis, position in zip(readers, window.axes, window.positions, strict=True):
@@ -121,7 +112,7 @@ def _by_shift(y: jax.Array, window: Window, winner: jax.Array) -> jax.Array:
     none = no_winner(winner.dtype)
     terms = []
     for shift in taps.every_shift(window):
-        numbers = np.where(shift.taps == taps.NO_TAP, none - 1, shift.taps).astype(winner.dtype)
+        numbers = np.where(shift.taps == NO_TAP, none - 1, shift.taps).astype(winner.dtype)
         hit = blocks.expand(winner, window) == blocks.place(numbers, window, y.ndim)
         chosen = jnp.where(hit, blocks.expand(y, window), zero)
         terms.append(blocks.shifted(chosen, window, shift))

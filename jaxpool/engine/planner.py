@@ -18,7 +18,7 @@ import functools
 import jax.numpy as jnp
 import numpy as np
 
-from jaxpool.window import Axis, Window
+from jaxpool.window import Axis, Uneven, Window
 
 Passes = tuple[tuple[int, int], ...]
 
@@ -66,7 +66,7 @@ def steps(window: Window, method: str = "auto", dtype: np.dtype = FLOAT32) -> tu
     for index in reversed(range(len(window.axes))):
         parts = _parts(window.axes[index], method)
         result += [Window((window.positions[index],), (part,)) for part in parts]
-    return tuple(result)
+    return tuple(result) or (window,)
 
 
 def few(window: Window, dtype: np.dtype) -> int:
@@ -77,28 +77,29 @@ def few(window: Window, dtype: np.dtype) -> int:
     return FEW_TILED_HALF if half else FEW_TILED
 
 
-def _parts(axis: Axis, method: str) -> tuple[Axis, ...]:
+def _parts(axis: Axis | Uneven, method: str) -> tuple[Axis | Uneven, ...]:
     """The windows along one axis."""
     if axis == Axis(axis.size, 1):
         return ()
-    if method == "separable":
+    if method == "separable" or isinstance(axis, Uneven):
         return (axis,)
     if axis.is_tiling:
         return tiling(axis)
-    return (
-        doubling(axis) if can_double(axis) and (method == "doubling" or doubles(axis)) else (axis,)
-    )
+    wide = doubles(axis) or (method == "doubling" and can_double(axis))
+    return doubling(axis) if wide else (axis,)
 
 
-def can_double(axis: Axis) -> bool:
+def can_double(axis: Axis | Uneven) -> bool:
     """Whether every window between the first and the last is sure to hold an element."""
+    if isinstance(axis, Uneven):
+        return False
     low, high = axis.reach
     return (
         low < axis.extent and high < axis.extent and axis.dilation <= axis.size and axis.output > 0
     )
 
 
-def doubles(axis: Axis) -> bool:
+def doubles(axis: Axis | Uneven) -> bool:
     """Whether passes over the input, a few taps each, cost less than all taps of all outputs."""
     if axis.is_tiling or not can_double(axis):
         return False

@@ -17,7 +17,7 @@ from jax import lax
 
 from jaxpool.engine import blocks, layout, planner, rows, taps
 from jaxpool.engine.apart import apart
-from jaxpool.window import Axis, Window
+from jaxpool.window import NO_TAP, Axis, Window
 
 # What one more pass through memory costs, in taps, and from how many on a loop compiles slowly.
 PASS, MOST = 4, 12
@@ -201,7 +201,7 @@ def _spread_along(y: jax.Array, window: Window, *, last: bool, cpu: bool) -> jax
     """The adjoint of one axis, itself a windowed sum: over the outputs that read an input."""
     (position,), (axis,) = window.positions, window.axes
     zero = np.zeros((), y.dtype)
-    if axis.stride == 1:
+    if window.is_even and axis.stride == 1:
         return _sum_along(y, Window((position,), (_mirrored(axis),)), last=last, cpu=cpu)
     if planner.doubles(axis):  # wide and overlapping: spell out the holes between the windows
         config = [(0, 0, 0)] * y.ndim
@@ -215,7 +215,8 @@ def _spread_along(y: jax.Array, window: Window, *, last: bool, cpu: bool) -> jax
 
 def _spread_taps(y: jax.Array, window: Window, *, cpu: bool) -> jax.Array:
     """Every output's value at every input it reads, tap by tap."""
-    return _by_reader(y, window) if cpu and not window.is_tiling else _by_shift(y, window)
+    by_reader = not window.is_even or (cpu and not window.is_tiling)
+    return (_by_reader if by_reader else _by_shift)(y, window)
 
 
 def _by_reader(y: jax.Array, window: Window) -> jax.Array:
@@ -235,7 +236,7 @@ def _by_shift(y: jax.Array, window: Window) -> jax.Array:
     zero = np.zeros((), y.dtype)
     terms = []
     for shift in taps.every_shift(window):
-        used = blocks.place(shift.taps != taps.NO_TAP, window, y.ndim)
+        used = blocks.place(shift.taps != NO_TAP, window, y.ndim)
         terms.append(blocks.shifted(jnp.where(used, blocks.expand(y, window), zero), window, shift))
     return blocks.join(functools.reduce(lax.add, terms), window)
 

@@ -22,9 +22,7 @@ import numpy as np
 from jax import lax
 
 from jaxpool.engine import rows
-from jaxpool.window import Axis, Window
-
-NO_TAP = -1
+from jaxpool.window import NO_TAP, Axis, Reader, Uneven, Window
 
 
 def every_tap(window: Window) -> Iterator[tuple[int, ...]]:
@@ -75,7 +73,7 @@ def elements(
         One output-shaped array a tap.
     """
     some = list(every_tap(window) if only is None else only)
-    if not cpu:
+    if not cpu and window.is_even:
         x = rows.wide(x) if widen else x
         return [_padded(x, window, tap, fill) for tap in some]
     numbers = [_rows(window, tap) for tap in some]
@@ -84,11 +82,22 @@ def elements(
     take = rows.source(x, numbers, fill) if by_copy else functools.partial(rows.take, x)
     clamp = any_of_window and all(map(_holds_its_edge, window.axes))
     read = [take(every, fill, clamp=clamp) for every in numbers]
-    return list(map(rows.wide, read)) if widen else read
+    if widen:
+        read = list(map(rows.wide, read))
+    if window.is_even or fill is None or clamp:
+        return read
+    return [_filled(element, window, tap, fill) for element, tap in zip(read, some, strict=True)]
 
 
-def _holds_its_edge(axis: Axis) -> bool:
+def _filled(x: jax.Array, window: Window, tap: tuple[int, ...], fill: np.ndarray) -> jax.Array:
+    there = exists(window, tap, x.ndim)
+    return x if there is None else jnp.where(there, x, fill.astype(x.dtype))
+
+
+def _holds_its_edge(axis: Axis | Uneven) -> bool:
     """Whether every window that reaches beyond an edge of the image holds what is at that edge."""
+    if isinstance(axis, Uneven):
+        return True  # (and what stands for a tap that does not exist is another one's)
     first, last = -axis.low, (axis.output - 1) * axis.stride - axis.low
     inside = first >= 0 and last + axis.extent <= axis.size
     return inside or (axis.dilation == 1 and first + axis.extent > 0 and last < axis.size)
@@ -106,17 +115,18 @@ def _padded(
 
 def exists(window: Window, tap: tuple[int, ...], ndim: int) -> jax.Array | None:
     """For which outputs `tap` reads inside the image, to broadcast; None if for all."""
-    every = []
-    for (position, numbers), axis in zip(_rows(window, tap).items(), window.axes, strict=True):
-        if numbers.size and (numbers[0] < 0 or numbers[-1] >= axis.size):
-            every.append(rows.between(numbers, axis.size, position, ndim))
+    every = [
+        jnp.asarray(rows.along(there, position, ndim))
+        for position, axis, t in zip(window.positions, window.axes, tap, strict=True)
+        if not (there := axis.exists(t)).all()
+    ]
     return functools.reduce(operator.and_, every) if every else None
 
 
 def _rows(window: Window, tap: tuple[int, ...]) -> dict[int, np.ndarray]:
     """What `tap` reads: numbers of input positions, one an output, for each pooled axis."""
     return {
-        position: np.arange(axis.output) * axis.stride + t * axis.dilation - axis.low
+        position: axis.rows(t)
         for position, axis, t in zip(window.positions, window.axes, tap, strict=True)
     }
 
@@ -173,30 +183,9 @@ def every_shift(window: Window) -> list[Shift]:
     return result
 
 
-@dataclass(frozen=True)
-class Reader:
-    """One of the windows that read each input: along an axis which output, through which tap."""
-
-    outputs: np.ndarray  # (size,); may lie outside
-    taps: np.ndarray  # (size,); NO_TAP where the output does not exist or does not read the input
-
-
-def every_reader(axis: Axis) -> list[Reader]:
-    """The readers of every input, the fewest that reach all."""
-    groups, phase = np.divmod(np.arange(axis.size) + axis.low, axis.stride)
-    result = []
-    for j in sorted({t * axis.dilation // axis.stride for t in range(axis.window)}):
-        outputs = groups - j
-        tap, between = np.divmod(j * axis.stride + phase, axis.dilation)
-        exists = (outputs >= 0) & (outputs < axis.output)
-        reads = exists & (between == 0) & (tap < axis.window)
-        result.append(Reader(outputs, np.where(reads, tap, NO_TAP)))
-    return result
-
-
 def readers(window: Window) -> Iterator[tuple[dict[int, np.ndarray], tuple[Reader, ...]]]:
     """Combinations of one reader an axis, each with the rows of the output that it stands for."""
-    for every in itertools.product(*map(every_reader, window.axes)):
+    for every in itertools.product(*(axis.readers() for axis in window.axes)):
         outputs = (reader.outputs for reader in every)
         yield dict(zip(window.positions, outputs, strict=True)), every
 

@@ -1,8 +1,9 @@
 """Windows that differ in place and length: those of adaptive and fractional pooling.
 
-Every pooled axis is gathered into blocks, one a window and each as long as the longest. Then
-windows tile the axis, and the engine reduces them like any others; what pads a shorter block is
-the identity. Windows that turn out alike and evenly spaced go to the engine as they are.
+Where the windows are known and not too long, the engine reads them as they are. Otherwise every
+pooled axis is gathered into blocks, one a window and each as long as the longest. Then windows
+tile the axis, and the engine reduces them like any others; what pads a shorter block is the
+identity.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ import numpy as np
 from jaxpool import engine
 from jaxpool.monoid import MAX, SUM, Monoid
 from jaxpool.pooling import average
-from jaxpool.window import Axis, Window
+from jaxpool.window import Axis, Uneven, Window
+
+# The most taps of known windows, which are spelt out in one loop, unless they are all alike.
+MOST = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,14 +42,18 @@ class Bins:
     longest: int
 
     @property
-    def plain(self) -> Axis | None:
-        """The axis of an ordinary window, if that is what these windows make."""
+    def axis(self) -> Axis | Uneven | None:
+        """The axis of the engine, if it can read these windows as they are."""
         starts, lengths = self.starts, self.lengths
         if not (isinstance(starts, np.ndarray) and isinstance(lengths, int | np.ndarray)):
             return None
         steps, length = np.diff(starts), int(np.max(lengths))
         if np.any(lengths != length) or np.any(steps != steps[:1]) or np.any(steps < 1):
-            return None
+            lengths = np.broadcast_to(lengths, starts.shape)
+            back = np.any(steps < 0) or np.any(np.diff(starts + lengths) < 0)
+            if back or length > MOST:
+                return None
+            return Uneven(self.size, tuple(map(int, starts)), tuple(map(int, lengths)))
         first, end = int(starts[0]), int(starts[-1]) + length
         stride = int(steps[0]) if steps.size else length
         return Axis(self.size, length, stride, low=-first, high=end - self.size)
@@ -56,7 +64,7 @@ Layout = dict[int, Bins]  # by axis, counted from the end, ascending
 
 def reduce(x: jax.Array, monoid: Monoid, layout: Layout, where: jax.Array | None) -> jax.Array:
     """As `engine.reduce`, over bins."""
-    if window := _plain(layout):
+    if window := _window(layout):
         return engine.reduce(x, monoid, window, where=where)
     for position, bins in reversed(layout.items()):
         blocks, mask, window = _blocks(x, where, monoid, position, bins)
@@ -69,7 +77,7 @@ def arg_reduce(
     x: jax.Array, monoid: Monoid, layout: Layout, where: jax.Array | None
 ) -> tuple[jax.Array, jax.Array]:
     """As `engine.arg_reduce`, over bins: the winners' places are those in the whole plane."""
-    if window := _plain(layout):
+    if window := _window(layout):
         return engine.arg_reduce(x, monoid, window, where=where)
     within, inner = None, 1  # the winner's place in the axes done so far, and their elements
     for position, bins in reversed(layout.items()):
@@ -77,7 +85,7 @@ def arg_reduce(
         x, place = engine.arg_reduce(blocks, monoid, window, where=mask)
         where = None if mask is None else engine.reduce(mask, MAX, window)
         found = place >= 0
-        if bins.plain is None:
+        if bins.axis is None:
             place = _full(bins.starts, position, x.ndim) + place % bins.longest
         place = jnp.where(found, place, 0)
         if within is not None:
@@ -90,7 +98,7 @@ def arg_reduce(
 
 def mean(x: jax.Array, layout: Layout, where: jax.Array | None) -> jax.Array:
     """The mean of every window, of the dtype of `x` or, for integers, float32; 0 where empty."""
-    if window := _plain(layout):
+    if window := _window(layout):
         return average.mean(x, window, where)
     wide, result = average.mean_dtypes(x)
     if where is None:
@@ -103,8 +111,8 @@ def mean(x: jax.Array, layout: Layout, where: jax.Array | None) -> jax.Array:
     return (summed / jnp.asarray(counts, wide)).astype(result)
 
 
-def _plain(layout: Layout) -> Window | None:
-    axes = tuple(axis for bins in layout.values() if (axis := bins.plain))
+def _window(layout: Layout) -> Window | None:
+    axes = tuple(axis for bins in layout.values() if (axis := bins.axis))
     return Window(tuple(layout), axes) if len(axes) == len(layout) else None
 
 
@@ -112,8 +120,8 @@ def _blocks(
     x: jax.Array, where: jax.Array | None, monoid: Monoid, position: int, bins: Bins
 ) -> tuple[jax.Array, jax.Array | None, Window]:
     """Input and mask with the blocks of one axis side by side, and the windows upon them."""
-    if plain := bins.plain:
-        return x, where, Window((position,), (plain,))
+    if axis := bins.axis:
+        return x, where, Window((position,), (axis,))
     blocks = _gather(x, monoid.identity(x.dtype), position, bins)
     mask = None if where is None else _gather(where, np.array(False), position, bins)
     size = blocks.shape[position]

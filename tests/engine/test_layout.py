@@ -103,7 +103,7 @@ def test_divisors_are_repeated_with_the_rows():
 def test_holes():
     window = Window.resolve((1, 9, 1), (3,), strides=2, padding=1)
     y = jnp.arange(1, 6, dtype=np.float32).reshape(1, 5, 1)
-    spread_out = masked.with_holes(y, window, np.float32(0))
+    spread_out = layout.with_holes(y, window, np.float32(0))
     np.testing.assert_array_equal(spread_out.ravel(), [1, 0, 2, 0, 3, 0, 4, 0, 5])
     every = layout.holes(window, y.shape, cpu=True)
     assert every is not None

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxpool.engine import linear, masked
-from jaxpool.window import Window
+from jaxpool.engine import linear, masked, sums
+from jaxpool.window import Uneven, Window
 from tests import geometry, oracle, quick
 from tests.geometry import Pooling, examples
 
@@ -57,6 +57,39 @@ def test_adjoint(pooling, chosen, seed):
     assert inner(collected, y) == inner(x, distributed)
     if not chosen:
         np.testing.assert_array_equal(collected, pooling.judge(x, oracle.total))
+
+
+@st.composite
+def uneven(draw):
+    """An axis of windows that overlap, touch or leave gaps."""
+    starts, ends = [draw(st.integers(0, 3))], []
+    ends.append(starts[0] + draw(st.integers(1, 4)))
+    for _ in range(draw(st.integers(0, 5))):
+        starts.append(draw(st.integers(starts[-1], ends[-1] + 2)))
+        ends.append(max(ends[-1], starts[-1] + 1) + draw(st.integers(0, 3)))
+    lengths = (end - start for start, end in zip(starts, ends, strict=True))
+    return Uneven(ends[-1] + draw(st.integers(0, 3)), tuple(starts), tuple(lengths))
+
+
+@examples(60)
+@given(uneven(), uneven(), st.booleans(), st.integers(0, 2**31))
+def test_uneven_windows(rows, columns, cpu, seed):
+    rng = np.random.default_rng(seed)
+    window = Window((-3, -2), (rows, columns))
+    x = rng.integers(-9, 10, (2, rows.size, columns.size, 3)).astype(np.int32)
+    y = rng.integers(-9, 10, window.output_shape(x.shape)).astype(np.int32)
+    total, chosen, winner = np.zeros_like(y), np.zeros_like(y), np.zeros(y.shape, np.uint8)
+    for i, j in np.ndindex(*window.output):
+        top, left = rows.starts[i], columns.starts[j]
+        tile = x[:, top : top + rows.lengths[i], left : left + columns.lengths[j]]
+        total[:, i, j] = tile.sum((1, 2))
+        row, column = rng.integers(tile.shape[1]), rng.integers(tile.shape[2])
+        winner[:, i, j] = row * columns.window + column
+        chosen[:, i, j] = tile[:, row, column]
+    np.testing.assert_array_equal(sums.windowed_sum(x, window, sums.WHOLE, cpu=cpu), total)
+    np.testing.assert_array_equal(masked.collect(x, window, winner, cpu=cpu), chosen)
+    assert inner(total, y) == inner(x, sums.spread(y, window, sums.WHOLE, cpu=cpu))
+    assert inner(chosen, y) == inner(x, masked.distribute(y, window, winner, cpu=cpu))
 
 
 SHAPES = {

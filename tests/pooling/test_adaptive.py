@@ -131,11 +131,27 @@ def test_half_precision_is_summed_in_float32():
     np.testing.assert_array_equal(y, np.full((1, 2, 2, 1), x[0, 0, 0, 0]))
 
 
-def test_equal_bins_are_plain_windows():
-    """No gather: the fast path."""
-    x = jnp.ones((1, 12, 7, 2))
-    assert "gather" not in str(jax.make_jaxpr(lambda x: jaxpool.adaptive_max_pool(x, (4, 3)))(x))
-    assert "gather" in str(jax.make_jaxpr(lambda x: jaxpool.adaptive_max_pool(x, (5, 3)))(x))
+@pytest.mark.parametrize(("output", "read"), [((4, 11), True), ((5, 8), True), ((5, 3), False)])
+def test_known_bins_are_read_as_they_are(output, read):
+    """No blocks are gathered, unless bins are long and differ."""
+    x = jnp.ones((1, 12, 209, 2))
+    program = str(jax.make_jaxpr(lambda x: jaxpool.adaptive_max_pool(x, output))(x))
+    assert ("gather" not in program) == read
+
+
+@pytest.mark.parametrize("pool", [jaxpool.adaptive_max_pool, jaxpool.adaptive_avg_pool])
+def test_long_bins_agree_with_short_ones(monkeypatch, pool):
+    """The two ways to read bins that differ, with their derivatives."""
+    x = jnp.asarray(np.random.default_rng(0).integers(0, 9, (2, 13, 11, 3)).astype(np.float32))
+
+    def results(x):
+        y, vjp = jax.vjp(lambda x: pool(x, (4, 3)), x)
+        return y, *vjp(jnp.cos(y))
+
+    as_they_are = results(x)
+    monkeypatch.setattr("jaxpool.pooling.bins.MOST", 0)
+    for one, other in zip(as_they_are, results(x), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
 
 
 def test_axes_in_any_order():
