@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxpool.engine import layout, linear, masked, sums, winner
+from jaxpool.engine import layout, linear, sums, winner
 from jaxpool.engine.sums import WHOLE
 from jaxpool.monoid import MAX
 from jaxpool.window import Window
