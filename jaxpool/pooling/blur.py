@@ -61,7 +61,7 @@ def blur_pool(
         raise TypeError(f"filter_size must be an int, got {filter_size!r}")
     if not 1 <= filter_size <= LARGEST:
         raise ValueError(f"filter_size must be from 1 to {LARGEST}, got {filter_size}")
-    window = Window.resolve(x.shape, int(filter_size), strides=strides, axes=axes)
+    window = Window.resolve(x.shape, int(filter_size), strides=strides, padding="SAME", axes=axes)
     return _blur(x, window)
 
 
@@ -114,7 +114,7 @@ def max_blur_pool(
 
 @functools.partial(jax.jit, static_argnames="window", inline=True)
 def _blur(x: jax.Array, window: Window) -> jax.Array:
-    """Along one axis after the other; `window` fits the input before it is padded."""
+    """Along one axis after the other; `window` has the outputs' number and distance."""
     y = x.astype(arguments.accumulator(x))
     for position, axis in zip(window.positions, window.axes, strict=True):
         if axis.size == 0:
