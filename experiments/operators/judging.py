@@ -46,7 +46,7 @@ def judge(results: Results, expected: Sequence[Expected], dtype: np.dtype) -> Ve
             return Verdict(
                 worst, f"{wanted.name} has shape {result.shape}, not {wanted.value.shape}"
             )
-        error = wanted.error(result)
+        error = wanted.error(result, float(jnp.finfo(dtype).smallest_subnormal))
         worst = max(worst, error)
         allowed = wanted.tolerance(float(jnp.finfo(dtype).eps))
         if error > allowed:

@@ -32,9 +32,16 @@ class Expected:
     terms: int
     name: str = "the value"
 
-    def error(self, given: np.ndarray) -> float:
-        """The largest deviation of `given`, relative to the scale; infinity for NaN."""
+    def error(self, given: np.ndarray, smallest: float = 0.0) -> float:
+        """The largest deviation of `given`, relative to the scale; infinity for NaN.
+
+        Args:
+            given: What a contender gave.
+            smallest: The smallest number of its dtype; of a sum, no rounding can be finer.
+        """
         deviation = np.abs(given.astype(np.float64) - self.value)
+        if self.terms > 1:
+            deviation = np.maximum(deviation - smallest, 0)
         if not deviation.size:
             return 0.0
         relative = deviation / np.where(self.scale > 0, self.scale, 1.0)

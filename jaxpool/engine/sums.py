@@ -133,7 +133,8 @@ def _sum_of_taps(x: jax.Array, window: Window, *, widen: bool = False, cpu: bool
 def _by_parts(x: jax.Array, window: Window, *, widen: bool = False, cpu: bool) -> jax.Array:
     """A wide axis: each window is so many narrower ones side by side, and the elements left over.
 
-    The narrower sums are taken wherever one begins that holds an element.
+    The narrower sums are taken wherever one begins that holds an element, and once on each side
+    where it holds none: that sum, 0, is what those farther out are as well.
     """
     (position,), (axis,) = window.positions, window.axes
     width = part(axis.window)
@@ -143,7 +144,7 @@ def _by_parts(x: jax.Array, window: Window, *, widen: bool = False, cpu: bool) -
     count, rest = divmod(axis.window, width)
     apart_by, reach = width * axis.dilation, (width - 1) * axis.dilation
     last = (axis.output - 1) * axis.stride - axis.low + (count - 1) * apart_by
-    begin, end = max(-axis.low, -reach), min(last, axis.size - 1)
+    begin, end = max(-axis.low, -reach - 1), min(last, axis.size)
     narrow = Axis(axis.size, width, 1, axis.dilation, -begin, end + reach + 1 - axis.size)
     sums = _by_parts(x, Window((position,), (narrow,)), widen=widen, cpu=cpu)
     parts = Axis(narrow.output, count, axis.stride, apart_by, axis.low + begin, last - end)
@@ -151,7 +152,7 @@ def _by_parts(x: jax.Array, window: Window, *, widen: bool = False, cpu: bool) -
     zero = np.zeros((), x.dtype)
 
     def add(sums: jax.Array, *x: jax.Array) -> jax.Array:
-        terms = taps.elements(sums, side_by_side, zero.astype(sums.dtype), cpu=cpu)
+        terms = taps.elements(sums, side_by_side, zero.astype(sums.dtype), cpu=cpu, clamp=True)
         left = [(tap,) for tap in range(count * width, axis.window)]
         for array in x:
             terms += taps.elements(array, window, zero, left, cpu=cpu, widen=widen)

@@ -51,7 +51,7 @@ def elements(
     only: Iterable[tuple[int, ...]] | None = None,
     *,
     cpu: bool,
-    any_of_window: bool = False,
+    clamp: bool = False,
     by_copy: bool = False,
     widen: bool = False,
 ) -> list[jax.Array]:
@@ -63,7 +63,7 @@ def elements(
         fill: What stands where there is no element; None for anything.
         only: The taps; None for all of them, in row-major order.
         cpu: Whether XLA:CPU compiles this.
-        any_of_window: Whether, where there is no element, another one of the window may stand.
+        clamp: Whether, where there is no element, that at the edge may stand.
         by_copy: Whether what lies beyond the last axis is worth a copy (see `rows.source`).
         widen: Whether to make it `rows.wide`: after slicing, which would else read a copy that is
             made first (mean of 16x112x112x64, k8 s8, in bfloat16: 3.4 ms, and 0.9), but before
@@ -80,7 +80,6 @@ def elements(
     if widen and not all(rows.sliced(every, x.shape) for every in numbers):
         x = rows.wide(x)
     take = rows.source(x, numbers, fill) if by_copy else functools.partial(rows.take, x)
-    clamp = any_of_window and all(map(_holds_its_edge, window.axes))
     read = [take(every, fill, clamp=clamp) for every in numbers]
     if widen:
         read = list(map(rows.wide, read))
@@ -94,8 +93,12 @@ def _filled(x: jax.Array, window: Window, tap: tuple[int, ...], fill: np.ndarray
     return x if there is None else jnp.where(there, x, fill.astype(x.dtype))
 
 
+def hold_edges(window: Window) -> bool:
+    """Whether all windows that reach beyond an edge of the image hold what is at that edge."""
+    return all(map(_holds_its_edge, window.axes))
+
+
 def _holds_its_edge(axis: Axis | Uneven) -> bool:
-    """Whether every window that reaches beyond an edge of the image holds what is at that edge."""
     if isinstance(axis, Uneven):
         return True  # (and what stands for a tap that does not exist is another one's)
     first, last = -axis.low, (axis.output - 1) * axis.stride - axis.low

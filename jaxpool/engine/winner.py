@@ -87,7 +87,7 @@ def value(x: jax.Array, monoid: Monoid, window: Window, *, cpu: bool) -> jax.Arr
         tiles = blocks.split(rows.wide(x), window, identity)
         return blocks.reduce(tiles, window, identity, keep).astype(dtype)
     small = isinstance(x.size, int) and x.size * x.dtype.itemsize < 2**25
-    read = functools.partial(taps.elements, cpu=cpu, any_of_window=True, by_copy=small)
+    read = functools.partial(taps.elements, cpu=cpu, clamp=taps.hold_edges(window), by_copy=small)
     if not (cpu and keys.serve(dtype)):
         every = read(x, window, identity, widen=True)
         return functools.reduce(monoid.combine, every).astype(dtype)
