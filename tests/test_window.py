@@ -5,7 +5,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from jax import export, lax
 
-from jaxpool.window import Axis, Window
+from jaxpool.axis import Axis
+from jaxpool.window import Window
 from tests import oracle
 from tests.geometry import examples
 

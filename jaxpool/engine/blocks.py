@@ -14,8 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jaxpool.axis import Axis
 from jaxpool.engine import taps
-from jaxpool.window import Axis, Window
+from jaxpool.window import Window
 
 # From so many taps on a reshape and a reduction beat a chain of slices, fused into one loop, if the
 # reduction is one that XLA:CPU vectorises. Others are up to 30 times as slow (max of 32x32x32x64,

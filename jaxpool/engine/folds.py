@@ -19,7 +19,8 @@ from dataclasses import dataclass
 import jax
 from jax import lax
 
-from jaxpool.window import Axis, Window
+from jaxpool.axis import Axis
+from jaxpool.window import Window
 
 Values = tuple[jax.Array, ...]
 Combine = Callable[[Values, Values], Values]

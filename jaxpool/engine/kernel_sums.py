@@ -12,8 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jaxpool.axis import Axis
 from jaxpool.engine import blocks, rows, taps
-from jaxpool.window import Axis, Window
+from jaxpool.window import Window
 
 Kernel = Callable[..., jax.Array]
 Arrays = tuple[jax.Array, ...]

@@ -35,7 +35,7 @@ def again(bits: jax.Array, dtype: np.dtype) -> jax.Array:
 
 def of(bits: jax.Array, dtype: np.dtype, monoid: Monoid) -> jax.Array:
     """Integers in the order of the floats, -0 before 0; any NaN beyond all others, so it wins."""
-    infinity = np.array(np.inf, dtype).view(np.int16)
+    infinity = _infinity(dtype)
     key = _mirrored(bits)
     if monoid is MAX:  # a NaN with a sign is below -inf
         return jnp.where(key < ~infinity, _REST, key)
@@ -49,11 +49,15 @@ def floats(key: jax.Array, dtype: np.dtype) -> jax.Array:
 
 def comparable(key: jax.Array, dtype: np.dtype, monoid: Monoid) -> jax.Array:
     """Keys that are equal where the floats are, and where both are NaN."""
-    infinity = np.array(np.inf, dtype).view(np.int16)
+    infinity = _infinity(dtype)
     key = jnp.where(key == ~np.int16(0), np.int16(0), key)  # the zeros
     if monoid is MAX:
         return jnp.minimum(key, infinity + np.int16(1))
     return jnp.maximum(key, ~infinity - np.int16(1))
+
+
+def _infinity(dtype: np.dtype) -> np.ndarray:
+    return np.array(np.inf, dtype).view(np.int16)
 
 
 def _mirrored(x: jax.Array) -> jax.Array:

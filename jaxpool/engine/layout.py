@@ -19,7 +19,8 @@ import jax
 import numpy as np
 from jax import lax
 
-from jaxpool.window import Axis, Window
+from jaxpool.axis import Axis
+from jaxpool.window import Window
 
 # Up to so many elements a row is short. If it lies in a padded axis, merging the two costs a copy
 # (see `rows.source`), which pays for shorter ones only: k3 s1 on 8x256x256xC with its derivative,
@@ -95,9 +96,8 @@ def holes(window: Window, shape: Sequence[Any], *, cpu: bool) -> Window | None:
     after = -window.positions[-1] - 1
     trailing = shape[len(shape) - after :]
     last = window.axes[-1]
-    if not cpu or not window.is_even or window.is_tiling:
-        return None
-    if last.stride == 1 or last.output == 0:
+    strided = window.is_even and not window.is_tiling and last.stride > 1 and last.output > 0
+    if not (cpu and strided):
         return None
     if not all(isinstance(size, int) for size in trailing):
         return None

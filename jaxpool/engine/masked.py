@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jaxpool.axis import NO_TAP, Reader
 from jaxpool.engine import blocks, keys, rows, taps
-from jaxpool.window import NO_TAP, Reader, Window
+from jaxpool.window import Window
 
 
 def index_dtype(window: Window) -> np.dtype:

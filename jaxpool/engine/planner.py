@@ -18,7 +18,8 @@ import functools
 import jax.numpy as jnp
 import numpy as np
 
-from jaxpool.window import Axis, Uneven, Window
+from jaxpool.axis import Axis, Uneven
+from jaxpool.window import Window
 
 Passes = tuple[tuple[int, int], ...]
 

@@ -15,9 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jaxpool.axis import NO_TAP, Axis
 from jaxpool.engine import blocks, layout, planner, rows, taps
 from jaxpool.engine.apart import apart
-from jaxpool.window import NO_TAP, Axis, Window
+from jaxpool.window import Window
 
 # What one more pass through memory costs, in taps, and from how many on a loop compiles slowly.
 PASS, MOST = 4, 12

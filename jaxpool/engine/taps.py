@@ -21,8 +21,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jaxpool.axis import NO_TAP, Axis, Reader, Uneven
 from jaxpool.engine import rows
-from jaxpool.window import NO_TAP, Axis, Reader, Uneven, Window
+from jaxpool.window import Window
 
 
 def every_tap(window: Window) -> Iterator[tuple[int, ...]]:

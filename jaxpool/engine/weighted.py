@@ -25,11 +25,12 @@ import jax.numpy as jnp
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching
 
+from jaxpool.axis import Axis
 from jaxpool.engine import kernel_sums
 from jaxpool.engine.apart import apart
 from jaxpool.engine.kernel_sums import Arrays, Kernel
 from jaxpool.engine.primitives import implement
-from jaxpool.window import Axis, Window
+from jaxpool.window import Window
 
 # Up to so many taps of which each costs an exponential, one pass beats one an axis.
 ONE_PASS = 9

@@ -9,10 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxpool import engine
+from jaxpool.axis import Axis
 from jaxpool.monoid import SUM
 from jaxpool.pooling import arguments
 from jaxpool.pooling.arguments import Ints, Padding
-from jaxpool.window import Axis, Window
+from jaxpool.window import Window
 
 
 def sum_pool(

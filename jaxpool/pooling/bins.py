@@ -16,9 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxpool import engine
+from jaxpool.axis import Axis, Uneven
 from jaxpool.monoid import MAX, SUM, Monoid
 from jaxpool.pooling import average
-from jaxpool.window import Axis, Uneven, Window
+from jaxpool.window import Window
 
 # The most taps of known windows, which are spelt out in one loop, unless they are all alike.
 MOST = 64

@@ -19,8 +19,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jaxpool.axis import Axis
 from jaxpool.engine import taps
-from jaxpool.window import PADDINGS, Axis
+from jaxpool.window import PADDINGS
 
 
 @dataclass(frozen=True)

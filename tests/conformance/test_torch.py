@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import jaxpool
-from jaxpool.window import Axis
+from jaxpool.axis import Axis
 from tests import quick
 
 torch = pytest.importorskip("torch")

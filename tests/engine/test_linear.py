@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jaxpool.axis import Uneven
 from jaxpool.engine import linear, masked, sums
-from jaxpool.window import Uneven, Window
+from jaxpool.window import Window
 from tests import geometry, oracle, quick
 from tests.geometry import Pooling, examples
 

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jaxpool.axis import Axis
 from jaxpool.engine import planner
-from jaxpool.window import Axis, Window
+from jaxpool.window import Window
 from tests import geometry
 from tests.geometry import examples
 

@@ -202,7 +202,10 @@ def test_keys_draw_and_samples_repeat(pool, window):
     result = result if isinstance(result, tuple) else (result,)
     for a, b, c, d in zip(first, again, result, other, strict=True):
         np.testing.assert_array_equal(a, b)
-        np.testing.assert_allclose(a, c, rtol=1e-6, atol=1e-6)  # known windows are read otherwise
+        if pool is jaxpool.fractional_avg_pool:  # known windows are added up in another order
+            np.testing.assert_allclose(a, c, rtol=1e-6, atol=1e-6)
+        else:
+            np.testing.assert_array_equal(a, c)
         assert np.any(a != d)
 
 

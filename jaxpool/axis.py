@@ -1,0 +1,164 @@
+"""One pooled axis: which inputs each window's taps read, and which windows read each input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+NO_TAP = -1
+
+
+@dataclass(frozen=True)
+class Reader:
+    """One of the windows that read each input of an axis: which output, and through which tap."""
+
+    outputs: np.ndarray  # (size,), ascending; may lie outside
+    taps: np.ndarray  # (size,); NO_TAP where the output does not exist or does not read the input
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One pooled axis: output `o`, tap `t` reads input `o * stride + t * dilation - low`.
+
+    `low` and `high` count padded positions; negative ones leave positions of the input unread.
+    """
+
+    size: int
+    window: int
+    stride: int = 1
+    dilation: int = 1
+    low: int = 0
+    high: int = 0
+    ceil_mode: bool = False
+
+    @property
+    def extent(self) -> int:
+        """Positions from the first tap to the last, both included."""
+        return self.dilation * (self.window - 1) + 1
+
+    @property
+    def output(self) -> int:
+        """Number of windows."""
+        room = self.size + self.low + self.high - self.extent
+        if not self.ceil_mode:
+            return max(room // self.stride + 1, 0)
+        windows = -(-room // self.stride) + 1
+        if (windows - 1) * self.stride >= self.size + self.low:
+            windows -= 1
+        return max(windows, 0)
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """Padding (low, high) with which the windows end exactly where the array does.
+
+        `high` is larger than asked for by the overhang of `ceil_mode`, and smaller (maybe
+        negative) by the positions that no window reads.
+        """
+        return self.low, (self.output - 1) * self.stride + self.extent - self.size - self.low
+
+    @property
+    def is_global(self) -> bool:
+        """Whether one unpadded window covers the whole axis."""
+        return (
+            (self.window, self.dilation) == (self.size, 1)
+            and self.output == 1
+            and self.reach == (0, 0)
+        )
+
+    @property
+    def is_tiling(self) -> bool:
+        """Whether no input is read by two windows, and taps are neighbours."""
+        return self.dilation == 1 and self.stride >= self.window
+
+    def rows(self, tap: int) -> np.ndarray:
+        """The inputs that `tap` reads, one an output; may lie outside."""
+        return np.arange(self.output) * self.stride + tap * self.dilation - self.low
+
+    def exists(self, tap: int) -> np.ndarray:
+        """For which outputs `tap` reads inside the image."""
+        rows = self.rows(tap)
+        return (rows >= 0) & (rows < self.size)
+
+    def readers(self) -> list[Reader]:
+        """The readers of every input, the fewest that reach all."""
+        groups, phase = np.divmod(np.arange(self.size) + self.low, self.stride)
+        result = []
+        for j in sorted({t * self.dilation // self.stride for t in range(self.window)}):
+            outputs = groups - j
+            tap, between = np.divmod(j * self.stride + phase, self.dilation)
+            exists = (outputs >= 0) & (outputs < self.output)
+            reads = exists & (between == 0) & (tap < self.window)
+            result.append(Reader(outputs, np.where(reads, tap, NO_TAP)))
+        return result
+
+    def inside(self, tap: int) -> tuple[int, int]:
+        """The outputs `[first, last)` for which `tap` reads inside the image."""
+        offset = tap * self.dilation - self.low
+        first = max(0, -(offset // self.stride))  # ceil(-offset / stride)
+        last = min(self.output, -((offset - self.size) // self.stride))
+        return min(first, self.output), max(last, min(first, self.output))
+
+    def counts(self, *, include_pad: bool) -> tuple[int, ...]:
+        """For each output, how many taps lie in the padded image, or in the image itself."""
+        begin = -self.low if include_pad else 0
+        end = self.size + (self.high if include_pad else 0)
+        starts = range(-self.low, self.output * self.stride - self.low, self.stride)
+        return tuple(_multiples(self.dilation, begin - s, end - s, self.window) for s in starts)
+
+
+@dataclass(frozen=True)
+class Uneven:
+    """One pooled axis whose windows differ: output `o`, tap `t` reads input `starts[o] + t`.
+
+    Window `o` has `lengths[o]` taps, at least one; neither starts nor ends ever go back.
+    """
+
+    size: int
+    starts: tuple[int, ...]
+    lengths: tuple[int, ...]
+
+    is_tiling = is_global = False
+
+    @property
+    def window(self) -> int:
+        """Taps of the longest window."""
+        return max(self.lengths)
+
+    @property
+    def output(self) -> int:
+        """Number of windows."""
+        return len(self.starts)
+
+    def counts(self, *, include_pad: bool) -> tuple[int, ...]:
+        """For each output, how many taps it has; there is no padding."""
+        del include_pad
+        return self.lengths
+
+    def rows(self, tap: int) -> np.ndarray:
+        """The inputs that `tap` reads, one an output; of a tap that does not exist, the last's."""
+        return np.array(self.starts) + np.minimum(tap, np.array(self.lengths) - 1)
+
+    def exists(self, tap: int) -> np.ndarray:
+        """Which outputs have this tap."""
+        return np.array(self.lengths) > tap
+
+    def readers(self) -> list[Reader]:
+        """The readers of every input, the fewest that reach all."""
+        starts, lengths = np.array(self.starts), np.array(self.lengths)
+        inputs = np.arange(self.size)
+        last = np.searchsorted(starts, inputs, side="right") - 1  # that begins there or before
+        first = np.searchsorted(starts + lengths, inputs, side="right")  # that does not end before
+        result = []
+        for j in range(int(max(1, (last - first).max() + 1))):
+            outputs = last - j
+            taps = inputs - starts[np.maximum(outputs, 0)]
+            result.append(Reader(outputs, np.where(outputs >= first, taps, NO_TAP)))
+        return result
+
+
+def _multiples(step: int, begin: int, end: int, limit: int) -> int:
+    """How many `t` in `[0, limit)` have `t * step` in `[begin, end)`."""
+    first = max(0, -(-begin // step))
+    last = min(limit, -(-end // step))
+    return max(0, last - first)
