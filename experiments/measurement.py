@@ -18,6 +18,7 @@ import numpy as np
 from scipy import stats
 
 from experiments import data
+from experiments.compilation import compile_network
 from experiments.config import Study
 from experiments.environment import device_name
 from experiments.programs import Programs
@@ -98,10 +99,10 @@ class _Contender:
         labels = jax.random.randint(labels_key, (batch,), 0, info.classes)
         step = jax.jit(programs.step).lower(state, images, labels, step_key)
         start = time.perf_counter()
-        train = step.compile()
+        train = compile_network(step, "training")
         compile_s = time.perf_counter() - start
         infer, infer_one = (
-            jax.jit(programs.predict).lower(state, inputs).compile()
+            compile_network(jax.jit(programs.predict).lower(state, inputs), "inference")
             for inputs in (images, images[:1])
         )
         one = jax.block_until_ready(images[:1])

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import checkpoint, records
+from experiments.compilation import compile_network
 from experiments.config import Study
 from experiments.data import Dataset
 from experiments.folder import StudyFolder
@@ -192,8 +193,10 @@ class Trainer:
             state = jax.eval_shape(lambda: _grouped([self._programs.init(0)] * size))
             order = self._order(range(size), epoch=1)
             self._compiled[size] = _Compiled(
-                epoch=jax.jit(epoch, donate_argnums=0).lower(state, *order, *self._train).compile(),
-                evaluate=jax.jit(evaluate).lower(state, *self._test).compile(),
+                epoch=compile_network(
+                    jax.jit(epoch, donate_argnums=0).lower(state, *order, *self._train), "training"
+                ),
+                evaluate=compile_network(jax.jit(evaluate).lower(state, *self._test), "inference"),
             )
         return self._compiled[size]
 

@@ -12,6 +12,7 @@ import optax
 from flax import nnx
 
 import jaxpool
+from experiments.compilation import compile_network
 from experiments.models.convolution import Convolution
 from experiments.operators.contenders import Program
 from experiments.operators.network.config import Network
@@ -72,7 +73,7 @@ def prepare(name: str, training: Training) -> Program:
     jax.clear_caches()  # so that nothing of this is traced or compiled already
     started = time.perf_counter()
     lowered = jax.jit(step, donate_argnums=(0, 1)).lower(parameters, state, images, labels)
-    compiled = lowered.compile()
+    compiled = compile_network(lowered, "training")
     seconds = time.perf_counter() - started
     memory = compiled.memory_analysis()
 
