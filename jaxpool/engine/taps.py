@@ -127,6 +127,11 @@ def exists(window: Window, tap: tuple[int, ...], ndim: int) -> jax.Array | None:
     return functools.reduce(operator.and_, every) if every else None
 
 
+def all_exist(window: Window) -> bool:
+    """Whether every tap of every output reads inside the image."""
+    return all(axis.exists(tap).all() for axis in window.axes for tap in range(axis.window))
+
+
 def _rows(window: Window, tap: tuple[int, ...]) -> dict[int, np.ndarray]:
     """What `tap` reads: numbers of input positions, one an output, for each pooled axis."""
     return {

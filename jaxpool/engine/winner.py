@@ -27,6 +27,9 @@ from jaxpool.window import Window
 
 RESIDUAL = "jaxpool_winner"
 
+# From so many taps, and elements, on a value and its winner are found in one loop (`_together`).
+WIDE, LARGE = 8, 2**22
+
 Plan = tuple[Window, ...]
 
 
@@ -180,14 +183,47 @@ def _winners_code(
     (where,) = masks or (None,)
     winners = []
     for number, window in enumerate(plan):
-        y = _value(x, monoid, plan, number)
         alone = len(plan) > 1 or not window.is_tiling
-        index = _winner(x, y, monoid, window, where, alone=alone, cpu=cpu)
+        if cpu and where is None and _pay_together(x, window):
+            y, index = _together(x, monoid, window, alone=alone)
+        else:
+            y = _value(x, monoid, plan, number)
+            index = _winner(x, y, monoid, window, where, alone=alone, cpu=cpu)
         winners.append(index)
         x = y
         if where is not None:
             where = index != masked.no_winner(index.dtype)
     return [x, *winners]
+
+
+def _pay_together(x: jax.Array, window: Window) -> bool:
+    """Whether to read a large input once pays for writing both results twice: for wide tiles."""
+    wide = window.is_tiling and window.taps >= WIDE and not blocks.fits(window, blocks.MANY)
+    large = isinstance(x.size, int) and x.size >= LARGE and x.dtype == np.float32
+    return wide and large and taps.all_exist(window)
+
+
+def _together(
+    x: jax.Array, monoid: Monoid, window: Window, *, alone: bool
+) -> tuple[jax.Array, jax.Array]:
+    """The extreme of every window, and the first tap that holds it, in one loop of XLA:CPU.
+
+    A loop has one result, but that may be a complex number, which LLVM stores as a vector of its
+    two parts.
+    """
+
+    def search(x: jax.Array, window: Window) -> jax.Array:
+        every = taps.elements(x, window, None, cpu=True, by_copy=True)
+        index = _first_winner(every, monoid, np.dtype(np.float32))
+        return lax.complex(functools.reduce(monoid.combine, every), index)
+
+    if alone:
+        by = layout.of(window, x.shape, cpu=True)
+        both = by.restore(apart(functools.partial(search, window=by.window), by.lay(x), cpu=True))
+    else:
+        both = stored(search(x, window), cpu=True)
+    index = lax.imag(both).astype(masked.index_dtype(window))
+    return lax.real(both), stored(index, cpu=True)
 
 
 def _winner(

@@ -7,6 +7,7 @@ import pytest
 
 import jaxpool
 from jaxpool import engine
+from jaxpool.engine import winner
 from jaxpool.monoid import MAX, MIN
 from jaxpool.window import Window
 from tests import quick
@@ -79,3 +80,30 @@ def test_whole_maps(shape, hard):
     np.testing.assert_array_equal(jaxpool.global_max_pool(x), x.max((1, 2)))
     smallest = jaxpool.min_pool(x, shape[1:3])
     np.testing.assert_array_equal(smallest, x.min((1, 2), keepdims=True))
+
+
+@pytest.mark.parametrize("monoid", [MAX, MIN], ids=["max", "min"])
+@pytest.mark.parametrize(
+    ("shape", "window"),
+    [((2, 24, 29, 60), 4), ((3, 410, 70), 10), ((2, 64, 64, 8), 64), ((1, 60, 48, 64), (5, 2))],
+)
+def test_value_and_winner_are_the_same_together(shape, window, monoid, monkeypatch):
+    """Large inputs are read once for both; ties, zeros of either sign and NaN are as ever."""
+    rng = np.random.default_rng(0)
+    x = rng.choice([-1, -0.0, 0.0, 1, np.nan, np.inf, -np.inf], shape).astype(np.float32)
+    x[0] = np.where(np.isnan(x[0]), 0, x[0])
+    window = Window.resolve(shape, window)
+
+    def value_and_winner(large):
+        monkeypatch.setattr(winner, "LARGE", large)
+        jax.clear_caches()  # for what is traced already knows another limit
+        program = jax.jit(lambda x: engine.arg_reduce(x, monoid, window)).lower(x).compile()
+        return "c64[" in program.as_text(), program(x)
+
+    (joined, together), (apart, one_by_one) = map(value_and_winner, (0, x.size + 1))
+    jax.clear_caches()
+    assert not apart
+    assert joined == (jax.default_backend() == "cpu")
+    for found, expected in zip(together, one_by_one, strict=True):
+        np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(np.signbit(together[0]), np.signbit(one_by_one[0]))
