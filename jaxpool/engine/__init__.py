@@ -15,6 +15,7 @@ from jaxpool.engine import linear, planner, winner
 from jaxpool.engine.elements import Elements, choose, every_element, occupied, ones
 from jaxpool.engine.folds import fold
 from jaxpool.engine.kernel_sums import Kernel
+from jaxpool.engine.moves import move
 from jaxpool.engine.sums import WHOLE, Share
 from jaxpool.engine.weighted import collect, parts
 from jaxpool.engine.winner import RESIDUAL
@@ -32,6 +33,7 @@ __all__ = [
     "collect",
     "every_element",
     "fold",
+    "move",
     "occupied",
     "ones",
     "parts",

@@ -24,6 +24,9 @@ from jaxpool.window import Window
 # The most taps of known windows, which are spelt out in one loop, unless they are all alike.
 MOST = 64
 
+# The most windows an element may be part of for its derivative to be gathered from them.
+FEW = 8
+
 
 @dataclass(frozen=True, eq=False)
 class Bins:
@@ -35,12 +38,14 @@ class Bins:
             plane to plane, an array with every axis of the input, of size 1 where they do not.
         lengths: Likewise; or one int, the length of all.
         longest: What no length exceeds.
+        step: What the distance between two neighbouring starts is at least; 0 if not known.
     """
 
     size: int
     starts: Any
     lengths: Any
     longest: int
+    step: int = 0
 
     @property
     def axis(self) -> Axis | Uneven | None:
@@ -142,11 +147,32 @@ def _gather(x: jax.Array, fill: np.ndarray, position: int, bins: Bins) -> jax.Ar
     offsets = np.arange(bins.longest, dtype=np.int32).reshape(shape)
     starts = _full(bins.starts, position, x.ndim)
     place = side_by_side(_member_axis(starts, member) + offsets)
-    blocks = jnp.take_along_axis(x, place, position, mode="clip")
+    if 0 < bins.longest <= FEW * bins.step:
+        blocks = engine.move(x, [place], _readers(bins, position, x.ndim), position)
+    else:
+        blocks = jnp.take_along_axis(x, place, position, mode="clip")
     if isinstance(bins.lengths, int):
         return blocks
     lengths = _full(bins.lengths, position, x.ndim)
     return jnp.where(side_by_side(offsets < _member_axis(lengths, member)), blocks, fill)
+
+
+def _readers(bins: Bins, position: int, ndim: int) -> list[jax.Array]:
+    """For each element its places in the blocks, -1 for none."""
+    starts, lengths = (_full(numbers, position, ndim) for numbers in (bins.starts, bins.lengths))
+    member = ndim + position + 1
+    shape = [1] * ndim
+    shape[position] = bins.size
+    element = np.arange(bins.size, dtype=np.int32).reshape(shape)
+    begun = _member_axis(starts, member) <= np.expand_dims(element, member - 1)
+    last = jnp.sum(begun, axis=member - 1, dtype=np.int32) - 1  # that begins there or before
+    readers = []
+    for back in range(-(-bins.longest // bins.step)):
+        window = jnp.maximum(last - back, 0)
+        at = element - jnp.take_along_axis(starts, window, position, mode="clip")
+        reads = (last >= back) & (at < jnp.take_along_axis(lengths, window, position, mode="clip"))
+        readers.append(jnp.where(reads, window * bins.longest + at, -1))
+    return readers
 
 
 def _member_axis(array: Any, member: int) -> Any:

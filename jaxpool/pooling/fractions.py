@@ -99,7 +99,8 @@ def _sliding(x: jax.Array, outputs: Outputs, window: dict[int, int], samples: ja
             starts = jnp.concatenate(
                 [moved - (sample * alpha).astype(np.int32), starts], position % x.ndim
             )
-        layout[position] = Bins(size, starts, length, length)
+        step = (size - length) // max(count - 1, 1)
+        layout[position] = Bins(size, starts, length, length, step)
     return layout
 
 
@@ -183,5 +184,5 @@ def _between(
         xp = np if isinstance(steps, np.ndarray) else jnp
         lengths = xp.minimum(steps[1:] + overlapping, size) - steps[:-1]
         longest = -(-size // count) + overlapping
-        layout[position] = Bins(size, steps[:-1], lengths, min(longest, size))
+        layout[position] = Bins(size, steps[:-1], lengths, min(longest, size), size // count)
     return layout

@@ -114,3 +114,14 @@ def test_bad_indices(indices, error, message):
         jaxpool.max_unpool(jnp.ones((1, 3, 1)), indices.reshape(1, -1, 1), 4)
     with pytest.raises(TypeError, match="indices must be an array, got list"):
         jaxpool.max_unpool(jnp.ones((1, 3, 1)), indices.tolist(), 4)
+
+
+def test_pooled_axes_may_lie_apart():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(3, 4, 2, 5)).astype(np.float32)
+    indices = rng.integers(-1, 7 * 6, values.shape).astype(np.int32)
+    between = jaxpool.max_unpool(values, indices, (7, 6), axes=(1, 3))
+    side_by_side = jaxpool.max_unpool(
+        np.swapaxes(values, 2, 3), np.swapaxes(indices, 2, 3), (7, 6), axes=(1, 2)
+    )
+    np.testing.assert_array_equal(between, np.swapaxes(side_by_side, 2, 3))
