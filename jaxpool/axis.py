@@ -13,7 +13,7 @@ NO_TAP = -1
 class Reader:
     """One of the windows that read each input of an axis: which output, and through which tap."""
 
-    outputs: np.ndarray  # (size,), ascending; may lie outside
+    outputs: np.ndarray  # (size,); may lie outside
     taps: np.ndarray  # (size,); NO_TAP where the output does not exist or does not read the input
 
 
@@ -31,6 +31,8 @@ class Axis:
     low: int = 0
     high: int = 0
     ceil_mode: bool = False
+
+    weights = None
 
     @property
     def extent(self) -> int:
@@ -119,6 +121,7 @@ class Uneven:
     lengths: tuple[int, ...]
 
     is_tiling = is_global = False
+    weights = None
 
     @property
     def window(self) -> int:
@@ -155,6 +158,63 @@ class Uneven:
             taps = inputs - starts[np.maximum(outputs, 0)]
             result.append(Reader(outputs, np.where(outputs >= first, taps, NO_TAP)))
         return result
+
+
+@dataclass(frozen=True)
+class Filtered:
+    """One axis of a filter: weighted sums around every stride-th element.
+
+    Output `o`, tap `t` reads input `o * stride + t - (window - 1) // 2`; in a mirror where that
+    lies beyond an end, or if the axis is too short for that, the element at the end.
+    """
+
+    size: int
+    weights: tuple[float, ...]
+    stride: int
+
+    is_tiling = is_global = False
+
+    @property
+    def window(self) -> int:
+        """Taps of the filter."""
+        return len(self.weights)
+
+    @property
+    def output(self) -> int:
+        """Number of windows."""
+        return -(-self.size // self.stride)
+
+    def rows(self, tap: int) -> np.ndarray:
+        """The inputs that `tap` reads, one an output."""
+        rows, last = self._places(tap), self.size - 1
+        if self.window // 2 < self.size:
+            rows = last - np.abs(last - np.abs(rows))
+        return np.clip(rows, 0, last)
+
+    def exists(self, tap: int) -> np.ndarray:
+        """For which outputs `tap` reads an element: all."""
+        del tap
+        return np.ones(self.output, bool)
+
+    def readers(self) -> list[Reader]:
+        """The readers of every input: those without the ends, then one by one those at an end."""
+        low = (self.window - 1) // 2
+        reach = self.stride * (self.output - 1) + self.window
+        plain = Axis(self.size, self.window, self.stride, 1, low, reach - self.size - low)
+        result, ends = plain.readers(), []
+        for output, tap in np.ndindex(self.output, self.window):
+            if 0 <= self._places(tap)[output] < self.size:
+                continue
+            read = self.rows(tap)[output]
+            if not any(o == output and taps[read] == NO_TAP for o, taps in ends):
+                ends.append((output, np.full(self.size, NO_TAP)))
+            free = (taps for o, taps in ends if o == output and taps[read] == NO_TAP)
+            next(free)[read] = tap
+        return result + [Reader(np.full(self.size, output), taps) for output, taps in ends]
+
+    def _places(self, tap: int) -> np.ndarray:
+        """What `tap` would read if the axis had no ends."""
+        return np.arange(self.output) * self.stride + tap - (self.window - 1) // 2
 
 
 def _multiples(step: int, begin: int, end: int, limit: int) -> int:

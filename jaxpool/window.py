@@ -28,7 +28,7 @@ class Window:
     """
 
     positions: tuple[int, ...]
-    axes: tuple[Any, ...]  # each an `Axis` or `Uneven`
+    axes: tuple[Any, ...]  # each an `Axis`, `Uneven` or `Filtered`
 
     @property
     def is_even(self) -> bool:

@@ -50,7 +50,7 @@ def take(
 
     Args:
         x: The array.
-        numbers: For an axis, counted from the end, the numbers of the rows to take, ascending.
+        numbers: For an axis, counted from the end, the numbers of the rows to take.
         fill: What stands where a number is not that of a row; None for whatever is cheapest.
         clamp: Whether the nearest row may stand there as well.
 
@@ -65,14 +65,15 @@ def take(
     slices, gathered = {}, {}
     config = [(0, 0, 0)] * x.ndim
     for position, rows in numbers.items():
-        first, last = map(int, np.searchsorted(rows, [0, x.shape[position]]))
-        if (last - first == len(rows) or position == -1) and _step(rows):
+        inside = (rows >= 0) & (rows < x.shape[position])
+        if (inside.all() or position == -1) and _step(rows):
+            first, last = map(int, np.searchsorted(rows, [0, x.shape[position]]))
             slices[position] = rows[first:last]
             config[position] = (first, len(rows) - last, 0)
         else:
             gathered[position] = rows
-            if last - first < len(rows):
-                exists.append(between(rows, x.shape[position], position, x.ndim))
+            if not inside.all():
+                exists.append(jnp.asarray(along(inside, position, x.ndim)))
     x = _slice(x, slices)
     if any(side for low, high, _ in config for side in (low, high)):
         x = lax.pad(x, nothing, config)
@@ -114,11 +115,6 @@ def source(
     return take_from_copy
 
 
-def between(rows: np.ndarray, size: int, position: int, ndim: int) -> jax.Array:
-    """Which numbers are those of rows, shaped to broadcast against an array of `ndim` axes."""
-    return jnp.asarray(along((rows >= 0) & (rows < size), position, ndim))
-
-
 def along(row: np.ndarray, position: int, ndim: int) -> np.ndarray:
     """One number a row, shaped to broadcast against an array of `ndim` axes."""
     shape = [1] * ndim
@@ -132,11 +128,11 @@ def consecutive(rows: np.ndarray) -> bool:
 
 
 def _step(rows: np.ndarray) -> int:
-    """The distance between the rows where it is the same everywhere, else 0."""
+    """The distance between the rows where it is the same everywhere and ascends, else 0."""
     if len(rows) < 2:
         return 1
     step = int(rows[1]) - int(rows[0])
-    return step if (np.diff(rows) == step).all() else 0
+    return step if step > 0 and (np.diff(rows) == step).all() else 0
 
 
 def _slice(x: jax.Array, slices: Mapping[int, np.ndarray]) -> jax.Array:
@@ -160,8 +156,8 @@ def _gather(x: jax.Array, position: int, rows: np.ndarray) -> jax.Array:
     )
     # A constant: computed from an iota, two axes of them would not vectorise.
     column = np.clip(rows, 0, x.shape[axis] - 1).astype(np.int32)[:, None]
-    mode = lax.GatherScatterMode.PROMISE_IN_BOUNDS
-    taken = lax.gather(x, column, layout, sizes, indices_are_sorted=True, mode=mode)
+    mode, ascends = lax.GatherScatterMode.PROMISE_IN_BOUNDS, bool((np.diff(rows) >= 0).all())
+    taken = lax.gather(x, column, layout, sizes, indices_are_sorted=ascends, mode=mode)
     # XLA moves the gathered axis first and back. Without the barrier it would move the way back
     # down to the result, compute everything in that order, and copy.
     return lax.optimization_barrier(taken)

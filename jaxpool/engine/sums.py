@@ -128,7 +128,7 @@ def _sum_along(
 def _sum_of_taps(x: jax.Array, window: Window, *, widen: bool = False, cpu: bool) -> jax.Array:
     zero = np.zeros((), x.dtype)
     every = taps.elements(x, window, zero, cpu=cpu, by_copy=True, widen=widen)
-    return functools.reduce(lax.add, every)
+    return functools.reduce(lax.add, taps.weighted(every, window))
 
 
 def _by_parts(x: jax.Array, window: Window, *, widen: bool = False, cpu: bool) -> jax.Array:
@@ -229,6 +229,7 @@ def _by_reader(y: jax.Array, window: Window) -> jax.Array:
     terms = []
     for outputs, readers in every:
         term, reads = take(outputs), taps.reads(window, readers, y.ndim)
+        term = taps.weighted_by_readers(term, window, readers)
         terms.append(term if reads is None else jnp.where(reads, term, zero))
     return functools.reduce(lax.add, terms)
 

@@ -89,6 +89,24 @@ def elements(
     return [_filled(element, window, tap, fill) for element, tap in zip(read, some, strict=True)]
 
 
+def weighted(every: list[jax.Array], window: Window) -> list[jax.Array]:
+    """What the elements of all taps count for, where axes have weights."""
+    for index, axis in enumerate(window.axes):
+        if axis.weights is not None:
+            factors = [axis.weights[tap[index]] for tap in every_tap(window)]
+            every = [x * np.array(f, x.dtype) for x, f in zip(every, factors, strict=True)]
+    return every
+
+
+def weighted_by_readers(x: jax.Array, window: Window, readers: tuple[Reader, ...]) -> jax.Array:
+    """What every input counts for in what these readers have read."""
+    for axis, position, reader in zip(window.axes, window.positions, readers, strict=True):
+        if axis.weights is not None:
+            factors = np.array(axis.weights, x.dtype)[reader.taps]  # (no tap's is never used)
+            x *= jnp.asarray(rows.along(factors, position, x.ndim))
+    return x
+
+
 def _filled(x: jax.Array, window: Window, tap: tuple[int, ...], fill: np.ndarray) -> jax.Array:
     there = exists(window, tap, x.ndim)
     return x if there is None else jnp.where(there, x, fill.astype(x.dtype))

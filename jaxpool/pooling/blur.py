@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxpool import engine
+from jaxpool.axis import Filtered
+from jaxpool.monoid import SUM
 from jaxpool.pooling import arguments
 from jaxpool.pooling.arguments import Ints, Padding
 from jaxpool.pooling.extreme import max_pool
@@ -62,7 +62,8 @@ def blur_pool(
     if not 1 <= filter_size <= LARGEST:
         raise ValueError(f"filter_size must be from 1 to {LARGEST}, got {filter_size}")
     window = Window.resolve(x.shape, int(filter_size), strides=strides, padding="SAME", axes=axes)
-    return _blur(x, window)
+    share = engine.Share(arguments.accumulator(x))
+    return engine.reduce(x, SUM, _filtered(window), share=share)
 
 
 def max_blur_pool(
@@ -112,21 +113,11 @@ def max_blur_pool(
     return blur_pool(largest, filter_size, strides, axes=window.positions if axes is None else axes)
 
 
-@functools.partial(jax.jit, static_argnames="window", inline=True)
-def _blur(x: jax.Array, window: Window) -> jax.Array:
-    """Along one axis after the other; `window` has the outputs' number and distance."""
-    y = x.astype(arguments.accumulator(x))
-    for position, axis in zip(window.positions, window.axes, strict=True):
-        if axis.size == 0:
-            continue
-        low, high = (axis.window - 1) // 2, axis.window // 2
-        config = [(0, 0)] * x.ndim
-        config[position] = (low, high)
-        y = jnp.pad(y, config, mode="reflect" if high < axis.size else "edge")
-        one = Window.resolve(y.shape, axis.window, strides=axis.stride, axes=position)
-        values, _ = engine.every_element(y, one)
-        weights = [
-            math.comb(axis.window - 1, t) / 2 ** (axis.window - 1) for t in range(axis.window)
-        ]
-        y = values.map(lambda value, weight: value * weight, engine.Elements(tuple(weights))).sum()
-    return y.astype(x.dtype)
+def _filtered(window: Window) -> Window:
+    """The binomial filter along every axis of a window, at its outputs."""
+    axes = []
+    for axis in window.axes:
+        most = axis.window - 1
+        weights = tuple(math.comb(most, tap) / 2**most for tap in range(axis.window))
+        axes.append(Filtered(axis.size, weights, axis.stride))
+    return Window(window.positions, tuple(axes))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import jaxpool
+from tests import quick
 
 RNG = np.random.default_rng(0)
 
@@ -113,3 +114,22 @@ def test_half_precision_is_blurred_in_single(dtype):
 def test_bad_arguments(options, message):
     with pytest.raises((TypeError, ValueError), match=message):
         jaxpool.blur_pool(np.ones((1, 4, 3), np.float32), **options)
+
+
+@pytest.mark.parametrize("size", range(1, 8))
+@pytest.mark.parametrize("shape", [(2, 9, 10, 3), (1, 3, 1, 2), (1, 2, 4, 2)])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_the_derivative_is_the_adjoint(size, shape, stride):
+    """Which elements an output is made of, seen from them; also near the ends, and twice."""
+    blur = quick.jit(lambda x: jaxpool.blur_pool(x, size, stride))
+    x = RNG.normal(size=shape).astype(np.float32)
+    dx = RNG.normal(size=shape).astype(np.float32)
+    y, dy = jax.jvp(blur, (x,), (dx,))
+    g = RNG.normal(size=y.shape).astype(np.float32)
+    (pulled,) = jax.vjp(blur, x)[1](g)
+    np.testing.assert_allclose(dy, blur(dx), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(np.vdot(pulled, dx), np.vdot(g, dy), rtol=1e-3, atol=1e-4)
+    basis = np.zeros(shape, np.float32)
+    place = tuple(n // 2 for n in shape)
+    basis[place] = 1
+    np.testing.assert_allclose(pulled[place], np.vdot(g, blur(basis)), rtol=1e-4, atol=1e-6)

@@ -279,3 +279,28 @@ def test_bad_arguments(changes, error, message):
     for pool in (jaxpool.fractional_max_pool, jaxpool.fractional_avg_pool):
         with pytest.raises(error, match=message):
             pool(np.ones((1, 7, 1), np.float32), **arguments)
+
+
+@pytest.mark.parametrize(("window", "overlapping"), [(2, False), (5, False), (None, True)])
+@pytest.mark.parametrize("pool", [jaxpool.fractional_max_pool, jaxpool.fractional_avg_pool])
+def test_derivatives_are_those_of_reading_the_elements(pool, window, overlapping, monkeypatch):
+    """They are gathered from the windows that an element is part of, of which there may be many."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2, 23, 17, 3)).astype(np.float32)
+    outputs = (19, 7) if window == 2 else (11, 13)
+    weights = rng.normal(size=(2, *outputs, 3)).astype(np.float32)
+
+    @jax.jit
+    def derivatives(x):
+        def loss(x):
+            options = {"key": jax.random.key(1), "overlapping": overlapping}
+            return jnp.vdot(pool(x, window, outputs, **options) ** 2, weights)
+
+        gradient = jax.grad(loss)
+        return gradient(x), jax.jvp(gradient, (x,), (jnp.cos(x),))[1]
+
+    gathered = derivatives(x)
+    monkeypatch.setattr("jaxpool.pooling.bins.FEW", 0)
+    jax.clear_caches()
+    for found, expected in zip(gathered, derivatives(x), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
