@@ -27,7 +27,7 @@ from jax.interpreters import ad, batching
 
 from jaxpool.axis import Axis
 from jaxpool.engine import kernel_sums
-from jaxpool.engine.apart import apart
+from jaxpool.engine.apart import apart, stored
 from jaxpool.engine.kernel_sums import Arrays, Kernel
 from jaxpool.engine.primitives import implement
 from jaxpool.window import Window
@@ -133,7 +133,10 @@ def _distribute(
         (g,), xs, ys = _split(operands, linear, inputs)
         return kernel_sums.distribute(kernel, g, xs, ys, window, cpu=cpu)
 
-    return step(*operands) if window.is_tiling else apart(step, *operands, cpu=cpu)
+    if not window.is_tiling:
+        return apart(step, *operands, cpu=cpu)
+    (g,), xs, ys = _split(operands, linear, inputs)  # what is an output's is worked out once
+    return step(stored(g, cpu=cpu), *xs, *(stored(y, cpu=cpu) for y in ys))
 
 
 def _collect_jvp(primals, tangents, *, kernel, window, linear, inputs):
