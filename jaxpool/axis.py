@@ -121,7 +121,7 @@ class Uneven:
     lengths: tuple[int, ...]
 
     is_tiling = is_global = False
-    weights = None
+    dilation, weights = 1, None
 
     @property
     def window(self) -> int:

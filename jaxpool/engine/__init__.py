@@ -9,7 +9,6 @@ import functools
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxpool.engine import linear, planner, winner
 from jaxpool.engine.elements import Elements, choose, every_element, occupied, ones
@@ -85,12 +84,4 @@ def arg_reduce(
         x = jnp.where(where, x, monoid.identity(x.dtype))
     plan = planner.steps(window, method, x.dtype)
     y, winners = winner.with_winners(monoid, plan, x, where)
-    # The plane numbered from 1, carried along like a tangent: what arrives is the winner's number,
-    # or 0 where there was none.
-    plane = [axis.size for axis in window.axes]
-    numbers = np.arange(1, 1 + int(np.prod(plane)), dtype=np.int32).reshape(plane)
-    shape = [1] * x.ndim
-    for position, axis in zip(window.positions, window.axes, strict=True):
-        shape[position] = axis.size
-    numbers = jnp.broadcast_to(numbers.reshape(shape), x.shape)
-    return y, winner.follow(numbers, plan, winners) - 1
+    return y, winner.places(window, plan, winners)

@@ -64,6 +64,27 @@ def follow(x: jax.Array, plan: Plan, winners: list[jax.Array]) -> jax.Array:
     return x
 
 
+def places(window: Window, plan: Plan, winners: list[jax.Array]) -> jax.Array:
+    """Where the winners of a whole pooling stand: row-major in the pooled plane, -1 for none.
+
+    The first step's numbers say it; they are carried along like a tangent, counted from 1, so that
+    what arrives is 0 where there was no element.
+    """
+    (step, *later), (index, *rest) = plan, winners
+    tap, place, row = index.astype(np.int32), np.int32(1), 1
+    stepped = dict(zip(step.positions, step.axes, strict=True))
+    for position, axis in reversed(list(zip(window.positions, window.axes, strict=True))):
+        at = np.arange(axis.size)
+        if part := stepped.get(position):
+            at = part.rows(0)
+            place += tap % part.window * np.int32(part.dilation * row)
+            tap = tap // part.window
+        place += jnp.asarray(rows.along((at * row).astype(np.int32), position, index.ndim))
+        row *= axis.size
+    place = jnp.where(index == masked.no_winner(index.dtype), 0, place)
+    return follow(place, tuple(later), rest) - 1
+
+
 def _value(x: jax.Array, monoid: Monoid, plan: Plan, number: int) -> jax.Array:
     """One step, apart from its neighbours unless fusing with them repeats no work.
 
