@@ -178,7 +178,7 @@ def _soft(x: jax.Array, where: jax.Array | None, window: Window, method: str) ->
 @jax.custom_jvp
 def _own_derivative(x: jax.Array) -> jax.Array:
     """1, as `exp(x - stop_gradient(x))` is, in every derivative, too."""
-    return jnp.ones_like(x)
+    return 0 * x + 1  # (NaN stays, and so does the axis that `vmap` adds)
 
 
 @_own_derivative.defjvp
