@@ -177,8 +177,11 @@ def _soft(x: jax.Array, where: jax.Array | None, window: Window, method: str) ->
 
 @jax.custom_jvp
 def _own_derivative(x: jax.Array) -> jax.Array:
-    """1, as `exp(x - stop_gradient(x))` is, in every derivative, too."""
-    return 0 * x + 1  # (NaN stays, and so does the axis that `vmap` adds)
+    """1, as `exp(x - stop_gradient(x))` is, in every derivative, too.
+
+    Chosen rather than plain: `vmap` must see that it may differ along the axis that it adds.
+    """
+    return jnp.where(jnp.ones_like(x, bool), 1, x)
 
 
 @_own_derivative.defjvp
