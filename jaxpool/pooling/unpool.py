@@ -66,6 +66,8 @@ def max_unpool(
     shape = list(values.shape)
     for position, size in outputs.items():
         shape[position] = size
+    if 0 in shape:
+        return jnp.zeros(shape, values.dtype)
     total = math.prod(shape)
     neighbours = positions == tuple(range(positions[0], positions[-1] + 1))
     if neighbours and isinstance(total, int) and max(total, values.size) < 2**31:

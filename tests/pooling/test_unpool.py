@@ -125,3 +125,9 @@ def test_pooled_axes_may_lie_apart():
         np.swapaxes(values, 2, 3), np.swapaxes(indices, 2, 3), (7, 6), axes=(1, 2)
     )
     np.testing.assert_array_equal(between, np.swapaxes(side_by_side, 2, 3))
+
+
+@pytest.mark.parametrize("shape", [(0, 3, 2, 4), (2, 3, 2, 0)])
+def test_no_planes_remain_none(shape):
+    values, indices = np.zeros(shape, np.float32), np.zeros(shape, np.int32)
+    assert jaxpool.max_unpool(values, indices, (6, 4)).shape == (shape[0], 6, 4, shape[-1])
