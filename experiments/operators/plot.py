@@ -27,6 +27,10 @@ _STYLES[YARDSTICK] = _STYLES["torch"]  # which never meet
 _SIZES = {OURS: 9, "lax": 8, "flax": 4}  # lax and Flax are often one program, and one point
 
 
+_CROWDED = 3e3
+"""From this ratio of the largest time to the least on, only powers of ten find room for a label."""
+
+
 def draw(bench: Bench, environment: Environment, records: Sequence[BenchRecord]) -> bytes:
     """Draws the records of the benchmark's first allocator.
 
@@ -74,7 +78,9 @@ def _over_cases(found: Sequence[Entry]) -> Figure:
         if copies:
             axes.set_xlabel("time, in copies of the input (log; left is faster)", fontsize=9)
             axes.set_xscale("log")
-            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            low, high = axes.get_xlim()
+            crowded = high / low > _CROWDED
+            axes.xaxis.set_major_locator(LogLocator(subs=(1,) if crowded else (1, 2, 5)))
             axes.xaxis.set_minor_locator(NullLocator())
             axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         else:
