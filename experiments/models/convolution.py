@@ -116,7 +116,7 @@ class _Axis(NamedTuple):
 
 
 def _axes(x: jax.Array, kernel: jax.Array, stride: tuple[int, int]) -> list[_Axis]:
-    return [_Axis(*axis) for axis in zip(x.shape[1:3], kernel.shape, stride, strict=False)]
+    return [_Axis(*axis) for axis in zip(x.shape[1:3], kernel.shape[:2], stride, strict=True)]
 
 
 def _by_lax(stride: tuple[int, int], x: jax.Array, kernel: jax.Array) -> jax.Array:
