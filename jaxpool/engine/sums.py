@@ -88,7 +88,8 @@ def windowed_sum(x: jax.Array, window: Window, share: Share, *, cpu: bool) -> ja
     wide, widen = (x, True) if share.widens(x) else (share.wide(x), False)
     steps = [step for i in reversed(range(len(window.axes))) for step in _steps(window.only(i))]
     for number, step in enumerate(steps):
-        last = 0 < number == len(steps) - 1
+        # The last is open, for the division and what follows, unless it reads what comes before.
+        last = number == len(steps) - 1 and (number > 0 or planner.doubles(step.axes[0]))
         by = layout.of(step, wide.shape, cpu=cpu)
         wide = by.restore(_sum_along(by.lay(wide), by.window, last=last, widen=widen, cpu=cpu))
     return share.of(wide, window).astype(x.dtype)
@@ -129,7 +130,7 @@ def _sum_along(
     """One axis, apart from its neighbours where fusing would repeat work (see `winner`)."""
     (axis,) = window.axes
     if planner.doubles(axis):
-        return _by_parts(x, window, widen=widen, cpu=cpu)
+        return _by_parts(x, window, last=last, widen=widen, cpu=cpu)
     step = functools.partial(_sum_of_taps, window=window, widen=widen, cpu=cpu)
     return step(x) if last else apart(step, x, cpu=cpu, small=SMALL)
 
@@ -140,7 +141,9 @@ def _sum_of_taps(x: jax.Array, window: Window, *, widen: bool = False, cpu: bool
     return functools.reduce(lax.add, taps.weighted(every, window))
 
 
-def _by_parts(x: jax.Array, window: Window, *, widen: bool = False, cpu: bool) -> jax.Array:
+def _by_parts(
+    x: jax.Array, window: Window, *, last: bool = False, widen: bool = False, cpu: bool
+) -> jax.Array:
     """A wide axis: each window is so many narrower ones side by side, and the elements left over.
 
     The narrower sums are taken wherever one begins that holds an element, and once on each side
@@ -153,11 +156,11 @@ def _by_parts(x: jax.Array, window: Window, *, widen: bool = False, cpu: bool) -
         return apart(step, x, cpu=cpu)
     count, rest = divmod(axis.window, width)
     apart_by, reach = width * axis.dilation, (width - 1) * axis.dilation
-    last = (axis.output - 1) * axis.stride - axis.low + (count - 1) * apart_by
-    begin, end = max(-axis.low, -reach - 1), min(last, axis.size)
+    furthest = (axis.output - 1) * axis.stride - axis.low + (count - 1) * apart_by
+    begin, end = max(-axis.low, -reach - 1), min(furthest, axis.size)
     narrow = Axis(axis.size, width, 1, axis.dilation, -begin, end + reach + 1 - axis.size)
     sums = _by_parts(x, Window((position,), (narrow,)), widen=widen, cpu=cpu)
-    parts = Axis(narrow.output, count, axis.stride, apart_by, axis.low + begin, last - end)
+    parts = Axis(narrow.output, count, axis.stride, apart_by, axis.low + begin, furthest - end)
     side_by_side = Window((position,), (parts,))
     zero = np.zeros((), x.dtype)
 
@@ -168,7 +171,8 @@ def _by_parts(x: jax.Array, window: Window, *, widen: bool = False, cpu: bool) -
             terms += taps.elements(array, window, zero, left, cpu=cpu, widen=widen)
         return functools.reduce(lax.add, terms)
 
-    return apart(add, sums, *([x] if rest else []), cpu=cpu)
+    operands = [sums, x] if rest else [sums]
+    return add(*operands) if last else apart(add, *operands, cpu=cpu)
 
 
 @functools.cache
