@@ -202,10 +202,10 @@ class Filtered:
         reach = self.stride * (self.output - 1) + self.window
         plain = Axis(self.size, self.window, self.stride, 1, low, reach - self.size - low)
         result, ends = plain.readers(), []
-        for output, tap in np.ndindex(self.output, self.window):
-            if 0 <= self._places(tap)[output] < self.size:
-                continue
-            read = self.rows(tap)[output]
+        places, rows = ([f(t) for t in range(self.window)] for f in (self._places, self.rows))
+        beyond = [(places[t] < 0) | (places[t] >= self.size) for t in range(self.window)]
+        for output, tap in np.argwhere(np.transpose(beyond)):
+            read = rows[tap][output]
             if not any(o == output and taps[read] == NO_TAP for o, taps in ends):
                 ends.append((output, np.full(self.size, NO_TAP)))
             free = (taps for o, taps in ends if o == output and taps[read] == NO_TAP)
