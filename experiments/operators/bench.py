@@ -1,4 +1,4 @@
-"""A whole benchmark: one process a case and dtype, resumed where it was left, then summed up."""
+"""A whole benchmark: one process a round and dtype, resumed where it was left, then summed up."""
 
 import hashlib
 import os
@@ -20,11 +20,9 @@ from experiments import environment
 from experiments.config import ConfigError, differences, dump
 from experiments.config.schema import hint
 from experiments.operators import machine, plot, summary, table
-from experiments.operators.calls import Call
-from experiments.operators.case import Case, Dtype
-from experiments.operators.config import ALLOCATORS, Allocator, Bench
+from experiments.operators.case import Dtype, Mode
+from experiments.operators.config import ALLOCATORS, Allocator, Bench, Subject
 from experiments.operators.contenders import ITSELF, NAMES, named
-from experiments.operators.network import Network
 from experiments.operators.records import COPY, BenchRecord, read
 from experiments.operators.results import OURS, entries
 from experiments.operators.worker import Job
@@ -58,12 +56,27 @@ class Folder:
 class Task:
     """What one process is to time."""
 
-    problem: Case | Call | Network
+    problems: tuple[Subject, ...]
     dtype: Dtype
     allocator: Allocator
 
     def __str__(self) -> str:
-        return f"{self.problem.name} {self.dtype} ({self.allocator} allocator)"
+        names = ", ".join(problem.name for problem in self.problems)
+        return f"{names} {self.dtype} ({self.allocator} allocator)"
+
+    def missing(
+        self, records: Sequence[BenchRecord], asked: tuple[Mode, ...], contenders: Sequence[str]
+    ) -> bool:
+        """Whether the records lack a problem, a mode or a contender, or one has failed."""
+        if any(record.outcome == "failed" for record in records):
+            return True
+        present = {(record.case, record.mode, record.contender) for record in records}
+        return not all(
+            (problem.name, mode, contender) in present
+            for problem in self.problems
+            for mode in problem.modes(asked)
+            for contender in contenders
+        )
 
 
 def run(
@@ -105,7 +118,7 @@ def run(
     for number, task in enumerate(tasks, start=1):
         place = f"[{number}/{len(tasks)}] {task}"
         mine = [r for r in read(folder.records) if _belongs(r, task)]
-        if _complete(mine, task.problem.modes(bench.modes), names):
+        if not task.missing(mine, bench.modes, names):
             _say(console, f"{place}: done before")
             continue
         _say(console, f"{place} ...")
@@ -159,10 +172,9 @@ def _tasks(bench: Bench, pattern: str) -> list[Task]:
         known = ", ".join(name for name, _ in named)
         raise ConfigError(f"--cases: no case is called {pattern!r}; known: {known}")
     return [
-        Task(problem, dtype, allocator)
+        Task(problems, dtype, allocator)
         for allocator in bench.allocators
-        for problem in chosen
-        for dtype in problem.dtypes
+        for problems, dtype in bench.rounds(chosen)
     ]
 
 
@@ -187,16 +199,8 @@ def _conditions(of: Environment) -> dict[str, str]:
 
 
 def _belongs(record: BenchRecord, task: Task) -> bool:
-    theirs = record.case, record.dtype, record.allocator
-    return theirs == (task.problem.name, task.dtype, task.allocator)
-
-
-def _complete(records: Sequence[BenchRecord], modes: Sequence[str], names: Sequence[str]) -> bool:
-    """Whether the records hold all contenders in all modes, and none failed."""
-    if not records or any(record.outcome == "failed" for record in records):
-        return False
-    present = {(record.mode, record.contender) for record in records}
-    return all((mode, name) in present for mode in modes for name in names)
+    known = any(record.case == problem.name for problem in task.problems)
+    return known and (record.dtype, record.allocator) == (task.dtype, task.allocator)
 
 
 def _in_its_own_process(
@@ -204,7 +208,7 @@ def _in_its_own_process(
 ) -> list[BenchRecord]:
     with tempfile.TemporaryDirectory() as scratch:
         job = Job(
-            problem=task.problem,
+            problems=task.problems,
             dtype=task.dtype,
             modes=bench.modes,
             contenders=names,
@@ -214,6 +218,7 @@ def _in_its_own_process(
             busy_cores=busy_cores,
             output=Path(scratch) / "records.jsonl",
         )
+        timeout_s = bench.budget.timeout_s * len(task.problems)
         try:
             ended = subprocess.run(
                 [sys.executable, "-m", "experiments.operators.worker"],
@@ -221,10 +226,10 @@ def _in_its_own_process(
                 env=_environment(task.allocator),
                 capture_output=True,
                 text=True,
-                timeout=bench.budget.timeout_s,
+                timeout=timeout_s,
             )
         except subprocess.TimeoutExpired:
-            return _failed(job, f"not finished after {bench.budget.timeout_s:.0f} s")
+            return _failed(job, f"not finished after {timeout_s:.0f} s")
         if ended.returncode != 0:
             last = (ended.stderr.strip().splitlines() or ["no message"])[-1]
             return _failed(job, f"its process ended with status {ended.returncode}: {last}")
@@ -248,9 +253,13 @@ def _environment(allocator: Allocator) -> dict[str, str]:
 
 
 def _failed(job: Job, reason: str) -> list[BenchRecord]:
-    modes = job.problem.modes(job.modes)
-    lost = {"outcome": "failed", "reason": reason[:500]}
-    return [r for mode in modes for r in job.records(mode, {n: dict(lost) for n in job.contenders})]
+    lost = {name: {"outcome": "failed", "reason": reason[:500]} for name in job.contenders}
+    return [
+        record
+        for problem in job.problems
+        for mode in problem.modes(job.modes)
+        for record in job.records(problem, mode, lost)
+    ]
 
 
 def _sum_up(bench: Bench, folder: Folder, console: Console) -> bool:

@@ -1,14 +1,18 @@
 """What a benchmark's TOML file may say."""
 
+from collections.abc import Hashable, Iterable
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from experiments.config.schema import Section, complaint, hint
 from experiments.operators.calls.config import Call, Calls
-from experiments.operators.case import Case, Name
+from experiments.operators.case import Case, Dtype, Name
 from experiments.operators.contenders import ITSELF, NAMES, Mode, named
 from experiments.operators.network.config import Network
+
+Subject = Case | Call | Network
+"""Anything that is timed."""
 
 Allocator = Literal["default", "keep"]
 
@@ -35,6 +39,8 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 class Budget(Section):
     """`[budget]`: how long the timing of one case in one dtype and mode takes.
 
+    Cases that are timed together share what they have.
+
     Attributes:
         seconds: Of timed and warm-up calls, shared equally by the contenders.
         samples: The most samples a contender gets.
@@ -42,7 +48,8 @@ class Budget(Section):
             has a 95% interval.
         patience_s: How far a slow contender may go beyond its share to get them.
         sample_ms: Calls shorter than this are repeated until a sample takes as long.
-        timeout_s: When to give up on one case in one dtype, compilation and all.
+        timeout_s: When to give up on one case in one dtype, compilation and all, or on so many
+            times as long of cases that are timed together.
     """
 
     seconds: Positive = 3.0
@@ -60,7 +67,8 @@ class Bench(Section):
         name: Of the benchmark; its results go to the folder `bench-NAME`.
         title: What the table and the plot are headed with.
         x_axis: What the plot shows from left to right: the cases' times one below the other
-            (`time`), or times against the window (`window`).
+            (`time`), or times against the window (`window`). In the latter, cases that differ in
+            nothing but the window are timed together, in turns, so that they can be compared.
         contenders: Who takes part; `"jaxpool:*"` stands for every method of it.
         modes: What is timed of each pooling.
         allocators: The memory allocator's settings, each a whole run of its own.
@@ -86,9 +94,20 @@ class Bench(Section):
     networks: Annotated[tuple[Network, ...], Field(strict=False)] = ()
 
     @property
-    def problems(self) -> tuple[Case | Call | Network, ...]:
+    def problems(self) -> tuple[Subject, ...]:
         """All there is to time."""
         return (*self.cases, *(call for calls in self.calls for call in calls.each), *self.networks)
+
+    def rounds(self, problems: Iterable[Subject]) -> list[tuple[tuple[Subject, ...], Dtype]]:
+        """What is timed together: each round some of the problems, in one dtype."""
+        groups: dict[tuple[Hashable, Dtype], list[Subject]] = {}
+        for problem in problems:
+            key = problem.name
+            if self.x_axis == "window" and isinstance(problem, Case):
+                key = problem.operator, problem.shape
+            for dtype in problem.dtypes:
+                groups.setdefault((key, dtype), []).append(problem)
+        return [(tuple(group), dtype) for (_, dtype), group in groups.items()]
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -1,8 +1,8 @@
-"""One contest: prepare every contender, check its answer, then time those that are right."""
+"""A contest: prepare every contender, check its answer, then time those that are right."""
 
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,26 +32,22 @@ class Standing:
     text: str | None = None
 
 
-def hold(
+def enter(
     names: Iterable[str],
     prepare: Callable[[str], Program],
     judge: Callable[[str, Results], Verdict],
-    budget: Budget,
-    seed: int,
     extra: dict[str, Run],
-) -> dict[str, dict[str, Any]]:
-    """Runs a contest.
+) -> dict[str, Standing]:
+    """Prepares and checks the contenders.
 
     Args:
         names: The contenders, in the order of the table.
         prepare: Makes a contender's program, or raises LeftOut.
         judge: Checks its results, given its name.
-        budget: How long to time.
-        seed: Decides the order of the samples.
         extra: Further things to time, not checked.
 
     Returns:
-        By name, the fields of the contender's record that tell how it fared.
+        By name, how each fares so far.
     """
     standings: dict[str, Standing] = {}
     for name in names:
@@ -62,13 +58,28 @@ def hold(
     for name, run in extra.items():
         _, seconds = _timed(run)
         standings[name] = Standing({"outcome": "timed"}, run, seconds)
-    ready = {name: s for name, s in standings.items() if s.run is not None}
-    if ready:
-        runs = {name: s.run for name, s in ready.items() if s.run is not None}
-        firsts = {name: s.first_s for name, s in ready.items()}
-        for name, measured in timing.interleave(runs, firsts, budget, seed).items():
-            standings[name].fields["timing"] = measured
-    return {name: standing.fields for name, standing in standings.items()}
+    return standings
+
+
+def race(contests: Sequence[dict[str, Standing]], budget: Budget, seed: int) -> None:
+    """Times all who are ready, of all contests in turns, and notes their times.
+
+    Args:
+        contests: By name, who has entered each.
+        budget: How long to time one contest.
+        seed: Decides the order of the samples.
+    """
+    ready = {
+        (number, name): (standing.run, standing.first_s)
+        for number, standings in enumerate(contests)
+        for name, standing in standings.items()
+        if standing.run is not None
+    }
+    runs = {who: run for who, (run, _) in ready.items()}
+    firsts = {who: first_s for who, (_, first_s) in ready.items()}
+    seconds = budget.seconds * len(contests)
+    for (number, name), measured in timing.interleave(runs, firsts, budget, seed, seconds).items():
+        contests[number][name].fields["timing"] = measured
 
 
 def _enter(

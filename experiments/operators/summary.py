@@ -90,7 +90,7 @@ def _lines(found: Sequence[Entry]) -> list[str]:
 
 
 def _widest_against_narrowest(bench: Bench, found: Sequence[Entry]) -> list[str]:
-    """What a wider window costs, where the cases differ in nothing else."""
+    """What a wider window costs, where the cases differ in nothing else and ran together."""
     lines = []
     for series in window_series(bench, found):
         (narrow, first), *_, (wide, last) = series if len(series) > 1 else [*series, *series]
@@ -100,7 +100,7 @@ def _widest_against_narrowest(bench: Bench, found: Sequence[Entry]) -> list[str]
             if before is not None and after is not None:
                 times = after.median_s / before.median_s
                 costs.append(f"{LABELS[contender]} {times:.1f}x")
-        if wide > narrow and costs:
+        if wide > narrow and costs and first.any.group == last.any.group:
             what = f"{MODES[first.any.mode]}, {first.any.description.split()[0]}, {first.any.dtype}"
             lines.append(f"- {what}: window {wide} against window {narrow}: {', '.join(costs)}.")
     return lines

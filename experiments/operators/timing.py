@@ -7,14 +7,15 @@ a random moment of each stretch, so that whatever slows the machine for a while 
 import gc
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from experiments.operators.config import Budget
 from experiments.operators.records import Timing
 from experiments.statistics import median_interval
 
 Run = Callable[[], Any]
+Name = TypeVar("Name", bound=Hashable)
 
 _QUIET = 0.3  # cores busy while this thread sleeps, below which nothing of ours is running
 _LOOK_S = 0.0005
@@ -25,32 +26,39 @@ _ESTIMATE_CALLS = 10
 
 
 def interleave(
-    runs: Mapping[str, Run], firsts: Mapping[str, float], budget: Budget, seed: int
-) -> dict[str, Timing]:
+    runs: Mapping[Name, Run],
+    firsts: Mapping[Name, float],
+    budget: Budget,
+    seed: int,
+    seconds: float | None = None,
+) -> dict[Name, Timing]:
     """Times programs that have all been run before.
 
     Args:
         runs: The programs by name.
         firsts: Seconds that their first runs took.
-        budget: How long this may take.
+        budget: What a sample is, and how many there are.
         seed: Decides the order.
+        seconds: How long this may take; None for `budget.seconds`.
 
     Returns:
         The timings by name.
     """
     order = random.Random(seed)
-    share = budget.seconds / len(runs)
+    if not runs:
+        return {}
+    share = (budget.seconds if seconds is None else seconds) / len(runs)
     calls, turns = {}, []
     for name, run in runs.items():
         once = firsts[name] if firsts[name] > _LONG_S else _estimate(run)
         calls[name] = max(1, round(budget.sample_ms / 1000 / once))
         count = samples(once * calls[name], share, budget)
         turns += [((i + order.random()) / count, name) for i in range(count)]
-    taken: dict[str, list[float]] = {name: [] for name in runs}
+    taken: dict[Name, list[float]] = {name: [] for name in runs}
     gc.collect()
     gc.disable()
     try:
-        for _, name in sorted(turns):
+        for _, name in sorted(turns, key=lambda turn: turn[0]):
             taken[name].append(_sample(runs[name], calls[name], warm=firsts[name] <= _LONG_S))
     finally:
         gc.enable()

@@ -1,7 +1,7 @@
-"""One case in one dtype, in a process of its own: `python -m experiments.operators.worker`.
+"""One round in one dtype, in a process of its own: `python -m experiments.operators.worker`.
 
 A fresh process, because the memory allocator takes its settings from the environment at its start,
-and because nothing that one case leaves behind may help or hinder the next. The job comes as JSON
+and because nothing that one round leaves behind may help or hinder the next. The job comes as JSON
 on standard input; the records go, all at once, to the file that it names.
 """
 
@@ -18,7 +18,7 @@ import numpy as np
 from experiments.operators import contenders, contest, network
 from experiments.operators.calls import Call, Trial
 from experiments.operators.case import Case, Dtype
-from experiments.operators.config import Allocator, Budget
+from experiments.operators.config import Allocator, Budget, Subject
 from experiments.operators.contenders import YARDSTICK, Mode, Problem, Program
 from experiments.operators.judging import Results, Verdict, judge
 from experiments.operators.network import TRAIN_STEP, Network, Training
@@ -28,23 +28,25 @@ from experiments.operators.reference import Expected, Reference
 from experiments.operators.timing import Run
 from experiments.records import Record, append_lines
 
+Contests = Iterator[tuple[str, dict[str, contest.Standing]]]
+
 
 class Job(Record):
     """What one process does.
 
     Attributes:
-        problem: The case, call or network.
+        problems: The cases, calls or networks of the round.
         dtype: Of the arrays.
         modes: What to time of a case; a network has its training step.
         contenders: Who takes part.
         allocator: The allocator's setting, already in force.
         group: The name of this process in the records.
-        budget: How long each mode takes.
+        budget: How long each problem takes in each mode.
         busy_cores: Cores that other processes kept busy just before.
         output: Where the records go.
     """
 
-    problem: Case | Call | Network
+    problems: tuple[Subject, ...]
     dtype: Dtype
     modes: tuple[Mode, ...]
     contenders: tuple[str, ...]
@@ -54,14 +56,14 @@ class Job(Record):
     busy_cores: float | None
     output: Path
 
-    @property
-    def seed(self) -> int:
+    def seed(self, problem: Subject) -> int:
         """A number of the problem and its dtype, the same in every run."""
-        return zlib.crc32(f"{self.problem.name} {self.dtype}".encode())
+        return zlib.crc32(f"{problem.name} {self.dtype}".encode())
 
-    def records(self, mode: str, fields: dict[str, dict[str, Any]]) -> list[BenchRecord]:
+    def records(
+        self, problem: Subject, mode: str, fields: dict[str, dict[str, Any]]
+    ) -> list[BenchRecord]:
         """The records of one contest."""
-        problem = self.problem
         input_bytes = problem.input_bytes(self.dtype)
         traffic_bytes = problem.traffic_bytes(self.dtype, mode)
         return [
@@ -83,20 +85,29 @@ class Job(Record):
 
 
 def run(job: Job) -> list[BenchRecord]:
-    """Does a job in this process."""
+    """Does a job in this process: mode by mode, the contests of all its problems at a time."""
     _warm_up()
-    match job.problem:
+    records: list[BenchRecord] = []
+    for stage in zip(*(_contests(job, problem) for problem in job.problems), strict=True):
+        contest.race([entered for _, entered in stage], job.budget, job.seed(job.problems[0]))
+        for problem, (mode, entered) in zip(job.problems, stage, strict=True):
+            fields = {name: standing.fields for name, standing in entered.items()}
+            records += job.records(problem, mode, fields)
+    return records
+
+
+def _contests(job: Job, problem: Subject) -> Contests:
+    match problem:
         case Case() as case:
-            contests = _pooling(job, case)
+            return _pooling(job, case)
         case Call() as call:
-            contests = _calling(job, call)
+            return _calling(job, call)
         case Network() as network:
-            contests = _training(job, network)
-    return [record for mode, fields in contests for record in job.records(mode, fields)]
+            return _training(job, network)
 
 
-def _pooling(job: Job, case: Case) -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:
-    rng = np.random.default_rng(job.seed)
+def _pooling(job: Job, case: Case) -> Contests:
+    rng = np.random.default_rng(job.seed(case))
     dtype = np.dtype(jnp.dtype(job.dtype))
     shapes = (case.shape, case.output_shape, case.shape)
     x, dy, t = (rng.standard_normal(shape, np.float32).astype(dtype) for shape in shapes)
@@ -113,7 +124,7 @@ def _pooling(job: Job, case: Case) -> Iterator[tuple[str, dict[str, dict[str, An
         def check(_: str, results: Results, expected: Sequence[Expected] = expected) -> Verdict:
             return judge(results, expected, dtype)
 
-        yield mode, contest.hold(job.contenders, prepare, check, job.budget, job.seed, extra)
+        yield mode, contest.enter(job.contenders, prepare, check, extra)
 
 
 def _expected(reference: Reference, problem: Problem) -> tuple[Expected, ...]:
@@ -126,13 +137,14 @@ def _expected(reference: Reference, problem: Problem) -> tuple[Expected, ...]:
             return (reference.forward(),)
 
 
-def _calling(job: Job, call: Call) -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:
+def _calling(job: Job, call: Call) -> Contests:
     """The call as `jaxpool`, beside its yardstick."""
-    rng = np.random.default_rng(job.seed)
+    seed = job.seed(call)
+    rng = np.random.default_rng(seed)
     extra = {COPY: _copy(rng.standard_normal(call.shape, np.float32))}
     for mode in job.modes:
         trials = {
-            name: Trial.draw(each, mode, job.seed)
+            name: Trial.draw(each, mode, seed)
             for name, each in (("jaxpool", call), (YARDSTICK, call.yardstick))
         }
 
@@ -144,7 +156,7 @@ def _calling(job: Job, call: Call) -> Iterator[tuple[str, dict[str, dict[str, An
         def check(name: str, results: Results, trials: dict[str, Trial] = trials) -> Verdict:
             return trials[name].check(results)
 
-        yield mode, contest.hold(job.contenders, prepare, check, job.budget, job.seed, extra)
+        yield mode, contest.enter(job.contenders, prepare, check, extra)
 
 
 def _copy(x: np.ndarray) -> Run:
@@ -153,8 +165,8 @@ def _copy(x: np.ndarray) -> Run:
     return lambda: jax.block_until_ready(copy(on_device))
 
 
-def _training(job: Job, net: Network) -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:
-    training = Training.draw(net, job.seed)
+def _training(job: Job, net: Network) -> Contests:
+    training = Training.draw(net, job.seed(net))
     first = FirstStep.of(training)
 
     def check(_: str, results: Results) -> Verdict:
@@ -165,7 +177,7 @@ def _training(job: Job, net: Network) -> Iterator[tuple[str, dict[str, dict[str,
     def prepare(name: str) -> Program:
         return network.prepare(name, training)
 
-    yield TRAIN_STEP, contest.hold(job.contenders, prepare, check, job.budget, job.seed, extra={})
+    yield TRAIN_STEP, contest.enter(job.contenders, prepare, check, extra={})
 
 
 def _warm_up() -> None:

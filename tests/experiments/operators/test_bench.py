@@ -157,3 +157,41 @@ def test_the_allocator_s_settings_reach_the_process(monkeypatch):
     kept = bench._environment("keep")
     assert (kept["MALLOC_ARENA_MAX"], "MALLOC_TOP_PAD_" in kept) == ("1", False)
     assert not any(name.startswith("MALLOC_") for name in bench._environment("default"))
+
+
+def test_windows_that_are_to_be_compared_share_a_round(config):
+    tiny = load(config, [], Bench)
+    wider = tiny.cases[0].model_copy(update={"name": "wider", "window": 4})
+    halves = wider.model_copy(update={"name": "halves", "dtypes": ("float32", "bfloat16")})
+    together = tiny.model_copy(update={"x_axis": "window", "cases": (*tiny.cases, wider, halves)})
+    rounds = [
+        ([p.name for p in problems], dtype)
+        for problems, dtype in together.rounds(together.problems)
+    ]
+    assert rounds == [
+        (["tiny", "wider", "halves"], "float32"),
+        (["other"], "float32"),
+        (["halves"], "bfloat16"),
+    ]
+    assert len(tiny.rounds(tiny.problems)) == 2
+
+
+def test_a_round_times_every_case_and_is_resumed_as_a_whole(config, tmp_path):
+    text = config.read_text().replace('operator = "avg"', 'operator = "max"')
+    file = tmp_path / "series.toml"
+    file.write_text(text.replace('title = "A tiny', 'x_axis = "window"\ntitle = "A tiny'))
+    series = load(file, ["modes=['forward']"], Bench)
+    console = Console(record=True, width=200)
+    for _ in range(2):
+        assert bench.run(series, tmp_path, console, contenders=["jaxpool"])
+    records = read(tmp_path / "bench-series" / "records.jsonl")
+    assert [(r.case, r.contender) for r in records] == [
+        ("tiny", "jaxpool"),
+        ("tiny", COPY),
+        ("other", "jaxpool"),
+        ("other", COPY),
+    ]
+    assert len({r.group for r in records}) == 1
+    shown = console.export_text()
+    assert shown.count("[1/1] tiny, other float32 (keep allocator): done before") == 1
+    assert shown.count("window 3 against window 2: jaxpool") == 2

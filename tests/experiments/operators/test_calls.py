@@ -116,7 +116,7 @@ class TestDraws:
 def test_a_contest_has_the_operator_its_double_and_max_pooling(tmp_path):
     def records(operator):
         job = worker.Job(
-            problem=call(operator),
+            problems=(call(operator),),
             dtype="float32",
             modes=("forward",),
             contenders=("jaxpool", ITSELF, YARDSTICK, "torch"),

@@ -27,7 +27,9 @@ def hold(programs, names=None):
         error = abs(float(results[0]) - 1)
         return Verdict(error, f"off by {error}" if error else "")
 
-    return contest.hold(names or tuple(programs), prepare, check, BUDGET, 0, extra={})
+    entered = contest.enter(names or tuple(programs), prepare, check, extra={})
+    contest.race([entered], BUDGET, 0)
+    return {name: standing.fields for name, standing in entered.items()}
 
 
 def test_who_is_right_is_timed():
@@ -86,3 +88,32 @@ def test_every_way_to_be_wrong_is_seen(results, complaint):
     expected = Expected(np.ones(2), np.ones(2), 1)
     verdict = judge(tuple(results), (expected,), np.dtype(np.float32))
     assert verdict.complaint == complaint
+
+
+def test_contests_of_one_race_are_timed_in_turns():
+    order = []
+
+    def entrant(number):
+        def run():
+            order.append(number)
+            return 1.0
+
+        return contest.enter(
+            ["jaxpool"],
+            lambda _: Program(run, lambda output: (np.array(output),), compile_s=0.5),
+            lambda *_: Verdict(0.0, ""),
+            extra={},
+        )
+
+    contests = [entrant(number) for number in range(2)]
+    contest.race(contests, Budget(seconds=1, samples=8, sample_ms=0.001), 0)
+    for entered in contests:
+        assert len(entered["jaxpool"].fields["timing"].samples_s) == 8
+    turns = [who for who, before in zip(order, [None, *order], strict=False) if who != before]
+    assert len(turns) > 6
+
+
+def test_a_race_in_which_nobody_is_ready_is_no_race():
+    entered = {"lax": contest.Standing({"outcome": "left_out"})}
+    contest.race([entered], BUDGET, 0)
+    assert entered["lax"].fields == {"outcome": "left_out"}

@@ -45,6 +45,8 @@ def test_windows_are_compared_where_only_they_differ(bench, records):
     text = summary.summary(over, records)[-1]
     assert "- forward, max, float32: window 9 against window 3: jaxpool 3.0x, PyTorch 1.0x" in text
     assert not any("window 9" in part for part in summary.summary(bench, records))
+    elsewhere = [r.model_copy(update={"group": r.case}) for r in records]
+    assert not any("window 9" in part for part in summary.summary(over, elsewhere))
 
 
 def test_the_table_marks_wins_and_losses(bench, records):
