@@ -51,7 +51,7 @@ def distribute(y: jax.Array, window: Window, winner: jax.Array, *, cpu: bool) ->
         return _by_shift(rows.wide(y), window, winner).astype(y.dtype)
     if window.is_tiling and keys.serve(y.dtype):  # nothing to add up
         return keys.again(_by_reader(keys.bits(y), window, winner), y.dtype)
-    return _by_reader(rows.wide(y), window, winner).astype(y.dtype)
+    return rows.narrow(_by_reader(rows.wide(y), window, winner), y.dtype, cpu=cpu)
 
 
 def _by_reader(y: jax.Array, window: Window, winner: jax.Array) -> jax.Array:

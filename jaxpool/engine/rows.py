@@ -29,6 +29,21 @@ def wide(x: jax.Array) -> jax.Array:
     return x.astype(wide_dtype(x.dtype))
 
 
+def narrow(x: jax.Array, dtype: np.dtype, *, cpu: bool) -> jax.Array:
+    """`x` in `dtype`, rounded to nearest, ties to even.
+
+    From float32 to bfloat16, on XLA:CPU, by integers: a carry out of the lower half rounds up, and
+    what is NaN has its quiet bit set, lest the carry make it a number (mean of 32x28x28x256, k2 s2,
+    in ms of wall time: 0.90 by XLA's own conversion, 0.75 like this).
+    """
+    if not (cpu and x.dtype == np.float32 and dtype == jnp.bfloat16):
+        return x.astype(dtype)
+    bits = lax.bitcast_convert_type(x, np.uint32)
+    odd = (bits >> np.uint32(16)) & np.uint32(1)
+    rounded = jnp.where(jnp.isnan(x), bits | np.uint32(1 << 22), bits + np.uint32(0x7FFF) + odd)
+    return lax.bitcast_convert_type((rounded >> np.uint32(16)).astype(np.uint16), dtype)
+
+
 def wide_dtype(dtype: np.dtype) -> np.dtype:
     """float32 for anything narrower.
 

@@ -92,7 +92,7 @@ def windowed_sum(x: jax.Array, window: Window, share: Share, *, cpu: bool) -> ja
         last = number == len(steps) - 1 and (number > 0 or planner.doubles(step.axes[0]))
         by = layout.of(step, wide.shape, cpu=cpu)
         wide = by.restore(_sum_along(by.lay(wide), by.window, last=last, widen=widen, cpu=cpu))
-    return share.of(wide, window).astype(x.dtype)
+    return rows.narrow(share.of(wide, window), x.dtype, cpu=cpu)
 
 
 def _few(window: Window, dtype: np.dtype) -> int:
@@ -121,7 +121,7 @@ def _sum_at_once(x: jax.Array, window: Window, share: Share, *, cpu: bool) -> ja
         total = _sum_of_taps(x, window, widen=True, cpu=cpu)
     else:
         total = _sum_of_taps(share.wide(x), window, cpu=cpu)
-    return share.of(total, window).astype(x.dtype)
+    return rows.narrow(share.of(total, window), x.dtype, cpu=cpu)
 
 
 def _sum_along(
@@ -204,12 +204,13 @@ def spread(y: jax.Array, window: Window, share: Share, *, cpu: bool) -> jax.Arra
         last = 0 < index == len(window.axes) - 1
         by = layout.of(window.only(index), wide.shape, cpu=cpu)
         wide = by.restore(_spread_along(by.lay(wide), by.window, last=last, cpu=cpu))
-    return wide.astype(y.dtype)
+    return rows.narrow(wide, y.dtype, cpu=cpu)
 
 
 def _spread_at_once(y: jax.Array, window: Window, share: Share, *, cpu: bool) -> jax.Array:
     """All readers, in one loop."""
-    return _spread_taps(share.of(share.wide(y), window), window, cpu=cpu).astype(y.dtype)
+    total = _spread_taps(share.of(share.wide(y), window), window, cpu=cpu)
+    return rows.narrow(total, y.dtype, cpu=cpu)
 
 
 def _spread_along(y: jax.Array, window: Window, *, last: bool, cpu: bool) -> jax.Array:
