@@ -21,7 +21,8 @@ class Reader:
 class Axis:
     """One pooled axis: output `o`, tap `t` reads input `o * stride + t * dilation - low`.
 
-    `low` and `high` count padded positions; negative ones leave positions of the input unread.
+    `low` and `high` count padded positions; negative ones leave positions of the input unread. In a
+    chain of windows, `covers` is how many neighbours, itself the first, an input stands for.
     """
 
     size: int
@@ -31,6 +32,7 @@ class Axis:
     low: int = 0
     high: int = 0
     ceil_mode: bool = False
+    covers: int = 1
 
     weights = None
 

@@ -17,8 +17,9 @@ the other's time over ours: above 1x, jaxpool is faster. **Bold**: faster beyond
 slower beyond it; plain: not to be told apart. Noise: the same program timed twice as if it were
 two. Share of copy: the least bytes that must move, over the time, as a share of what copying the
 input (`x + 1` into a new array) reaches in the same run. Temporaries: of our compiled program, as a
-multiple of the input. Every contender's results were checked before it was timed. In the plot, a
-grey tick is the time of the least traffic at the copy's bandwidth."""
+multiple of the input. Every contender's results were checked before it was timed; a program that
+another contender has as well, constants and all, was timed once. In the plot, a grey tick is the
+time of the least traffic at the copy's bandwidth."""
 
 _YARDSTICK = f"""\
 Here jaxpool is the operator that the case names; `{YARDSTICK}` is jaxpool's own as well, with the

@@ -14,6 +14,7 @@ docs/performance.md tells how each was measured.
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from typing import Any
 
 import jax.numpy as jnp
@@ -138,15 +139,16 @@ def doubling(axis: Axis) -> tuple[Axis, ...]:
     *inner, (taps, distance) = widths(axis.window)
     result, width, first, last = [], 1, 0, axis.size - 1
     for count, apart in inner:
+        covers = width if d == 1 else 1
         width += (count - 1) * apart
         begin = max(-axis.low, -(width - 1) * d)
         end = min(last_start + (axis.window - width) * d, axis.size - 1)
         step = _step(last - first + 1, count, apart * d, 1, first - begin, end - begin + 1)
-        result.append(step)
+        result.append(replace(step, covers=covers))
         first, last = begin, end
     size = last - first + 1
     final = _step(size, taps, distance * d, axis.stride, axis.low + first, axis.output)
-    return (*result, final)
+    return (*result, replace(final, covers=width if d == 1 else 1))
 
 
 def tiling(axis: Axis, *, overlap: bool = True) -> tuple[Axis, ...]:

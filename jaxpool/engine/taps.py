@@ -122,7 +122,8 @@ def _holds_its_edge(axis: Axis | Uneven) -> bool:
         return True  # (and what stands for a tap that does not exist is another one's)
     first, last = -axis.low, (axis.output - 1) * axis.stride - axis.low
     inside = first >= 0 and last + axis.extent <= axis.size
-    return inside or (axis.dilation == 1 and first + axis.extent > 0 and last < axis.size)
+    gapless = axis.dilation <= axis.covers
+    return inside or (gapless and first + axis.extent > 0 and last < axis.size)
 
 
 def _padded(

@@ -63,7 +63,7 @@ class Program:
         detail: Layout and threads, where the contender chose them.
         compile_s: Seconds to trace and compile, if the library compiles.
         temp_bytes: Temporary memory of the compiled program, if known.
-        text: The program before optimisation, if there is one; equal texts are equal programs.
+        text: The program, if there is one; equal texts are equal programs.
     """
 
     run: Callable[[], Any]

@@ -6,10 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import lax
 
 from experiments.operators import contenders
 from experiments.operators.case import Case
 from experiments.operators.contenders import ITSELF, LIBRARIES, NAMES, LeftOut, Problem
+from experiments.operators.contenders.compiled import anonymous
 from experiments.operators.judging import judge
 from experiments.operators.reference import Reference
 
@@ -126,3 +128,21 @@ def test_patterns_stand_for_names():
     methods = [name for name in NAMES if name.startswith("jaxpool:")]
     assert contenders.named(["torch", "jaxpool", "jaxpool:*"]) == ("torch", "jaxpool", *methods)
     assert contenders.named(["nobody"]) == ()
+
+
+def test_programs_are_the_same_whoever_wrote_them():
+    x = jax.ShapeDtypeStruct((2, 9, 4), jnp.float32)
+
+    def text(function):
+        return anonymous(jax.jit(function).lower(x).compile().as_text())
+
+    def mean(array):
+        return array.sum(1) / 9
+
+    assert text(mean) == text(lambda x: lax.reduce(x, 0.0, lax.add, (1,)) / 9)
+    assert text(mean) != text(lambda x: x.sum(1) / 8)
+    assert text(mean) != text(lambda x: x.max(1))
+
+
+def test_a_program_that_hides_its_constants_is_not_told_by_its_text():
+    assert anonymous("%c = f32[99] constant({...})") is None
