@@ -7,25 +7,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxpool.axis import Axis
-from jaxpool.engine import planner
+from jaxpool.engine import planner, taps
 from jaxpool.window import Window
 from tests import geometry
 from tests.geometry import examples
 
 
-def visited(sizes, plan):
-    """For each output of the last step, the inputs it stands for, in the order of its taps."""
+def visited(sizes, plan, *, clamp=False):
+    """For each output of the last step, the inputs it stands for, in the order of its taps.
+
+    With `clamp`, steps whose windows hold their edges read the nearest row beyond them.
+    """
     shape = list(sizes)
     elements = {at: [at] for at in itertools.product(*map(range, shape))}
     for window in plan:
-        shape = list(window.output_shape(shape))
+        before, shape = shape, list(window.output_shape(shape))
+        nearest = clamp and taps.hold_edges(window)
         following = {}
         for output in itertools.product(*map(range, shape)):
             following[output] = []
-            for tap in itertools.product(*(range(axis.window) for axis in window.axes)):
+            for tap in taps.every_tap(window):
                 at = list(output)
                 for position, axis, t in zip(window.positions, window.axes, tap, strict=True):
-                    at[position] = output[position] * axis.stride + t * axis.dilation - axis.low
+                    row = output[position] * axis.stride + t * axis.dilation - axis.low
+                    at[position] = min(max(row, 0), before[position] - 1) if nearest else row
                 following[output] += elements.get(tuple(at), [])
         elements = following
     return tuple(shape), {at: list(dict.fromkeys(chain)) for at, chain in elements.items()}
@@ -36,7 +41,13 @@ def check(window):
     window = Window(tuple(range(-len(sizes), 0)), window.axes)  # pooled axes only
     expected = visited(sizes, (window,))
     for method in planner.METHODS:
-        assert visited(sizes, planner.steps(window, method)) == expected, method
+        plan = planner.steps(window, method)
+        assert visited(sizes, plan) == expected, method
+        # What is read in place of what does not exist must be of the window anyway.
+        _, clamped = visited(sizes, plan, clamp=True)
+        assert {at: set(every) for at, every in clamped.items()} == {
+            at: set(every) for at, every in expected[1].items()
+        }, method
 
 
 @examples(150)
@@ -96,3 +107,15 @@ def test_methods_differ():
 def test_an_unknown_method_is_refused():
     with pytest.raises(ValueError, match=r"method must be one of .*'auto'.* got 'fast'"):
         planner.steps(Window.resolve((1, 4, 1), 2), "fast")
+
+
+def test_rows_beyond_the_edges_of_a_chain_may_be_the_nearest():
+    def chain(dilation):
+        size, reach = 40, 12 * dilation
+        (axis,) = Window.resolve(
+            (size, 1), 13, strides=1, padding=[(reach // 2, reach // 2)], dilation=dilation
+        ).axes
+        return [taps.hold_edges(step) for step in planner.steps(Window((-2,), (axis,)), "doubling")]
+
+    assert chain(1) == [True, True]
+    assert not all(chain(2))  # the nearest row may be one that the window leaves out
