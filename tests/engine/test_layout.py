@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxpool import max_pool
 from jaxpool.engine import layout, linear, sums, winner
 from jaxpool.engine.sums import WHOLE
 from jaxpool.monoid import MAX
@@ -65,10 +66,11 @@ def test_same_as_elsewhere(shape, window):
     def everything(x, where, cotangent, *, cpu):
         y, index = winner._winners_code(x, monoid=MAX, plan=(window,), cpu=cpu)
         _, among = winner._winners_code(x, where, monoid=MAX, plan=(window,), cpu=cpu)
+        value = functools.partial(winner._value_code, monoid=MAX, window=window, first=True)
         add = functools.partial(linear._collect, window=window, share=WHOLE, cpu=cpu)
         give = functools.partial(linear._distribute, window=window, share=WHOLE, cpu=cpu)
         return (
-            winner._value_code(x, monoid=MAX, window=window, alone=True, cpu=cpu),
+            *(value(x, last=last, cpu=cpu) for last in (False, True)),
             *(y, index, among, add(tangent), add(tangent, among)),
             *(give(cotangent), give(cotangent, index), give(cotangent, among)),
         )
@@ -91,6 +93,20 @@ def test_what_is_merged(channels, padding):
     assert by.lay(x).shape == ((2, 8, 9 * channels) if by.into_pooled else shape)
     np.testing.assert_array_equal(by.restore(by.lay(x)), x)
     assert not layout.of(window, shape, cpu=False).trailing
+
+
+def test_a_loop_that_reads_a_copy_stays_open():
+    """So that the last axis, of one channel, is split off in the same loop, and not by copying."""
+    x = jax.ShapeDtypeStruct((4, 64, 64, 1), np.float32)
+
+    def conditionals(padding):
+        pool = jax.jit(functools.partial(max_pool, window_shape=3, strides=1, padding=padding))
+        return pool.lower(x).as_text().count("stablehlo.case")
+
+    assert conditionals(1) == 1  # the copy
+    assert conditionals(0) == 1  # the loop itself
+    x = jax.ShapeDtypeStruct((4, 64, 64, 64), np.float32)
+    assert conditionals(1) == 1
 
 
 def test_divisors_are_repeated_with_the_rows():

@@ -111,10 +111,7 @@ def test_an_unknown_method_is_refused():
 
 def test_rows_beyond_the_edges_of_a_chain_may_be_the_nearest():
     def chain(dilation):
-        size, reach = 40, 12 * dilation
-        (axis,) = Window.resolve(
-            (size, 1), 13, strides=1, padding=[(reach // 2, reach // 2)], dilation=dilation
-        ).axes
+        axis = Axis(40, 13, 1, dilation, 6 * dilation, 6 * dilation)
         return [taps.hold_edges(step) for step in planner.steps(Window((-2,), (axis,)), "doubling")]
 
     assert chain(1) == [True, True]
