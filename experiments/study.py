@@ -140,8 +140,8 @@ def train(
         folder: Where the results go.
         console: Where to show progress.
     """
-    runs = sum(len(group) for groups in todo.values() for group in groups)
-    if runs == 0:
+    runs = {variant: sum(map(len, groups)) for variant, groups in todo.items()}
+    if not any(runs.values()):
         return
     with display(console, runs=runs, epochs=study.training.epochs) as shown:
         for variant, groups in todo.items():
