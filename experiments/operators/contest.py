@@ -77,8 +77,8 @@ def race(contests: Sequence[dict[str, Standing]], budget: Budget, seed: int) -> 
     }
     runs = {who: run for who, (run, _) in ready.items()}
     firsts = {who: first_s for who, (_, first_s) in ready.items()}
-    seconds = budget.seconds * len(contests)
-    for (number, name), measured in timing.interleave(runs, firsts, budget, seed, seconds).items():
+    shared = budget.model_copy(update={"seconds": budget.seconds * len(contests)})
+    for (number, name), measured in timing.interleave(runs, firsts, shared, seed).items():
         contests[number][name].fields["timing"] = measured
 
 

@@ -30,16 +30,14 @@ def interleave(
     firsts: Mapping[Name, float],
     budget: Budget,
     seed: int,
-    seconds: float | None = None,
 ) -> dict[Name, Timing]:
     """Times programs that have all been run before.
 
     Args:
         runs: The programs by name.
         firsts: Seconds that their first runs took.
-        budget: What a sample is, and how many there are.
+        budget: How long this may take.
         seed: Decides the order.
-        seconds: How long this may take; None for `budget.seconds`.
 
     Returns:
         The timings by name.
@@ -47,7 +45,7 @@ def interleave(
     order = random.Random(seed)
     if not runs:
         return {}
-    share = (budget.seconds if seconds is None else seconds) / len(runs)
+    share = budget.seconds / len(runs)
     calls, turns = {}, []
     for name, run in runs.items():
         once = firsts[name] if firsts[name] > _LONG_S else _estimate(run)

@@ -14,7 +14,6 @@ docs/performance.md tells how each was measured.
 from __future__ import annotations
 
 import functools
-from dataclasses import replace
 from typing import Any
 
 import jax.numpy as jnp
@@ -132,23 +131,23 @@ def doubling(axis: Axis) -> tuple[Axis, ...]:
     """Windows of a few taps that compose to `axis`.
 
     Each step covers only starts that are needed and whose window holds an element, so that in
-    every step padding is known as such, and never wins.
+    every step padding is known as such, and never wins. What a step gives covers as many neighbours
+    as its windows are wide, unless they are dilated.
     """
     d = axis.dilation
     last_start = (axis.output - 1) * axis.stride - axis.low
     *inner, (taps, distance) = widths(axis.window)
-    result, width, first, last = [], 1, 0, axis.size - 1
+    result, width, covers, first, last = [], 1, 1, 0, axis.size - 1
     for count, apart in inner:
-        covers = width if d == 1 else 1
         width += (count - 1) * apart
         begin = max(-axis.low, -(width - 1) * d)
         end = min(last_start + (axis.window - width) * d, axis.size - 1)
-        step = _step(last - first + 1, count, apart * d, 1, first - begin, end - begin + 1)
-        result.append(replace(step, covers=covers))
-        first, last = begin, end
+        size, outputs = last - first + 1, end - begin + 1
+        result.append(_step(size, count, apart * d, 1, first - begin, outputs, covers))
+        first, last, covers = begin, end, width if d == 1 else 1
     size = last - first + 1
-    final = _step(size, taps, distance * d, axis.stride, axis.low + first, axis.output)
-    return (*result, replace(final, covers=width if d == 1 else 1))
+    final = _step(size, taps, distance * d, axis.stride, axis.low + first, axis.output, covers)
+    return (*result, final)
 
 
 def tiling(axis: Axis, *, overlap: bool = True) -> tuple[Axis, ...]:
@@ -177,7 +176,9 @@ def tiling(axis: Axis, *, overlap: bool = True) -> tuple[Axis, ...]:
     return (axis,)
 
 
-def _step(size: int, taps: int, dilation: int, stride: int, low: int, output: int) -> Axis:
+def _step(
+    size: int, taps: int, dilation: int, stride: int, low: int, output: int, covers: int = 1
+) -> Axis:
     """An axis with the high padding that makes `output` windows."""
     high = (output - 1) * stride + dilation * (taps - 1) + 1 - size - low
-    return Axis(size, taps, stride, dilation, low, high)
+    return Axis(size, taps, stride, dilation, low, high, covers=covers)
