@@ -4,6 +4,9 @@ from pathlib import PurePath
 import jax
 import pytest
 
+# For tests of sharding; before any device is used.
+jax.config.update("jax_num_cpu_devices", 8)
+
 
 @pytest.fixture(scope="module")
 def compile_quickly():

@@ -22,7 +22,7 @@ from jax.interpreters import ad, batching
 
 from jaxpool.engine import layout, masked, sums
 from jaxpool.engine.apart import apart, stored
-from jaxpool.engine.primitives import batched, implement
+from jaxpool.engine.primitives import batched, bind, implement, result_type
 from jaxpool.engine.sums import WHOLE, Share
 from jaxpool.window import Window
 
@@ -34,14 +34,14 @@ def collect(
     x: jax.Array, window: Window, winner: jax.Array | None = None, share: Share = WHOLE
 ) -> jax.Array:
     """Sum of the (winning) elements of each window; input-shaped to output-shaped."""
-    return _collect_p.bind(x, *_present(winner), window=window, share=share)
+    return bind(_collect_p, x, *_present(winner), window=window, share=share)
 
 
 def distribute(
     y: jax.Array, window: Window, winner: jax.Array | None = None, share: Share = WHOLE
 ) -> jax.Array:
     """Each input's sum over the windows that read it (and chose it): the adjoint of `collect`."""
-    return _distribute_p.bind(y, *_present(winner), window=window, share=share)
+    return bind(_distribute_p, y, *_present(winner), window=window, share=share)
 
 
 def _present(winner: jax.Array | None) -> tuple[jax.Array, ...]:
@@ -93,14 +93,14 @@ def _primitive(name, code, size_after) -> Primitive:
         shape = list(x.shape)
         for position, axis in zip(window.positions, window.axes, strict=True):
             shape[position] = size_after(axis)
-        return x.update(shape=tuple(shape), weak_type=False)
+        return result_type(x, shape)
 
     def jvp(primals, tangents, **parameters):
-        out = primitive.bind(*primals, **parameters)
+        out = bind(primitive, *primals, **parameters)
         tangent, rest = tangents[0], primals[1:]
         if type(tangent) is ad.Zero:
             return out, ad.Zero(jax.typeof(out).to_tangent_aval())
-        return out, primitive.bind(tangent, *rest, **parameters)
+        return out, bind(primitive, tangent, *rest, **parameters)
 
     primitive.def_abstract_eval(abstract)
     batching.primitive_batchers[primitive] = functools.partial(batched, primitive)
@@ -115,7 +115,7 @@ _distribute_p = _primitive("jaxpool_distribute", _distribute, lambda axis: axis.
 def _transpose(adjoint: Primitive, cotangent, x, *winner, **parameters):
     if type(cotangent) is ad.Zero:
         return [ad.Zero(x.aval), *(None for _ in winner)]
-    return [adjoint.bind(cotangent, *winner, **parameters), *(None for _ in winner)]
+    return [bind(adjoint, cotangent, *winner, **parameters), *(None for _ in winner)]
 
 
 ad.primitive_transposes[_collect_p] = functools.partial(_transpose, _distribute_p)

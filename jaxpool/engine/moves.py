@@ -21,7 +21,7 @@ from jax.interpreters import ad, batching
 
 from jaxpool.engine import rows
 from jaxpool.engine.apart import apart
-from jaxpool.engine.primitives import batched, implement
+from jaxpool.engine.primitives import batched, bind, implement, result_type
 
 
 def move(
@@ -39,7 +39,7 @@ def move(
     Returns:
         What stands at the places, of the dtype and shape of `x` but for that axis.
     """
-    return _move_p.bind(x, *sources, *targets, count=len(sources), axis=axis)
+    return bind(_move_p, x, *sources, *targets, count=len(sources), axis=axis)
 
 
 def _move(x: jax.Array, *numbers: jax.Array, count: int, axis: int, cpu: bool) -> jax.Array:
@@ -71,14 +71,14 @@ batching.primitive_batchers[_move_p] = functools.partial(batched, _move_p)
 @_move_p.def_abstract_eval
 def _(x, *numbers, count, axis):
     del count
-    return x.update(shape=_shape(x, numbers[0], axis), weak_type=False)
+    return result_type(x, _shape(x, numbers[0], axis))
 
 
 def _jvp(primals, tangents, **parameters):
-    y, tangent = _move_p.bind(*primals, **parameters), tangents[0]
+    y, tangent = bind(_move_p, *primals, **parameters), tangents[0]
     if type(tangent) is ad.Zero:
         return y, ad.Zero(jax.typeof(y).to_tangent_aval())
-    return y, _move_p.bind(tangent, *primals[1:], **parameters)
+    return y, bind(_move_p, tangent, *primals[1:], **parameters)
 
 
 def _transpose(cotangent, x, *numbers, count, axis):

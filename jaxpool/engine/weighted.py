@@ -29,7 +29,7 @@ from jaxpool.axis import Axis
 from jaxpool.engine import kernel_sums
 from jaxpool.engine.apart import apart, stored
 from jaxpool.engine.kernel_sums import Arrays, Kernel
-from jaxpool.engine.primitives import implement
+from jaxpool.engine.primitives import bind, implement, result_type
 from jaxpool.window import Window
 
 # Up to so many taps of which each costs an exponential, one pass beats one an axis.
@@ -95,7 +95,7 @@ def _bind(
     primitive: Primitive, linear: Arrays, xs: Arrays, ys: Arrays, kernel: Kernel, window: Window
 ) -> jax.Array:
     parameters = {"kernel": kernel, "window": window, "linear": len(linear), "inputs": len(xs)}
-    return primitive.bind(*linear, *xs, *ys, **parameters)
+    return bind(primitive, *linear, *xs, *ys, **parameters)
 
 
 @functools.cache
@@ -185,7 +185,7 @@ def _primitive(name: str, code: Any, jvp: Any, side: str) -> Primitive:
         del kernel, linear, inputs
         shape = kernel_sums.full_shape(operands, window, side)
         like = max(operands, key=lambda operand: sum(size != 1 for size in operand.shape))
-        return like.update(shape=shape, dtype=operands[0].dtype, weak_type=False)
+        return result_type(like, shape, operands[0].dtype)
 
     def batch(operands, dims, **parameters):
         moved = [
@@ -194,7 +194,7 @@ def _primitive(name: str, code: Any, jvp: Any, side: str) -> Primitive:
         ]
         linear, xs, ys = _split(moved, parameters["linear"], parameters["inputs"])
         wide = (_widened(x, (*xs, *ys), parameters["window"], OPPOSITE[side]) for x in linear)
-        return primitive.bind(*wide, *xs, *ys, **parameters), 0
+        return bind(primitive, *wide, *xs, *ys, **parameters), 0
 
     primitive.def_abstract_eval(abstract)
     batching.primitive_batchers[primitive] = batch

@@ -21,7 +21,7 @@ from jax.interpreters import ad, batching
 
 from jaxpool.engine import blocks, keys, layout, linear, masked, rows, taps
 from jaxpool.engine.apart import apart, stored
-from jaxpool.engine.primitives import batched, implement
+from jaxpool.engine.primitives import batched, bind, implement, result_type
 from jaxpool.monoid import MAX, Monoid
 from jaxpool.window import Window
 
@@ -33,28 +33,21 @@ WIDE, LARGE = 8, 2**22
 Plan = tuple[Window, ...]
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
 def extreme(monoid: Monoid, plan: Plan, x: jax.Array, where: jax.Array | None) -> jax.Array:
     """The extreme of every window; masked elements must hold the identity already."""
-    del where  # only the winner's index needs it
-    for number in range(len(plan)):
-        x = _value(x, monoid, plan, number)
-    return x
-
-
-@extreme.defjvp
-def _extreme_jvp(monoid, plan, primals, tangents):
-    y, winners = with_winners(monoid, plan, *primals)
-    return y, follow(tangents[0], plan, winners)
+    return bind(_extreme_p, *_operands(x, where), monoid=monoid, plan=plan)
 
 
 def with_winners(
     monoid: Monoid, plan: Plan, x: jax.Array, where: jax.Array | None
 ) -> tuple[jax.Array, list[jax.Array]]:
     """The extreme of every window, and for each step of the plan which tap won."""
-    operands = (x,) if where is None else (x, where)
-    y, *winners = _winners_p.bind(*operands, monoid=monoid, plan=plan)
+    y, *winners = bind(_winners_p, *_operands(x, where), monoid=monoid, plan=plan)
     return y, [checkpoint_name(index, RESIDUAL) for index in winners]
+
+
+def _operands(x: jax.Array, where: jax.Array | None) -> tuple[jax.Array, ...]:
+    return (x,) if where is None else (x, where)
 
 
 def follow(x: jax.Array, plan: Plan, winners: list[jax.Array]) -> jax.Array:
@@ -83,16 +76,6 @@ def places(window: Window, plan: Plan, winners: list[jax.Array]) -> jax.Array:
         row *= axis.size
     place = jnp.where(index == masked.no_winner(index.dtype), 0, place)
     return follow(place, tuple(later), rest) - 1
-
-
-def _value(x: jax.Array, monoid: Monoid, plan: Plan, number: int) -> jax.Array:
-    """One step, apart from its neighbours unless fusing with them repeats no work.
-
-    The last of several steps reads what another step has stored already, and may fuse with
-    whatever follows the pooling; so may a single step that reads each input once.
-    """
-    window, last = plan[number], number == len(plan) - 1
-    return _value_p.bind(x, monoid=monoid, window=window, first=number == 0, last=last)
 
 
 def value(x: jax.Array, monoid: Monoid, window: Window, *, cpu: bool) -> jax.Array:
@@ -194,12 +177,25 @@ def _wins(element: jax.Array, extreme: jax.Array) -> jax.Array:
     return (element == extreme) | (element != element)
 
 
-def _value_code(
-    x: jax.Array, *, monoid: Monoid, window: Window, first: bool, last: bool, cpu: bool
+def _extreme_code(
+    x: jax.Array, *masks: jax.Array, monoid: Monoid, plan: Plan, cpu: bool
 ) -> jax.Array:
+    del masks  # only the derivative needs to know which windows have an element
+    for number in range(len(plan)):
+        x = _value(x, monoid, plan, number, cpu=cpu)
+    return x
+
+
+def _value(x: jax.Array, monoid: Monoid, plan: Plan, number: int, *, cpu: bool) -> jax.Array:
+    """One step, isolated from its neighbours unless fusing with them repeats no work.
+
+    The last of several steps reads what another step has stored already, and may fuse with
+    whatever follows the pooling; so may a single step that reads each input once.
+    """
+    window, last = plan[number], number == len(plan) - 1
     by = layout.of(window, x.shape, cpu=cpu)
     step = functools.partial(value, monoid=monoid, window=by.window, cpu=cpu)
-    repeats = first and not window.is_tiling
+    repeats = number == 0 and not window.is_tiling
     # What reads a copy repeats nothing. And XLA:CPU splits off a single channel by copying, which
     # can join an open loop (k3 s1 on 16x512x512x1: 3.1 ms, and 2.1 like this).
     copied = by.into_pooled and by.window.axes[-1].reach != (0, 0) and _worth_a_copy(x)
@@ -218,7 +214,7 @@ def _winners_code(
         if cpu and where is None and _pay_together(x, window):
             y, index = _together(x, monoid, window, alone=alone)
         else:
-            y = _value(x, monoid, plan, number)
+            y = _value(x, monoid, plan, number, cpu=cpu)
             index = _winner(x, y, monoid, window, where, alone=alone, cpu=cpu)
         winners.append(index)
         x = y
@@ -283,14 +279,24 @@ def _winner(
     return by.restore(apart(search, *map(by.lay, operands), cpu=cpu))
 
 
-_value_p = Primitive("jaxpool_value")  # never differentiated: the rule of `extreme` comes first
-implement(_value_p, _value_code, ["monoid", "window", "first", "last"])
+_extreme_p = Primitive("jaxpool_extreme")
+implement(_extreme_p, _extreme_code, ["monoid", "plan"])
 
 
-@_value_p.def_abstract_eval
-def _(x, *, monoid, window, first, last):
-    del monoid, first, last
-    return x.update(shape=window.output_shape(x.shape), weak_type=False)
+@_extreme_p.def_abstract_eval
+def _(x, *masks, monoid, plan):
+    del masks, monoid
+    shape = x.shape
+    for window in plan:
+        shape = window.output_shape(shape)
+    return result_type(x, shape)
+
+
+def _extreme_jvp(primals, tangents, *, monoid, plan):
+    y, winners = with_winners(monoid, plan, *primals, *([None] * (2 - len(primals))))
+    if type(tangents[0]) is ad.Zero:
+        return y, ad.Zero(jax.typeof(y).to_tangent_aval())
+    return y, follow(tangents[0], plan, winners)
 
 
 _winners_p = Primitive("jaxpool_winners")
@@ -304,8 +310,8 @@ def _(x, *masks, monoid, plan):
     winners, shape = [], x.shape
     for window in plan:
         shape = window.output_shape(shape)
-        winners.append(x.update(shape=shape, dtype=masked.index_dtype(window), weak_type=False))
-    return [x.update(shape=shape, weak_type=False), *winners]
+        winners.append(result_type(x, shape, masked.index_dtype(window)))
+    return [result_type(x, shape), *winners]
 
 
 def _winners_jvp(primals, tangents, *, monoid, plan):
@@ -318,6 +324,7 @@ def _winners_jvp(primals, tangents, *, monoid, plan):
     return [y, *winners], [followed, *nothing]
 
 
+ad.primitive_jvps[_extreme_p] = _extreme_jvp
 ad.primitive_jvps[_winners_p] = _winners_jvp
-for _primitive in (_value_p, _winners_p):
+for _primitive in (_extreme_p, _winners_p):
     batching.primitive_batchers[_primitive] = functools.partial(batched, _primitive)

@@ -11,8 +11,10 @@ from jaxpool.monoid import MAX
 from jaxpool.pooling import arguments, bins, sizes
 from jaxpool.pooling.arguments import Ints
 from jaxpool.pooling.bins import Bins, Layout
+from jaxpool.pooling.sharding import explicit_sharding
 
 
+@explicit_sharding()
 def adaptive_max_pool(
     x: Any, output_shape: Ints, *, axes: Ints | None = None, where: Any = None
 ) -> jax.Array:
@@ -56,6 +58,7 @@ def adaptive_max_pool(
     return bins.reduce(x, MAX, layout, where)
 
 
+@explicit_sharding()
 def adaptive_max_pool_with_argmax(
     x: Any, output_shape: Ints, *, axes: Ints | None = None, where: Any = None
 ) -> tuple[jax.Array, jax.Array]:
@@ -96,6 +99,7 @@ def adaptive_max_pool_with_argmax(
     return bins.arg_reduce(x, MAX, layout, where)
 
 
+@explicit_sharding()
 def adaptive_avg_pool(
     x: Any, output_shape: Ints, *, axes: Ints | None = None, where: Any = None
 ) -> jax.Array:

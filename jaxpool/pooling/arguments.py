@@ -30,7 +30,8 @@ def real_array(name: str, value: Any) -> jax.Array:
     allowed = (jnp.floating, jnp.integer, jnp.bool_)
     if not any(jnp.issubdtype(dtype, kind) for kind in allowed):
         raise TypeError(f"{name} must be of a floating, integer or bool dtype, got {dtype}")
-    return jnp.asarray(value)
+    # Not even converted to its own dtype: with `jax_debug_nans` that would raise on a masked NaN.
+    return value if isinstance(value, jax.Array) else jnp.asarray(value)
 
 
 def floating_array(name: str, value: Any) -> jax.Array:

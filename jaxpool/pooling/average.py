@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import jax
@@ -13,9 +14,11 @@ from jaxpool.axis import Axis
 from jaxpool.monoid import SUM
 from jaxpool.pooling import arguments
 from jaxpool.pooling.arguments import Ints, Padding
+from jaxpool.pooling.sharding import explicit_sharding
 from jaxpool.window import Window
 
 
+@explicit_sharding()
 def sum_pool(
     x: Any,
     window_shape: Ints,
@@ -70,6 +73,7 @@ def sum_pool(
     return total(x, window, where, method)
 
 
+@explicit_sharding()
 def avg_pool(
     x: Any,
     window_shape: Ints,
@@ -153,17 +157,29 @@ def mean(
 ) -> jax.Array:
     """The windowed mean, of the dtype of `x` or, for integers, float32; see `avg_pool`."""
     dtype, result = mean_dtypes(x, accumulate_dtype)
-    if divisor is None and where is not None:
-        summed = engine.reduce(x.astype(dtype), SUM, window, where=where, method=method)
-        counts = count(window, x.ndim, where, include_pad=include_pad)
-        return (summed / counts.astype(dtype)).astype(result)
-    if divisor is None:
+    if divisor is not None:
+        counts = ((divisor,), *[(1,)] * (len(window.axes) - 1))
+    elif where is None:
         counts = tuple(_counts(axis, include_pad=include_pad) for axis in window.axes)
     else:
-        counts = ((divisor,), *[(1,)] * (len(window.axes) - 1))
+        present = count(window, x.ndim, where, include_pad=include_pad).astype(dtype)
+        return _masked_mean(x, where, present, window, method, result)
     share = engine.Share(dtype, counts)
     x = x if x.dtype == result else x.astype(dtype)  # integers, once and in full precision
     return engine.reduce(x, SUM, window, where=where, method=method, share=share).astype(result)
+
+
+@functools.partial(jax.jit, static_argnames=("window", "method", "result"), inline=True)
+def _masked_mean(
+    x: jax.Array,
+    where: jax.Array,
+    counts: jax.Array,
+    window: Window,
+    method: str,
+    result: np.dtype,
+) -> jax.Array:
+    summed = engine.reduce(x.astype(counts.dtype), SUM, window, where=where, method=method)
+    return (summed / counts).astype(result)
 
 
 def total(x: jax.Array, window: Window, where: jax.Array | None, method: str = "auto") -> jax.Array:

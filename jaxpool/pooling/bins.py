@@ -17,6 +17,7 @@ import numpy as np
 
 from jaxpool import engine
 from jaxpool.axis import Axis, Uneven
+from jaxpool.engine.primitives import integers
 from jaxpool.monoid import MAX, SUM, Monoid
 from jaxpool.pooling import average
 from jaxpool.window import Window
@@ -73,9 +74,9 @@ def reduce(x: jax.Array, monoid: Monoid, layout: Layout, where: jax.Array | None
     if window := _window(layout):
         return engine.reduce(x, monoid, window, where=where)
     for position, bins in reversed(layout.items()):
-        blocks, mask, window = _blocks(x, where, monoid, position, bins)
+        blocks, mask, window = _blocks(x, where, position, bins)
         x = engine.reduce(blocks, monoid, window, where=mask)
-        where = None if mask is None else engine.reduce(mask, MAX, window)
+        where = None if where is None else engine.reduce(mask, MAX, window)
     return x
 
 
@@ -87,9 +88,10 @@ def arg_reduce(
         return engine.arg_reduce(x, monoid, window, where=where)
     within, inner = None, 1  # the winner's place in the axes done so far, and their elements
     for position, bins in reversed(layout.items()):
-        blocks, mask, window = _blocks(x, where, monoid, position, bins)
+        blocks, mask, window = _blocks(x, where, position, bins)
         x, place = engine.arg_reduce(blocks, monoid, window, where=mask)
-        where = None if mask is None else engine.reduce(mask, MAX, window)
+        where = None if where is None else engine.reduce(mask, MAX, window)
+        place = integers(place)
         found = place >= 0
         if bins.axis is None:
             place = _full(bins.starts, position, x.ndim) + place % bins.longest
@@ -123,18 +125,22 @@ def _window(layout: Layout) -> Window | None:
 
 
 def _blocks(
-    x: jax.Array, where: jax.Array | None, monoid: Monoid, position: int, bins: Bins
+    x: jax.Array, where: jax.Array | None, position: int, bins: Bins
 ) -> tuple[jax.Array, jax.Array | None, Window]:
     """Input and mask with the blocks of one axis side by side, and the windows upon them."""
     if axis := bins.axis:
         return x, where, Window((position,), (axis,))
-    blocks = _gather(x, monoid.identity(x.dtype), position, bins)
-    mask = None if where is None else _gather(where, np.array(False), position, bins)
+    blocks, exists = _gather(x, position, bins)
+    mask = None if exists is None else jnp.broadcast_to(exists, blocks.shape)
+    if where is not None:
+        given, _ = _gather(where, position, bins)
+        mask = given if mask is None else given & mask
     size = blocks.shape[position]
     return blocks, mask, Window((position,), (Axis(size, bins.longest, bins.longest),))
 
 
-def _gather(x: jax.Array, fill: np.ndarray, position: int, bins: Bins) -> jax.Array:
+def _gather(x: jax.Array, position: int, bins: Bins) -> tuple[jax.Array, jax.Array | None]:
+    """The blocks, and which of their elements belong to their windows; None if all do."""
     member = x.ndim + position + 1  # the axis of a block's elements, next to that of the blocks
 
     def side_by_side(array: Any) -> Any:
@@ -152,14 +158,14 @@ def _gather(x: jax.Array, fill: np.ndarray, position: int, bins: Bins) -> jax.Ar
     else:
         blocks = jnp.take_along_axis(x, place, position, mode="clip")
     if isinstance(bins.lengths, int):
-        return blocks
+        return blocks, None
     lengths = _full(bins.lengths, position, x.ndim)
-    return jnp.where(side_by_side(offsets < _member_axis(lengths, member)), blocks, fill)
+    return blocks, side_by_side(offsets < _member_axis(lengths, member))
 
 
 def _readers(bins: Bins, position: int, ndim: int) -> list[jax.Array]:
     """For each element its places in the blocks, -1 for none."""
-    starts, lengths = (_full(numbers, position, ndim) for numbers in (bins.starts, bins.lengths))
+    starts = _full(bins.starts, position, ndim)
     member = ndim + position + 1
     shape = [1] * ndim
     shape[position] = bins.size
@@ -170,7 +176,11 @@ def _readers(bins: Bins, position: int, ndim: int) -> list[jax.Array]:
     for back in range(-(-bins.longest // bins.step)):
         window = jnp.maximum(last - back, 0)
         at = element - jnp.take_along_axis(starts, window, position, mode="clip")
-        reads = (last >= back) & (at < jnp.take_along_axis(lengths, window, position, mode="clip"))
+        length = bins.lengths
+        if not isinstance(length, int):
+            length = _full(length, position, ndim)
+            length = jnp.take_along_axis(length, window, position, mode="clip")
+        reads = (last >= back) & (at < length)
         readers.append(jnp.where(reads, window * bins.longest + at, -1))
     return readers
 

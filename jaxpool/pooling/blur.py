@@ -14,11 +14,13 @@ from jaxpool.monoid import SUM
 from jaxpool.pooling import arguments
 from jaxpool.pooling.arguments import Ints, Padding
 from jaxpool.pooling.extreme import max_pool
+from jaxpool.pooling.sharding import explicit_sharding
 from jaxpool.window import Window
 
 LARGEST = 7
 
 
+@explicit_sharding()
 def blur_pool(
     x: Any, filter_size: int = 3, strides: Ints = 2, *, axes: Ints | None = None
 ) -> jax.Array:
@@ -66,6 +68,7 @@ def blur_pool(
     return engine.reduce(x, SUM, _filtered(window), share=share)
 
 
+@explicit_sharding()
 def max_blur_pool(
     x: Any,
     window_shape: Ints,

@@ -19,15 +19,18 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.custom_derivatives import SymbolicZero
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching
 
 from jaxpool import engine
+from jaxpool.engine.primitives import batched, bind, implement, result_type
 from jaxpool.monoid import MAX, SUM
 from jaxpool.window import Window
 
@@ -75,7 +78,6 @@ def log_mean_exp(
     return level + excess
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(5,))
 def exponential_mean(
     excess: jax.Array,
     level: jax.Array,
@@ -95,6 +97,21 @@ def exponential_mean(
         temperature: Any number, or an array of them as in `log_mean_exp`.
         window: The geometry.
     """
+    operands = (excess, level, above, temperature, *(() if weights is None else (weights,)))
+    return bind(_exponential_mean_p, *operands, window=window)
+
+
+def _exponential_mean(
+    excess: jax.Array,
+    level: jax.Array,
+    above: jax.Array,
+    temperature: jax.Array,
+    weights: jax.Array | None = None,
+    *,
+    window: Window,
+    cpu: bool,
+) -> jax.Array:
+    del cpu
     total, divisor = _total(weights, window)
     cold = temperature == 0
     rate = jnp.where(cold, 1, temperature)
@@ -110,24 +127,37 @@ def exponential_mean(
     return jnp.where(total > 0, mean, 0)
 
 
-@functools.partial(exponential_mean.defjvp, symbolic_zeros=True)
-def _exponential_mean_jvp(
-    window: Window, primals: Any, tangents: Any
-) -> tuple[jax.Array, jax.Array]:
-    excess, level, weights, above, temperature = primals
-    moved, heated = tangents[0], tangents[-1]
-    mean = exponential_mean(*primals, window)
+_exponential_mean_p = Primitive("jaxpool_exponential_mean")
+implement(_exponential_mean_p, _exponential_mean, ["window"])
+batching.primitive_batchers[_exponential_mean_p] = functools.partial(batched, _exponential_mean_p)
+
+
+@_exponential_mean_p.def_abstract_eval
+def _(excess, *_, window):
+    return result_type(excess, window.output_shape(excess.shape))
+
+
+def _exponential_mean_jvp(primals: Any, tangents: Any, *, window: Window) -> tuple[Any, Any]:
+    mean = bind(_exponential_mean_p, *primals, window=window)
+    excess, level, above, temperature, *rest = primals
+    (weights,) = rest or (None,)
     outer = (above, mean, temperature)
     weigh = functools.partial(
         _weigh, inner=(excess, level), weights=weights, outer=outer, window=window
     )
     _, divisor = _total(weights, window)
-    tangent = jnp.zeros(mean.shape, mean.dtype)
-    if not isinstance(moved, SymbolicZero):
-        tangent += weigh(_share, moved) / divisor
-    if not isinstance(heated, SymbolicZero):
-        tangent += heated * weigh(_bend) / divisor
-    return mean, tangent
+    moved, _, _, heated, *_ = tangents
+    terms = []
+    if type(moved) is not ad.Zero:
+        terms.append(weigh(_share, moved) / divisor)
+    if type(heated) is not ad.Zero:
+        terms.append(heated * weigh(_bend) / divisor)
+    if not terms:
+        return mean, ad.Zero(jax.typeof(mean).to_tangent_aval())
+    return mean, functools.reduce(operator.add, terms)
+
+
+ad.primitive_jvps[_exponential_mean_p] = _exponential_mean_jvp
 
 
 def _total(weights: jax.Array | None, window: Window) -> tuple[jax.Array | int, jax.Array | int]:

@@ -10,8 +10,10 @@ from jaxpool import engine
 from jaxpool.monoid import MAX, MIN
 from jaxpool.pooling import arguments
 from jaxpool.pooling.arguments import Ints, Padding
+from jaxpool.pooling.sharding import explicit_sharding
 
 
+@explicit_sharding()
 def max_pool(
     x: Any,
     window_shape: Ints,
@@ -76,6 +78,7 @@ def max_pool(
     return engine.reduce(x, MAX, window, where=where, method=method)
 
 
+@explicit_sharding()
 def min_pool(
     x: Any,
     window_shape: Ints,
@@ -131,6 +134,7 @@ def min_pool(
     return engine.reduce(x, MIN, window, where=where, method=method)
 
 
+@explicit_sharding()
 def max_pool_with_argmax(
     x: Any,
     window_shape: Ints,

@@ -7,8 +7,10 @@ from typing import Any
 from jaxpool.monoid import MAX
 from jaxpool.pooling import arguments, bins, fractions
 from jaxpool.pooling.arguments import Ints
+from jaxpool.pooling.sharding import explicit_sharding
 
 
+@explicit_sharding()
 def fractional_max_pool(
     x: Any,
     window_shape: Ints | None,
@@ -92,6 +94,7 @@ def fractional_max_pool(
     return _results(return_samples, samples, bins.reduce(x, MAX, layout, None))
 
 
+@explicit_sharding()
 def fractional_max_pool_with_argmax(
     x: Any,
     window_shape: Ints | None,
@@ -149,6 +152,7 @@ def fractional_max_pool_with_argmax(
     return _results(return_samples, samples, *bins.arg_reduce(x, MAX, layout, None))
 
 
+@explicit_sharding()
 def fractional_avg_pool(
     x: Any,
     window_shape: Ints | None,

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxpool.engine.primitives import vary_alike
 from jaxpool.pooling import arguments, sizes
 from jaxpool.pooling.arguments import Ints
 from jaxpool.pooling.bins import Bins, Layout
@@ -123,7 +124,9 @@ def _draw_boundaries(
 def _random_boundaries(key: jax.Array, size: int, count: int) -> jax.Array:
     """As many steps of K + 1 as it takes, in random order."""
     step, longer = divmod(size, count)
-    steps = step + (np.arange(count) < longer).astype(np.int32)
+    steps = jnp.asarray(step + (np.arange(count) < longer).astype(np.int32))
+    # To JAX (0.10 to 0.12), a permutation varies over devices as the numbers do, not as the key.
+    steps, _ = vary_alike(steps, key)
     drawn = jnp.cumsum(jax.random.permutation(key, steps), dtype=np.int32)
     return jnp.concatenate([jnp.zeros(1, np.int32), drawn])
 
@@ -182,7 +185,7 @@ def _between(
     for (position, count), steps in zip(outputs.items(), boundaries, strict=True):
         size = x.shape[position]
         xp = np if isinstance(steps, np.ndarray) else jnp
-        lengths = xp.minimum(steps[1:] + overlapping, size) - steps[:-1]
+        lengths = xp.minimum(steps[1:] + int(overlapping), size) - steps[:-1]
         longest = -(-size // count) + overlapping
         layout[position] = Bins(size, steps[:-1], lengths, min(longest, size), size // count)
     return layout

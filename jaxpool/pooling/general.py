@@ -17,6 +17,7 @@ from jaxpool.engine.folds import Values
 from jaxpool.monoid import MAX, MIN, SUM, Monoid
 from jaxpool.pooling import arguments, full_window
 from jaxpool.pooling.full_window import FullAxis, Part
+from jaxpool.pooling.sharding import explicit_sharding
 from jaxpool.window import Window
 
 Reduce = Callable[[Values, Window], Values]
@@ -28,6 +29,7 @@ _ANDS = (lax.bitwise_and, jnp.bitwise_and, jnp.logical_and, operator.and_)  # of
 _ORS = (lax.bitwise_or, jnp.bitwise_or, jnp.logical_or, operator.or_)
 
 
+@explicit_sharding()
 def reduce_window(
     operand: Any,
     init_value: Any,
@@ -102,7 +104,7 @@ def reduce_window(
     given = _scalars(init_value, tree)
     monoid = _monoid(computation, values)
     if monoid and _is_identity(given[0], monoid, values[0].dtype):
-        init = (jnp.asarray(monoid.identity(values[0].dtype)),)
+        init = (monoid.identity(values[0].dtype),)
         reduce = _by_engine(monoid, None)
     else:
         init = tuple(_typed(i, x) for i, x in zip(given, values, strict=True))

@@ -24,8 +24,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.extend.core import Primitive
-from jax.interpreters import ad, batching, mlir
+from jax.interpreters import ad, batching
 
+from jaxpool.engine.primitives import bind, implement, result_type
 from jaxpool.pooling import sampling
 from jaxpool.pooling.sampling import Corners, Limits, Samples
 
@@ -51,7 +52,7 @@ def mean(
         limits: How many of them to visit.
     """
     options = {"limits": limits, "shape": maps.shape, "kinds": _WEIGHTS}
-    (total,) = _collect_p.bind(maps, image, *rows, *columns, **options)
+    (total,) = bind(_collect_p, maps, image, *rows, *columns, **options)
     count_y, count_x = (jnp.maximum(s.counts, 1).astype(maps.dtype) for s in (rows, columns))
     return total / (_a_bin(count_y, 0) * _a_bin(count_x, 1))
 
@@ -67,7 +68,7 @@ def _named(sites: Any) -> tuple[jax.Array, Samples, Samples]:
 
 
 def _collect_impl(
-    maps: jax.Array, *sites: jax.Array, limits: Limits, shape: Any, kinds: Kinds
+    maps: jax.Array, *sites: jax.Array, limits: Limits, shape: Any, kinds: Kinds, cpu: bool
 ) -> list[jax.Array]:
     del shape  # the adjoint needs it
 
@@ -91,11 +92,11 @@ def _collect_impl(
 
     if limits.fixed:  # nothing to gain from taking boxes apart
         return function(maps, *_named(sites))
-    return sampling.box_by_box(function, maps, *_named(sites))
+    return sampling.box_by_box(function, maps, *_named(sites), cpu=cpu)
 
 
 def _distribute_impl(
-    *operands: jax.Array, limits: Limits, shape: Any, kinds: Kinds
+    *operands: jax.Array, limits: Limits, shape: Any, kinds: Kinds, cpu: bool
 ) -> list[jax.Array]:
     ys, sites = operands[:-_SITES], operands[-_SITES:]
 
@@ -103,12 +104,13 @@ def _distribute_impl(
         group = sampling.groups(maps, rows, columns)
 
         def add(ys, xs, maps):
-            at_y, at_x = jnp.stack(ys.places)[:, None, :, :, None], jnp.stack(xs.places)[:, :, None]
+            at_y = jnp.stack(ys.places)[:, None, :, :, None]
+            at_x = jnp.stack(xs.places)[None, :, :, None, :]
             change = jnp.zeros((), maps.dtype)
             for y, (by_y, by_x) in zip(sums, kinds, strict=True):
                 weight_y = jnp.stack(ys.weights(by_y))[:, None, :, :, None]
-                weight = weight_y * jnp.stack(xs.weights(by_x))[:, :, None]
-                change += sampling.part(weight.astype(y.dtype)[..., None], y)
+                weight = weight_y * jnp.stack(xs.weights(by_x))[None, :, :, None, :]
+                change += sampling.part(weight.astype(y.dtype)[..., None], y[None, None])
             return maps.at[image[:, None, None], group, at_y, at_x].add(change)
 
         return _loop(add, maps, rows, columns, limits, maps.shape, unroll=True)
@@ -121,7 +123,7 @@ def _distribute_impl(
 
     maps = jnp.zeros(shape, ys[0].dtype)
     per_box = ys, *_named(sites)
-    return [lax.platform_dependent(maps, *per_box, cpu=alone, default=together)]
+    return [alone(maps, *per_box) if cpu else together(maps, *per_box)]
 
 
 def _loop(
@@ -166,13 +168,13 @@ def _moved(tangents: Any, kinds: Kinds, dtype: Any) -> list[tuple[int, jax.Array
 
 def _collect_jvp(primals: Any, tangents: Any, *, kinds: Kinds, **options: Any) -> Any:
     maps, *sites = primals
-    out = _collect_p.bind(maps, *sites, kinds=kinds, **options)
+    out = bind(_collect_p, maps, *sites, kinds=kinds, **options)
     results: list[Any] = [ad.Zero(jax.typeof(y).to_tangent_aval()) for y in out]
     if type(tangents[0]) is not ad.Zero:
-        results = _collect_p.bind(tangents[0], *sites, kinds=kinds, **options)
+        results = bind(_collect_p, tangents[0], *sites, kinds=kinds, **options)
     if moved := _moved(tangents[1:], kinds, maps.dtype):
         sloped = tuple(kind for _, _, kind in moved)
-        slopes = _collect_p.bind(maps, *sites, kinds=sloped, **options)
+        slopes = bind(_collect_p, maps, *sites, kinds=sloped, **options)
         for (k, rate, _), slope in zip(moved, slopes, strict=True):
             results[k] = ad.add_tangents(results[k], rate * slope)
     return out, results
@@ -180,7 +182,7 @@ def _collect_jvp(primals: Any, tangents: Any, *, kinds: Kinds, **options: Any) -
 
 def _distribute_jvp(primals: Any, tangents: Any, *, kinds: Kinds, **options: Any) -> Any:
     ys, sites = primals[:-_SITES], primals[-_SITES:]
-    out = _distribute_p.bind(*primals, kinds=kinds, **options)
+    out = bind(_distribute_p, *primals, kinds=kinds, **options)
     terms = [
         (tangent, kind)
         for tangent, kind in zip(tangents[:-_SITES], kinds, strict=True)
@@ -191,7 +193,7 @@ def _distribute_jvp(primals: Any, tangents: Any, *, kinds: Kinds, **options: Any
     if not terms:
         return out, [ad.Zero(jax.typeof(out[0]).to_tangent_aval())]
     sums, sloped = zip(*terms, strict=True)
-    return out, _distribute_p.bind(*sums, *sites, kinds=sloped, **options)
+    return out, bind(_distribute_p, *sums, *sites, kinds=sloped, **options)
 
 
 def _collect_transpose(
@@ -202,7 +204,7 @@ def _collect_transpose(
     if not terms:
         return [ad.Zero(maps.aval), *nothing]
     sums, sloped = zip(*terms, strict=True)
-    return [*_distribute_p.bind(*sums, *sites, kinds=sloped, **options), *nothing]
+    return [*bind(_distribute_p, *sums, *sites, kinds=sloped, **options), *nothing]
 
 
 def _distribute_transpose(cotangents: Any, *operands: Any, **options: Any) -> Any:
@@ -210,7 +212,7 @@ def _distribute_transpose(cotangents: Any, *operands: Any, **options: Any) -> An
     nothing = [None] * len(sites)
     if type(cotangents[0]) is ad.Zero:
         return [*(ad.Zero(y.aval) for y in ys), *nothing]
-    return [*_collect_p.bind(cotangents[0], *sites, **options), *nothing]
+    return [*bind(_collect_p, cotangents[0], *sites, **options), *nothing]
 
 
 def _batch(
@@ -232,7 +234,7 @@ def _batch(
         sites[0] += jnp.arange(size, dtype=np.int32)[:, None] * shape[0]
         shape = (size * shape[0], *shape[1:])
     sites = [fold(site) for site in sites]
-    results = primitive.bind(*first, *sites, limits=limits, shape=shape, kinds=kinds)
+    results = bind(primitive, *first, *sites, limits=limits, shape=shape, kinds=kinds)
     results = [y.reshape(size, y.shape[0] // size, *y.shape[1:]) for y in results]
     return results, [0] * len(results)
 
@@ -240,8 +242,7 @@ def _batch(
 def _primitive(name: str, impl: Any, jvp: Any, transpose: Any) -> Primitive:
     primitive = Primitive(name)
     primitive.multiple_results = True
-    primitive.def_impl(jax.jit(impl, static_argnames=("limits", "shape", "kinds")))
-    mlir.register_lowering(primitive, mlir.lower_fun(impl, multiple_results=True))
+    implement(primitive, impl, ["limits", "shape", "kinds"])
     ad.primitive_jvps[primitive] = jvp
     ad.primitive_transposes[primitive] = transpose
     batching.primitive_batchers[primitive] = functools.partial(_batch, primitive)
@@ -258,9 +259,9 @@ _distribute_p = _primitive(
 def _(maps, *sites, limits, shape, kinds):
     _, rows, columns = _named(sites)
     shape = (*rows.origin.shape, columns.origin.shape[1], shape[-1])
-    return [maps.update(shape=shape, weak_type=False)] * len(kinds)
+    return [result_type(maps, shape)] * len(kinds)
 
 
 @_distribute_p.def_abstract_eval
 def _(y, *operands, limits, shape, kinds):
-    return [y.update(shape=shape, weak_type=False)]
+    return [result_type(y, shape)]

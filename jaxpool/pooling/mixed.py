@@ -12,9 +12,11 @@ from jaxpool import engine
 from jaxpool.monoid import MAX
 from jaxpool.pooling import arguments, average
 from jaxpool.pooling.arguments import Ints, Padding
+from jaxpool.pooling.sharding import explicit_sharding
 from jaxpool.window import Window, pooled_axes
 
 
+@explicit_sharding()
 def mixed_pool(
     x: Any,
     window_shape: Ints,
@@ -79,6 +81,7 @@ def mixed_pool(
     return _mixed(x, alpha, where, window, method, count_include_pad)
 
 
+@explicit_sharding()
 def gated_pool(
     x: Any,
     window_shape: Ints,

@@ -11,9 +11,11 @@ from jax import lax
 
 from jaxpool.pooling import arguments, average
 from jaxpool.pooling.arguments import Ints, Padding
+from jaxpool.pooling.sharding import explicit_sharding
 from jaxpool.window import Window
 
 
+@explicit_sharding()
 def lp_pool(
     x: Any,
     window_shape: Ints,

@@ -11,15 +11,17 @@ import numpy as np
 from jax import lax
 
 from jaxpool import engine
-from jaxpool.engine import Elements
+from jaxpool.engine import Elements, primitives
 from jaxpool.pooling import arguments
 from jaxpool.pooling.arguments import Ints, Padding
+from jaxpool.pooling.sharding import explicit_sharding
 from jaxpool.window import Window
 
 # Up to so many taps, comparing each with each beats finding the median bit by bit.
 PAIRWISE = 25
 
 
+@explicit_sharding()
 def median_pool(
     x: Any,
     window_shape: Ints,
@@ -78,7 +80,14 @@ def median_pool(
 
 @functools.partial(jax.jit, static_argnames="window", inline=True)
 def _median(x: jax.Array, where: jax.Array | None, window: Window) -> jax.Array:
-    values, exists = engine.every_element(lax.stop_gradient(x), window, where)
+    masks = () if where is None else (where,)
+    return engine.choose(x, window, _median_tap(x, *masks, window=window))
+
+
+def _median_tap_code(x: jax.Array, *masks: jax.Array, window: Window, cpu: bool) -> jax.Array:
+    """The number of the first tap that holds the median; the number of taps where none exists."""
+    del cpu
+    values, exists = engine.every_element(x, window, *masks)
     keys = values.map(_ordered)
     last = np.array(np.iinfo(keys.dtype).max, keys.dtype)
     keys = keys.map(lambda key, there: jnp.where(there, key, last), exists)
@@ -89,7 +98,10 @@ def _median(x: jax.Array, where: jax.Array | None, window: Window) -> jax.Array:
         nans = values.map(lambda value, there: there & jnp.isnan(value), exists)
         spoilt = nans.max()
         hits = hits.map(lambda hit, nan: jnp.where(spoilt, nan, hit), nans)
-    return engine.choose(x, window, hits.first())
+    return hits.first()
+
+
+_median_tap = primitives.search("jaxpool_median_tap", _median_tap_code, ["window"])
 
 
 def _ordered(x: jax.Array) -> jax.Array:

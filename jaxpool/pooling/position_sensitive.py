@@ -11,8 +11,10 @@ from jaxpool.pooling import arguments, interpolation, regions, roi
 from jaxpool.pooling.arguments import Ints
 from jaxpool.pooling.regions import Regions
 from jaxpool.pooling.sampling import Limits, Samples
+from jaxpool.pooling.sharding import boxes_and_channels, explicit_sharding
 
 
+@explicit_sharding(boxes_and_channels)
 def ps_roi_align(
     features: Any,
     boxes: Any,
@@ -65,6 +67,7 @@ def ps_roi_align(
     return roi.align(found, output, ratio, aligned=True, reduce="mean")
 
 
+@explicit_sharding(boxes_and_channels)
 def ps_roi_pool(
     features: Any,
     boxes: Any,

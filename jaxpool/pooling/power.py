@@ -12,9 +12,11 @@ from jaxpool import engine
 from jaxpool.pooling import arguments
 from jaxpool.pooling.arguments import Ints, Padding
 from jaxpool.pooling.exponential import log_mean_exp
+from jaxpool.pooling.sharding import explicit_sharding
 from jaxpool.window import Window
 
 
+@explicit_sharding()
 def gem_pool(
     x: Any,
     window_shape: Ints,

@@ -11,10 +11,12 @@ import jax.numpy as jnp
 from jaxpool.monoid import MAX
 from jaxpool.pooling import adaptive, arguments, bins, sizes
 from jaxpool.pooling.arguments import Ints
+from jaxpool.pooling.sharding import batch_axes, explicit_sharding
 
 REDUCTIONS = ("max", "mean")
 
 
+@explicit_sharding(batch_axes)
 def spatial_pyramid_pool(
     x: Any,
     levels: Sequence[int] = (1, 2, 4),

@@ -14,8 +14,10 @@ from jaxpool.pooling import arguments, interpolation, regions, sampling, search
 from jaxpool.pooling.arguments import Ints
 from jaxpool.pooling.pyramid import REDUCTIONS
 from jaxpool.pooling.regions import Regions
+from jaxpool.pooling.sharding import boxes_and_channels, explicit_sharding
 
 
+@explicit_sharding(boxes_and_channels)
 def roi_align(
     features: Any,
     boxes: Any,
@@ -87,6 +89,7 @@ def roi_align(
     return align(found, output, ratio, aligned, reduce)
 
 
+@explicit_sharding(boxes_and_channels)
 def roi_pool(
     features: Any,
     boxes: Any,
@@ -171,11 +174,13 @@ def spans(begin: jax.Array, end: jax.Array, bins: int, size: int, *, extra: int)
 
     Args:
         begin: Where each box begins, to be rounded to an element.
-        end: The element with which it ends (`extra=1`), or before which (`extra=0`).
+        end: The element with which it ends (`extra=1`), or before which (`extra=0`). A box with
+            a NaN has no elements.
         bins: How many bins there are.
         size: Elements of the axis, at whose ends bins are cut off.
         extra: See `end`.
     """
+    known = ~(jnp.isnan(begin) | jnp.isnan(end))[:, None]
     begin, end = (
         jnp.clip(lax.round(a, lax.RoundingMethod.AWAY_FROM_ZERO), -(2.0**29), 2.0**29).astype(
             np.int32
@@ -183,9 +188,9 @@ def spans(begin: jax.Array, end: jax.Array, bins: int, size: int, *, extra: int)
         for a in (begin, end)
     )
     whole, part = jnp.divmod(jnp.maximum(end - begin + extra, 1), bins)
-    number = np.arange(bins + 1, dtype=np.int32)
+    number = np.arange(bins + 1, dtype=np.int32)[None, :]
     # length * number / bins, rounded down and up, with no product beyond 32 bits
     down = begin + whole * number + part * number // bins
     up = begin + whole * number - (-part * number // bins)
     first, last = jnp.clip(down[:, :-1], 0, size), jnp.clip(up[:, 1:], 0, size)
-    return first, jnp.maximum(last - first, 0)
+    return first, jnp.where(known, jnp.maximum(last - first, 0), 0)

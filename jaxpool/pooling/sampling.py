@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jaxpool.engine.primitives import integers
+
 
 class Samples(NamedTuple):
     """The samples of one axis, numbered through all bins of a box. All are `(boxes, bins)`.
@@ -89,12 +91,12 @@ def spread(begin: jax.Array, length: jax.Array, bins: int, size: int, ratio: int
     else:
         most = 2**30 // bins  # which keeps the numbers of samples within 32 bits
         counts = jnp.clip(jnp.ceil(length / bins), 0, most).astype(np.int32)[:, None]
-    start = counts * np.arange(bins, dtype=np.int32)
+    start = counts * np.arange(bins, dtype=np.int32)[None, :]
     first = start
     if not ratio:
         # Samples are at most 1 apart, and hardly less where they are many: no more than the limit
         # can lie in the map. If there are others, begin just before those.
-        outside = (-1 - begin) / length * (counts[:, 0] * bins) - 0.5
+        outside = (-1 - begin) / length * (counts[:, 0] * bins).astype(begin.dtype) - 0.5
         inside = jnp.clip(jnp.floor(outside) - 1, 0, 2.0**30).astype(np.int32)[:, None]
         many = counts > most_inside(size)
         first = jnp.where(many, jnp.clip(inside, start, start + counts), start)
@@ -123,13 +125,13 @@ def corners(samples: Samples, turn: Any, size: int) -> Corners:
     """The elements that the samples visited in a turn read."""
     dtype = samples.origin.dtype
     number = (samples.first + turn).astype(dtype) + 0.5
-    total = jnp.maximum(samples.total, 1).astype(dtype)
+    total = jnp.maximum(integers(samples.total), 1).astype(dtype)
     position = _on_elements(samples.origin + samples.extent * number / total, samples)
     inside = (turn < samples.left) & (position >= -1) & (position <= size)
     moves = inside & (position >= 0) & (position < size - 1)
     end = jnp.where(inside & (position > 0), size - 1, 0).astype(dtype)
     at = jnp.where(moves, position, end)
-    low = at.astype(np.int32)
+    low = integers(at.astype(np.int32))
     high = jnp.minimum(low + 1, size - 1)
     return Corners(low, high, at - low.astype(dtype), inside, moves, number / total)
 
@@ -158,21 +160,17 @@ def groups(maps: jax.Array, rows: Samples, columns: Samples) -> np.ndarray:
     return np.arange(bins[0] * bins[1]).reshape(bins) % maps.shape[1]
 
 
-def box_by_box(function: Callable[..., Any], maps: jax.Array, *per_box: Any) -> Any:
+def box_by_box(function: Callable[..., Any], maps: jax.Array, *per_box: Any, cpu: bool) -> Any:
     """`function(maps, *per_box)`, in which boxes come along the first axis and are independent.
 
     All boxes are visited together, and loop as often as the largest of them needs; but on a CPU
     one after the other, each as often as it needs itself, and in the cache.
     """
-
-    def together(maps, per_box):
+    if not cpu:
         return function(maps, *per_box)
 
-    def alone(maps, per_box):
-        def one(box):
-            result = function(maps, *jax.tree.map(lambda a: a[None], box))
-            return jax.tree.map(lambda a: a[0], result)
+    def one(box):
+        result = function(maps, *jax.tree.map(lambda a: a[None], box))
+        return jax.tree.map(lambda a: a[0], result)
 
-        return lax.map(one, per_box)
-
-    return lax.platform_dependent(maps, per_box, cpu=alone, default=together)
+    return lax.map(one, per_box)

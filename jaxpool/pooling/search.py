@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jaxpool.engine import primitives
 from jaxpool.pooling import sampling
 from jaxpool.pooling.sampling import Corners, Limits, Samples
 
@@ -56,7 +57,6 @@ def _first_largest(
     return lax.fori_loop(0, turns_y, row, start)[1]
 
 
-@jax.jit
 def largest_element(maps: jax.Array, image: jax.Array, rows: Spans, columns: Spans) -> jax.Array:
     """The largest element of every bin, 0 if there is none.
 
@@ -67,28 +67,37 @@ def largest_element(maps: jax.Array, image: jax.Array, rows: Spans, columns: Spa
         columns: The columns of each bin.
     """
     width, channels = maps.shape[3:]
+    number = _largest_element(maps, image, *rows, *columns)
+    at = jnp.maximum(number, 0)
+    image, channel = image[:, None, None, None], _channels(channels)
+    found = maps[image, 0, at // width, at % width, channel]
+    return jnp.where(number == NONE, jnp.zeros((), maps.dtype), found)
 
-    def function(maps, image, rows, columns):
-        (first_y, count_y), (first_x, count_x) = rows, columns
+
+def _largest_element_code(
+    maps: jax.Array, image: jax.Array, *spans: jax.Array, cpu: bool
+) -> jax.Array:
+    height, width, channels = maps.shape[2:]
+
+    def function(maps, image, first_y, count_y, first_x, count_x):
         shape = (*first_y.shape, first_x.shape[1], channels)
 
         def candidates(i, j):
             y, x = (first_y + i)[:, :, None], (first_x + j)[:, None]
             exists = (i < count_y)[:, :, None] & (j < count_x)[:, None]
             number = y * width + x
-            yield maps[image[:, None, None], 0, y, x], exists[..., None], number[..., None]
+            at = jnp.minimum(y, height - 1), jnp.minimum(x, width - 1)
+            yield maps[image[:, None, None], 0, *at], exists[..., None], number[..., None]
 
         turns = jnp.max(count_y, initial=0), jnp.max(count_x, initial=0)
         return _first_largest(*turns, candidates, shape, maps.dtype)
 
-    number = sampling.box_by_box(function, lax.stop_gradient(maps), image, rows, columns)
-    at = jnp.maximum(number, 0)
-    image, channel = image[:, None, None, None], np.arange(channels)
-    found = maps[image, 0, at // width, at % width, channel]
-    return jnp.where(number == NONE, jnp.zeros((), maps.dtype), found)
+    return sampling.box_by_box(function, maps, image, *spans, cpu=cpu)
 
 
-@functools.partial(jax.jit, static_argnames="limits")
+_largest_element = primitives.search("jaxpool_largest_element", _largest_element_code, [])
+
+
 def largest_corner(
     maps: jax.Array, image: jax.Array, rows: Samples, columns: Samples, limits: Limits
 ) -> jax.Array:
@@ -101,6 +110,27 @@ def largest_corner(
     otherwise, falls on the other side of one.
     """
     height, width, channels = maps.shape[2:]
+    number = _largest_corner(maps, image, *rows, *columns, limits=limits)
+    code = jnp.maximum(number, 0)
+    rows = Samples(*(a[:, :, None, None] for a in rows))
+    columns = Samples(*(a[:, None, :, None] for a in columns))
+    ys = sampling.corners(rows, code // 4 // limits.columns, height)
+    xs = sampling.corners(columns, code // 4 % limits.columns, width)
+    y, weight_y = _chosen(ys, code // 2 % 2)
+    x, weight_x = _chosen(xs, code % 2)
+    weight = jnp.where(number == NONE, 0, weight_y * weight_x)
+    element = maps[image[:, None, None, None], 0, y, x, _channels(channels)]
+    value = sampling.part(weight.astype(maps.dtype), element)
+    # Samples that were not visited lie outside the map: each of them counts as 0.
+    unvisited = (rows.counts > limits.rows) | (columns.counts > limits.columns)
+    return jnp.where(unvisited & (value < 0), 0, value)
+
+
+def _largest_corner_code(
+    maps: jax.Array, image: jax.Array, *samples: jax.Array, limits: Limits, cpu: bool
+) -> jax.Array:
+    height, width, channels = maps.shape[2:]
+    middle = len(samples) // 2
 
     def function(maps, image, rows, columns):
         def candidates(i, j):
@@ -120,21 +150,15 @@ def largest_corner(
         shape = (*rows.origin.shape, columns.origin.shape[1], channels)
         return _first_largest(turns_y, turns_x, candidates, shape, maps.dtype)
 
-    still = lax.stop_gradient((maps, image, rows, columns))
-    number = sampling.box_by_box(function, *still)
-    code = jnp.maximum(number, 0)
-    rows = Samples(*(a[:, :, None, None] for a in rows))
-    columns = Samples(*(a[:, None, :, None] for a in columns))
-    ys = sampling.corners(rows, code // 4 // limits.columns, height)
-    xs = sampling.corners(columns, code // 4 % limits.columns, width)
-    y, weight_y = _chosen(ys, code // 2 % 2)
-    x, weight_x = _chosen(xs, code % 2)
-    weight = jnp.where(number == NONE, 0, weight_y * weight_x)
-    element = maps[image[:, None, None, None], 0, y, x, np.arange(channels)]
-    value = sampling.part(weight.astype(maps.dtype), element)
-    # Samples that were not visited lie outside the map: each of them counts as 0.
-    unvisited = (rows.counts > limits.rows) | (columns.counts > limits.columns)
-    return jnp.where(unvisited & (value < 0), 0, value)
+    rows, columns = Samples(*samples[:middle]), Samples(*samples[middle:])
+    return sampling.box_by_box(function, maps, image, rows, columns, cpu=cpu)
+
+
+_largest_corner = primitives.search("jaxpool_largest_corner", _largest_corner_code, ["limits"])
+
+
+def _channels(count: int) -> np.ndarray:
+    return np.arange(count)[None, None, None, :]
 
 
 def _chosen(corners: Corners, odd: jax.Array) -> tuple[jax.Array, jax.Array]:

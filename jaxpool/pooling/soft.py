@@ -9,15 +9,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching
 
 from jaxpool import engine
+from jaxpool.engine.primitives import batched, bind, implement, result_type
 from jaxpool.monoid import MAX
 from jaxpool.pooling import arguments
 from jaxpool.pooling.arguments import Ints, Padding
 from jaxpool.pooling.exponential import log_mean_exp
+from jaxpool.pooling.sharding import explicit_sharding
 from jaxpool.window import Window
 
 
+@explicit_sharding()
 def soft_pool(
     x: Any,
     window_shape: Ints,
@@ -75,6 +80,7 @@ def soft_pool(
     return _soft(x, where, window, method)
 
 
+@explicit_sharding()
 def logsumexp_pool(
     x: Any,
     window_shape: Ints,
@@ -162,32 +168,36 @@ def _soft(x: jax.Array, where: jax.Array | None, window: Window, method: str) ->
     level = jnp.clip(lax.stop_gradient(wide), -bound, bound)
     weight = _own_derivative(finite) / window.taps
     if where is not None:
-        level, weight = jnp.where(where, level, -np.inf), jnp.where(where, weight, 0)
+        level, weight = jnp.where(where, level, -bound), jnp.where(where, weight, 0)
     total = weight * finite
     for part in engine.parts(window, method):
-        highest = engine.reduce(level, MAX, part)
-        ys = (jnp.where(highest == -np.inf, 0, highest),)
-        total = engine.collect(_share, total, (level,), ys, part)
-        weight = engine.collect(_share, weight, (level,), ys, part)
+        highest = jnp.maximum(engine.reduce(level, MAX, part), -bound)  # also without an element
+        total = engine.collect(_share, total, (level,), (highest,), part)
+        weight = engine.collect(_share, weight, (level,), (highest,), part)
         level = highest
-    mean = total / jnp.where(weight == 0, 1, weight)
-    extreme = jnp.where(level > 0, np.inf, -np.inf)
-    return jnp.where(jnp.abs(level) == bound, extreme, mean).astype(x.dtype)
+    empty = weight == 0
+    mean = total / jnp.where(empty, 1, weight)
+    extreme = jnp.where(level > 0, np.inf, -np.inf).astype(mean.dtype)
+    return jnp.where((jnp.abs(level) == bound) & ~empty, extreme, mean).astype(x.dtype)
 
 
-@jax.custom_jvp
 def _own_derivative(x: jax.Array) -> jax.Array:
-    """1, as `exp(x - stop_gradient(x))` is, in every derivative, too.
-
-    Chosen rather than plain: `vmap` must see that it may differ along the axis that it adds.
-    """
-    return jnp.where(jnp.ones_like(x, bool), 1, x)
+    """1, but with the derivatives of `exp(x - stop_gradient(x))`: each is 1 as well."""
+    return bind(_own_derivative_p, x)
 
 
-@_own_derivative.defjvp
-def _(primals, tangents):
+_own_derivative_p = Primitive("jaxpool_own_derivative")
+implement(_own_derivative_p, lambda x, cpu: jnp.ones_like(x), [])
+_own_derivative_p.def_abstract_eval(lambda x: result_type(x, x.shape))
+batching.primitive_batchers[_own_derivative_p] = functools.partial(batched, _own_derivative_p)
+
+
+def _own_derivative_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
     y = _own_derivative(*primals)
     return y, tangents[0] * y
+
+
+ad.primitive_jvps[_own_derivative_p] = _own_derivative_jvp
 
 
 def _share(level: jax.Array, highest: jax.Array) -> jax.Array:

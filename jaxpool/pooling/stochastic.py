@@ -11,12 +11,15 @@ import numpy as np
 from jax import lax
 
 from jaxpool import engine
+from jaxpool.engine import primitives
 from jaxpool.monoid import MAX
 from jaxpool.pooling import arguments, average
 from jaxpool.pooling.arguments import Ints, Padding
+from jaxpool.pooling.sharding import explicit_sharding
 from jaxpool.window import Window
 
 
+@explicit_sharding()
 def stochastic_pool(
     x: Any,
     window_shape: Ints,
@@ -81,13 +84,23 @@ def stochastic_pool(
     )
     if key is None:
         return _mean(x, where, window)
-    return _draw(x, arguments.random_key("key", key), where, window)
+    shape = window.output_shape(x.shape)
+    level = jax.random.uniform(arguments.random_key("key", key), shape, arguments.accumulator(x))
+    return _draw(x, level, where, window)
 
 
 @functools.partial(jax.jit, static_argnames="window", inline=True)
-def _draw(x: jax.Array, key: jax.Array, where: jax.Array | None, window: Window) -> jax.Array:
-    wide = lax.stop_gradient(x).astype(arguments.accumulator(x))
-    values, exists = engine.every_element(wide, window, where)
+def _draw(x: jax.Array, level: jax.Array, where: jax.Array | None, window: Window) -> jax.Array:
+    masks = () if where is None else (where,)
+    return engine.choose(x, window, _drawn_tap(x, level, *masks, window=window))
+
+
+def _drawn_tap_code(
+    x: jax.Array, level: jax.Array, *masks: jax.Array, window: Window, cpu: bool
+) -> jax.Array:
+    """The number of the tap at which the running sum of probabilities exceeds the level."""
+    del cpu
+    values, exists = engine.every_element(x.astype(level.dtype), window, *masks)
     chances = values.map(
         lambda value, there: jnp.where(there, jnp.where(value <= 0, 0, value), 0), exists
     )
@@ -100,11 +113,14 @@ def _draw(x: jax.Array, key: jax.Array, where: jax.Array | None, window: Window)
         return jnp.where(there, share, 0)
 
     sums = chances.map(weight, exists).accumulate()
-    drawn = jax.random.uniform(key, largest.shape, largest.dtype) * sums.last()
+    drawn = level * sums.last()
     hits = sums.map(lambda total: total > drawn)
     spoilt = jnp.isnan(largest)
     hits = hits.map(lambda hit, chance: jnp.where(spoilt, jnp.isnan(chance), hit), chances)
-    return engine.choose(x, window, hits.first())
+    return hits.first()
+
+
+_drawn_tap = primitives.search("jaxpool_drawn_tap", _drawn_tap_code, ["window"])
 
 
 @functools.partial(jax.jit, static_argnames="window", inline=True)

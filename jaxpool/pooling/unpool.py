@@ -12,8 +12,10 @@ import numpy as np
 from jaxpool import engine
 from jaxpool.pooling import arguments, sizes
 from jaxpool.pooling.arguments import Ints
+from jaxpool.pooling.sharding import explicit_sharding
 
 
+@explicit_sharding()
 def max_unpool(
     values: Any, indices: Any, output_shape: Ints, *, axes: Ints | None = None
 ) -> jax.Array:
@@ -89,7 +91,7 @@ def _in_whole(places: jax.Array, positions: tuple[int, ...], plane: int) -> jax.
     inside = (place >= 0) & (place < plane)
     row = np.arange(rows, dtype=np.int32)[:, None, None]
     whole = (row * np.int32(plane) + place.astype(np.int32)) * np.int32(columns)
-    return jnp.where(inside, whole + np.arange(columns, dtype=np.int32), -1)
+    return jnp.where(inside, whole + np.arange(columns, dtype=np.int32)[None, None, :], -1)
 
 
 def _place(values: jax.Array, places: jax.Array, plane: int) -> jax.Array:
@@ -100,10 +102,10 @@ def _place(values: jax.Array, places: jax.Array, plane: int) -> jax.Array:
     """
     numbers = jnp.arange(values.size, dtype=np.int32)
     inside = (places >= 0) & (places < plane)
-    places = jnp.where(inside, places, plane).astype(np.int32)  # which drops the others
-    last = jnp.full(plane, -1, np.int32).at[places].max(numbers, mode="drop")
-    is_last = inside & (jnp.take(last, places, mode="clip") == numbers)
-    return engine.move(values, [last], [jnp.where(is_last, places, -1)], axis=-1)
+    places = jnp.where(inside, places, plane).astype(np.int32)  # the others share one more place
+    last = jnp.full(plane + 1, -1, np.int32).at[places].max(numbers, mode="promise_in_bounds")
+    is_last = inside & (last.at[places].get(mode="promise_in_bounds") == numbers)
+    return engine.move(values, [last[:plane]], [jnp.where(is_last, places, -1)], axis=-1)
 
 
 def _checked(indices: Any, values: jax.Array, plane: int) -> jax.Array:

@@ -11,9 +11,11 @@ from jaxpool import engine
 from jaxpool.monoid import MAX, MIN
 from jaxpool.pooling import arguments, average, norm
 from jaxpool.pooling.arguments import Ints
+from jaxpool.pooling.sharding import explicit_sharding, without_pooled_axes
 from jaxpool.window import Window
 
 
+@explicit_sharding(without_pooled_axes)
 def global_max_pool(
     x: Any, *, axes: Ints | None = None, keepdims: bool = False, where: Any = None
 ) -> jax.Array:
@@ -51,6 +53,7 @@ def global_max_pool(
     return _squeeze(engine.reduce(x, MAX, window, where=where), window, keepdims)
 
 
+@explicit_sharding(without_pooled_axes)
 def global_min_pool(
     x: Any, *, axes: Ints | None = None, keepdims: bool = False, where: Any = None
 ) -> jax.Array:
@@ -87,6 +90,7 @@ def global_min_pool(
     return _squeeze(engine.reduce(x, MIN, window, where=where), window, keepdims)
 
 
+@explicit_sharding(without_pooled_axes)
 def global_sum_pool(
     x: Any, *, axes: Ints | None = None, keepdims: bool = False, where: Any = None
 ) -> jax.Array:
@@ -123,6 +127,7 @@ def global_sum_pool(
     return _squeeze(average.total(x, window, where), window, keepdims)
 
 
+@explicit_sharding(without_pooled_axes)
 def global_avg_pool(
     x: Any, *, axes: Ints | None = None, keepdims: bool = False, where: Any = None
 ) -> jax.Array:
@@ -159,6 +164,7 @@ def global_avg_pool(
     return _squeeze(average.mean(x, window, where), window, keepdims)
 
 
+@explicit_sharding(without_pooled_axes)
 def global_lp_pool(
     x: Any,
     *,

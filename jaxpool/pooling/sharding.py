@@ -1,0 +1,123 @@
+"""Operators on arrays whose types carry a sharding (JAX's explicit mode).
+
+In explicit mode every JAX operation must say how its result is sharded, and many cannot: a reshape
+of a sharded axis, a gather. So an operator runs in auto mode, where the partitioner decides about
+everything inside, and only its results get a sharding that follows from that of its first array.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, ParamSpec, TypeVar
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import AbstractMesh, AxisType, NamedSharding, auto_axes, use_abstract_mesh
+from jax.sharding import PartitionSpec as P
+
+from jaxpool.window import pooled_axes
+
+Entries = Sequence[Any]  # of a PartitionSpec, one for each axis
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+def same_axes(arguments: dict[str, Any]) -> Entries:
+    """Each axis of the result is sharded as that of the first array."""
+    return _entries(jax.tree.leaves(next(iter(arguments.values())))[0])
+
+
+def without_pooled_axes(arguments: dict[str, Any]) -> Entries:
+    """As `same_axes`, for an operator that drops the pooled axes unless `keepdims` is set."""
+    entries = list(same_axes(arguments))
+    if arguments["keepdims"]:
+        return entries
+    dropped = pooled_axes(len(entries), arguments["axes"], None, "")
+    return [entry for i, entry in enumerate(entries, -len(entries)) if i not in dropped]
+
+
+def batch_axes(arguments: dict[str, Any]) -> Entries:
+    """As `without_pooled_axes`, for an operator that also mixes the pooled axes with channels."""
+    return [*without_pooled_axes({**arguments, "keepdims": False})[:-1], None]
+
+
+def boxes_and_channels(arguments: dict[str, Any]) -> Entries:
+    """Boxes as the boxes are, channels as the channels of the map."""
+    features, boxes = arguments["features"], arguments["boxes"]
+    return [_entries(boxes)[0], None, None, _entries(features)[-1]]
+
+
+def explicit_sharding(
+    rule: Callable[[dict[str, Any]], Entries] = same_axes,
+) -> Callable[[Callable[Parameters, Result]], Callable[Parameters, Result]]:
+    """Let an operator take arrays with explicit shardings.
+
+    Args:
+        rule: From the operator's arguments to how each axis of its results is sharded. An axis that
+            the mesh axes do not divide evenly is not sharded.
+    """
+
+    def decorate(operator: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+        signature = inspect.signature(operator)
+
+        @functools.wraps(operator)
+        def call(*args: Parameters.args, **options: Parameters.kwargs) -> Result:
+            leaves, tree = jax.tree.flatten((args, options))
+            mesh = _explicit_mesh(leaves)
+            if mesh is None:
+                return operator(*args, **options)
+            bound = signature.bind(*args, **options)
+            bound.apply_defaults()
+            places = [i for i, leaf in enumerate(leaves) if isinstance(leaf, jax.Array)]
+
+            def body(*arrays: jax.Array) -> Result:
+                filled = dict(enumerate(leaves)) | dict(zip(places, arrays, strict=True))
+                args, options = jax.tree.unflatten(tree, filled.values())
+                return operator(*args, **options)
+
+            arrays = [leaves[i] for i in places]
+            with use_abstract_mesh(AbstractMesh((), ())):
+                plain = (jax.ShapeDtypeStruct(x.shape, x.dtype) for x in arrays)
+                results = jax.eval_shape(body, *plain)
+            entries = rule(bound.arguments)
+            shardings = jax.tree.map(lambda y: _sharding(mesh, entries, y.shape), results)
+            names = tuple(
+                n
+                for n, t in zip(mesh.axis_names, mesh.axis_types, strict=True)
+                if t == AxisType.Explicit
+            )
+            return auto_axes(body, axes=names, out_sharding=shardings)(*arrays)
+
+        return call
+
+    return decorate
+
+
+def _explicit_mesh(leaves: list[Any]) -> AbstractMesh | None:
+    """The mesh of the first array that has one with explicit axes."""
+    for leaf in leaves:
+        if isinstance(leaf, jax.Array):
+            mesh = jax.typeof(leaf).sharding.mesh
+            if AxisType.Explicit in mesh.axis_types:
+                return mesh
+    return None
+
+
+def _entries(x: Any) -> Entries:
+    if not isinstance(x, jax.Array):
+        return [None] * jnp.ndim(x)
+    spec = jax.typeof(x).sharding.spec
+    return [*spec, *(None for _ in range(x.ndim - len(spec)))]
+
+
+def _sharding(mesh: AbstractMesh, entries: Entries, shape: Sequence[Any]) -> NamedSharding:
+    def fitting(entry: Any, size: Any) -> Any:
+        names = entry if isinstance(entry, tuple) else (entry,) if entry else ()
+        count = 1
+        for name in names:
+            count *= mesh.shape[name]
+        return entry if size % count == 0 else None
+
+    return NamedSharding(mesh, P(*map(fitting, entries, shape)))

@@ -1,0 +1,140 @@
+"""Every operator in every mode of JAX, below and above the sizes at which programs change."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AxisType
+from jax.sharding import PartitionSpec as P
+
+import jaxpool
+from tests import modes, quick
+from tests.operators import BOXES, IMAGES, OPERATORS
+
+pytestmark = pytest.mark.usefixtures("compile_quickly")
+
+# Images in a batch. The engine isolates steps from 2,048 elements on; from 8,192 on, XLA:CPU
+# reduces differently. An image of the table has at least 14 elements.
+BATCHES = {"small": 16, "large": 592}
+
+
+def image(operator, batch):
+    x = operator.smooth(np.random.default_rng(0), (batch, *operator.shape[1:]))
+    if not operator.exact:  # or rounding errors would grow with the batch
+        x = x * np.float32(4 / np.abs(x).max())
+    return jnp.asarray(x)
+
+
+def agree(result, expected, exact):
+    if not all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(expected)):
+        assert result == expected
+        return
+    assert jax.tree.structure(result) == jax.tree.structure(expected)
+    for ours, other in zip(result, expected, strict=True):
+        assert ours.dtype == other.dtype
+        tolerance = 0 if exact else 1e-5
+        np.testing.assert_allclose(ours, other, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("mode", modes.MODES)
+@pytest.mark.parametrize("batch", BATCHES)
+@pytest.mark.parametrize("operator", OPERATORS, ids=str)
+def test_as_in_a_plain_call(mode, batch, operator):
+    x = image(operator, BATCHES[batch])
+    for result, expected in modes.MODES[mode](operator, x):
+        agree(result, expected, operator.exact and mode != "jet")  # (which multiplies by n!)
+
+
+# A second operand that differs from device to device, while `x` is the same on all of them: the
+# operator as a function of both, and the operand of the first device.
+VARYING = {
+    "key of stochastic_pool": lambda x, k: jaxpool.stochastic_pool(x, 2, key=k),
+    "key of fractional_max_pool": lambda x, k: jaxpool.fractional_max_pool(x, 2, 5, key=k),
+    "key of fractional_avg_pool": lambda x, k: jaxpool.fractional_avg_pool(x, None, 3, key=k),
+    "mask of max_pool": lambda x, m: jaxpool.max_pool(x, 3, strides=1, where=m),
+    "mask of min_pool": lambda x, m: jaxpool.min_pool(x, 2, where=m),
+    "mask of max_pool_with_argmax": lambda x, m: jaxpool.max_pool_with_argmax(x, 2, where=m)[0],
+    "mask of sum_pool": lambda x, m: jaxpool.sum_pool(x, 3, strides=1, where=m),
+    "mask of avg_pool": lambda x, m: jaxpool.avg_pool(x, 2, where=m),
+    "mask of lp_pool": lambda x, m: jaxpool.lp_pool(x, 2, 3.0, where=m),
+    "mask of soft_pool": lambda x, m: jaxpool.soft_pool(x, 2, where=m),
+    "mask of logsumexp_pool": lambda x, m: jaxpool.logsumexp_pool(x, 2, where=m),
+    "mask of gem_pool": lambda x, m: jaxpool.gem_pool(x, 2, where=m),
+    "mask of median_pool": lambda x, m: jaxpool.median_pool(x, 3, where=m),
+    "mask of stochastic_pool": lambda x, m: jaxpool.stochastic_pool(x, 2, where=m),
+    "mask of mixed_pool": lambda x, m: jaxpool.mixed_pool(x, 2, where=m),
+    "mask of global_max_pool": lambda x, m: jaxpool.global_max_pool(x, where=m),
+    "mask of global_avg_pool": lambda x, m: jaxpool.global_avg_pool(x, where=m),
+    "mask of adaptive_max_pool": lambda x, m: jaxpool.adaptive_max_pool(x, 3, where=m),
+    "mask of adaptive_avg_pool": lambda x, m: jaxpool.adaptive_avg_pool(x, 3, where=m),
+    "mask of spatial_pyramid_pool": lambda x, m: jaxpool.spatial_pyramid_pool(x, (1, 2), where=m),
+    "temperature of logsumexp_pool": lambda x, t: jaxpool.logsumexp_pool(x, 2, t),
+    "p of gem_pool": lambda x, p: jaxpool.gem_pool(x, 2, p),
+    "alpha of mixed_pool": lambda x, a: jaxpool.mixed_pool(x, 2, a),
+    "weights of gated_pool": lambda x, w: jaxpool.gated_pool(x, 2, w),
+    "samples of fractional_max_pool": lambda x, s: jaxpool.fractional_max_pool(x, 2, 5, samples=s),
+    "indices of max_unpool": lambda x, i: jaxpool.max_unpool(x, i, 12),
+    "init_value of reduce_window": lambda x, i: jaxpool.reduce_window(x, i, jnp.maximum, (1, 2, 1)),
+    "boxes of roi_align": lambda x, b: jaxpool.roi_align(x, b, 2, batch_indices=IMAGES),
+    "boxes of roi_align, maximum": lambda x, b: jaxpool.roi_align(
+        x[:, :4], b, 2, reduce="max", sampling_ratio=2, batch_indices=IMAGES
+    ),
+    "boxes of roi_pool": lambda x, b: jaxpool.roi_pool(x[:, :4], b, 2, batch_indices=IMAGES),
+    "boxes of ps_roi_align": lambda x, b: jaxpool.ps_roi_align(x, b, 2, batch_indices=IMAGES),
+    "boxes of ps_roi_pool": lambda x, b: jaxpool.ps_roi_pool(x, b, 2, batch_indices=IMAGES),
+}
+
+
+@pytest.mark.parametrize("operand", VARYING)
+def test_an_operand_that_varies_over_devices(operand):
+    """Under `shard_map`, as under `vmap`: values, and gradients summed over the devices."""
+    function, name = VARYING[operand], operand.split()[0]
+    rng = np.random.default_rng(4)
+    shape = (2, 8, 8, 4) if "roi" in operand else (2, 8, 4)
+    x = jnp.asarray(rng.normal(size=shape).astype(np.float32))
+    count = modes.DEVICES
+    operands = {
+        "key": lambda: jax.random.split(jax.random.key(0), count),
+        "mask": lambda: jnp.asarray(rng.random((count, 1, 8, 1)) < 0.7),
+        "temperature": lambda: jnp.linspace(-2, 3, count),
+        "p": lambda: jnp.linspace(0.5, 4, count),
+        "alpha": lambda: jnp.linspace(0, 1, count),
+        "weights": lambda: jnp.asarray(rng.normal(size=(count, 2, 4)).astype(np.float32)),
+        "samples": lambda: jnp.asarray(rng.random((count, 2, 4, 1)).astype(np.float32)),
+        "indices": lambda: jnp.asarray(rng.integers(-1, 12, (count, *shape), np.int32)),
+        "init_value": lambda: jnp.linspace(-1, 1, count),
+        "boxes": lambda: BOXES + jnp.linspace(-2, 2, count)[:, None, None],
+    }[name]()
+    differentiable = jnp.issubdtype(operands.dtype, np.floating) and name != "samples"
+    arguments = (0, 1) if differentiable else 0
+
+    def loss(x, operand):
+        y = function(x, operand)
+        return (jnp.cos(jnp.arange(y.size)).reshape(y.shape) * y).sum()
+
+    def on_every_device(x, operands):
+        mesh = jax.make_mesh((count,), ("d",), axis_types=(AxisType.Auto,))
+
+        def on_one(x, operands):
+            return loss(x, operands[0])[None]
+
+        specs = (P(), P("d"))
+        return jax.shard_map(on_one, mesh=mesh, in_specs=specs, out_specs=P("d"))(x, operands)
+
+    def mapped(x, operands):
+        return jax.vmap(loss, (None, 0))(x, operands)
+
+    weights = jnp.linspace(1, 2, count)
+    results, expected = (
+        quick.jit(
+            lambda x, operands, f=f: (
+                f(x, operands),
+                jax.grad(lambda *a: (weights * f(*a)).sum(), arguments)(x, operands),
+            )
+        )(x, operands)
+        for f in (on_every_device, mapped)
+    )
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), results, expected
+    )
+    assert len({float(value) for value in results[0]}) > 1  # it does vary
