@@ -158,11 +158,11 @@ def lowered(operator, x):
     mapped = jax.shard_map(function, mesh=mesh, in_specs=P("d"), out_specs=P("d"))
     mesh = jax.make_mesh((DEVICES,), ("d",), axis_types=(AxisType.Explicit,))
     typed = jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=NamedSharding(mesh, P("d")))
-    for function, x in (function, x), (mapped, x), (function, typed):
-        traced = jax.jit(function).trace(x)
+    for called, argument in (function, x), (mapped, x), (function, typed):
+        traced = jax.jit(called).trace(argument)
         for platform in ("cuda", "tpu"):
             out = traced.lower(lowering_platforms=(platform,)).out_info
-            yield shapes(out), shapes(jax.eval_shape(function, x))
+            yield shapes(out), shapes(jax.eval_shape(called, argument))
 
 
 MODES = {

@@ -101,7 +101,7 @@ BAD = {
         Bad(np.ones((2, 6, 2), bool), "(2, 6, 2)"),
         Bad(np.ones((1, 2, 7, 2), bool), "(1, 2, 7, 2)"),
     ],
-    "p": [Bad(p) for p in (0, -1, -0.5, np.nan, np.inf, True, "2", None, (2,), 2j, 10**400)],
+    "p": [Bad(p) for p in (0, -1, -0.5, np.nan, -np.inf, True, "2", None, (2,), 2j, 10**400)],
     "eps": [Bad(eps) for eps in (0, -1e-6, np.nan, np.inf, True, "2", None)],
     "temperature": [Bad(t) for t in (np.nan, np.inf, True, "2", None, (2,), 2j)],
     "alpha": [Bad(a) for a in (np.nan, -np.inf, True, "2", None, (2,), 2j)],

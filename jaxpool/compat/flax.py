@@ -16,8 +16,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxpool import pooling
+from jaxpool.window import Window
 
 _Pairs = str | Sequence[tuple[int, int]]
 
@@ -34,7 +36,8 @@ def max_pool(
         inputs: Array `(*batch, *spatial, channels)`.
         window_shape: Taps per spatial axis.
         strides: Steps between windows; None means 1.
-        padding: `"VALID"`, `"SAME"` or a pair `(low, high)` an axis.
+        padding: `"VALID"`, `"SAME"` or a pair `(low, high)` an axis; negative numbers cut off
+            elements.
 
     Returns:
         The pooled array.
@@ -45,7 +48,8 @@ def max_pool(
         >>> flax.max_pool(jnp.arange(4.0).reshape(1, 4, 1), (2,))[0, :, 0]
         Array([1., 2., 3.], dtype=float32)
     """
-    return pooling.max_pool(inputs, **_arguments(inputs, window_shape, strides, padding))
+    inputs, given = _cropped(inputs, _arguments(inputs, window_shape, strides, padding))
+    return pooling.max_pool(inputs, **given)
 
 
 def min_pool(
@@ -62,7 +66,8 @@ def min_pool(
         >>> flax.min_pool(jnp.arange(4.0).reshape(1, 4, 1), (2,))[0, :, 0]
         Array([0., 1., 2.], dtype=float32)
     """
-    return pooling.min_pool(inputs, **_arguments(inputs, window_shape, strides, padding))
+    inputs, given = _cropped(inputs, _arguments(inputs, window_shape, strides, padding))
+    return pooling.min_pool(inputs, **given)
 
 
 def avg_pool(
@@ -74,17 +79,31 @@ def avg_pool(
 ) -> jax.Array:
     """`jaxpool.avg_pool` with the signature of `flax.nnx.avg_pool`; see `max_pool`.
 
+    As in Flax, `inputs` may be complex, and a window that lies wholly in padding gives NaN with
+    `count_include_pad=False` (`jaxpool.avg_pool` gives 0).
+
     Example:
         >>> import jax.numpy as jnp
         >>> from jaxpool.compat import flax
         >>> flax.avg_pool(jnp.arange(4.0).reshape(1, 4, 1), (2,))[0, :, 0]
         Array([0.5, 1.5, 2.5], dtype=float32)
     """
-    return pooling.avg_pool(
-        inputs,
-        **_arguments(inputs, window_shape, strides, padding),
-        count_include_pad=count_include_pad,
-    )
+    if hasattr(inputs, "dtype") and jnp.issubdtype(inputs.dtype, jnp.complexfloating):
+        parts = (
+            avg_pool(part, window_shape, strides, padding, count_include_pad)
+            for part in (jnp.real(inputs), jnp.imag(inputs))
+        )
+        return jax.lax.complex(*parts)
+    inputs, given = _cropped(inputs, _arguments(inputs, window_shape, strides, padding))
+    y = pooling.avg_pool(inputs, **given, count_include_pad=count_include_pad)
+    if count_include_pad:
+        return y
+    window = Window.resolve(inputs.shape, **given)
+    for position, axis in zip(window.positions, window.axes, strict=True):
+        empty = np.array(axis.counts(include_pad=False)) == 0
+        if empty.any():
+            y = jnp.where(np.expand_dims(empty, tuple(range(1, -position))), np.nan, y)
+    return y
 
 
 def pool(
@@ -128,6 +147,21 @@ def pool(
         (1,) * batch + given["strides"] + (1,),
         padding,
     )
+
+
+def _cropped(inputs: Any, given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Negative padding cuts elements off: the inputs without them, and padding of at least 0."""
+    if isinstance(given["padding"], str):
+        return inputs, given
+    pairs = [tuple(pair) for pair in given["padding"]]
+    if not all(len(pair) == 2 for pair in pairs) or min((0, *sum(pairs, ()))) == 0:
+        return inputs, given
+    for position, (low, high) in zip(range(-len(pairs) - 1, -1), pairs, strict=True):
+        axis = inputs.ndim + position
+        end = inputs.shape[axis] - max(0, -high)
+        begin = min(max(0, -low), end)
+        inputs = jax.lax.slice_in_dim(inputs, begin, max(begin, end), axis=axis)
+    return inputs, given | {"padding": [(max(low, 0), max(high, 0)) for low, high in pairs]}
 
 
 def _arguments(inputs: Any, window_shape: Any, strides: Any, padding: Any) -> dict[str, Any]:

@@ -1,16 +1,87 @@
-"""`jax.lax.reduce_window`, differentiable for any associative function.
+"""`jax.lax`, with a `reduce_window` that is differentiable for any associative function.
 
 Replace `from jax import lax` by
 
     from jaxpool.compat import lax
     lax.reduce_window(...)
 
-See `jaxpool.reduce_window` for what it computes and where `jax.lax` differs: on CPU that loses a
-NaN on large arrays, ignores `base_dilation` there, and combines an `init_value` that is not an
-identity several times in wide windows; on every device it lacks the derivatives of a dilated max,
-of other functions than max, min and add, and with respect to `init_value`.
+Every other name is `jax.lax`'s own. See `jaxpool.reduce_window` for what it computes and where
+`jax.lax.reduce_window` differs: on CPU that loses a NaN on large arrays, ignores `base_dilation`
+there, and combines an `init_value` that is not an identity several times in wide windows; on every
+device it lacks the derivatives of a dilated max, of other functions than max, min and add, and with
+respect to `init_value`.
 """
 
-from jaxpool.pooling import reduce_window
+from __future__ import annotations
 
-__all__ = ["reduce_window"]
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from jaxpool import pooling
+
+_EXPORTED = ("reduce_window",)
+
+
+def reduce_window(
+    operand: Any,
+    init_value: Any,
+    computation: Callable[[Any, Any], Any],
+    window_dimensions: Any,
+    window_strides: Any = None,
+    padding: Any = "VALID",
+    base_dilation: Any = None,
+    window_dilation: Any = None,
+) -> Any:
+    """`jaxpool.reduce_window`, with errors of the classes that `jax.lax` raises.
+
+    Where a pooled axis has a symbolic size (`jax.export`), it is `jax.lax.reduce_window`.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxpool.compat import lax
+        >>> lax.reduce_window(jnp.arange(4.0), 1.0, lax.mul, (2,))
+        Array([0., 2., 6.], dtype=float32)
+    """
+    arguments = (
+        *(operand, init_value, computation, window_dimensions),
+        *(window_strides, padding, base_dilation, window_dilation),
+    )
+    if _pools_a_symbolic_axis(operand, window_dimensions, window_strides, padding):
+        return jax.lax.reduce_window(*arguments)
+    try:
+        return pooling.reduce_window(*arguments)
+    except (TypeError, ValueError) as error:
+        raise _error_of_lax(error, arguments) from error
+
+
+def _pools_a_symbolic_axis(operand: Any, window: Any, strides: Any, padding: Any) -> bool:
+    shape = next((leaf.shape for leaf in jax.tree.leaves(operand) if hasattr(leaf, "shape")), ())
+    if all(isinstance(size, int) for size in shape):
+        return False
+    pads = padding if isinstance(padding, list | tuple) else [(0, 0)] * len(shape)
+    axes = zip(shape, window, strides or [1] * len(shape), pads, strict=False)
+    plain = (1, 1, (0, 0))
+    return any(
+        not isinstance(size, int) and (width, step, tuple(pad)) != plain
+        for size, width, step, pad in axes
+    )
+
+
+def _error_of_lax(error: Exception, arguments: tuple[Any, ...]) -> Exception:
+    """Our error, in the class in which `jax.lax` refuses the same call; as it is if it does not."""
+    try:
+        jax.eval_shape(lambda: jax.lax.reduce_window(*arguments))
+    except Exception as theirs:  # whichever it is: its class is what is asked for
+        return type(theirs)(str(error))
+    return error
+
+
+def __getattr__(name: str) -> Any:
+    """Whatever else `jax.lax` has."""
+    return getattr(jax.lax, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*dir(jax.lax), "reduce_window"})

@@ -11,31 +11,31 @@ import jax
 import jax.numpy as jnp
 
 from jaxpool.engine import linear, planner, winner
-from jaxpool.engine.elements import Elements, choose, every_element, occupied, ones
+from jaxpool.engine.elements import Taps, choose, occupied, ones
 from jaxpool.engine.folds import fold
 from jaxpool.engine.kernel_sums import Kernel
 from jaxpool.engine.moves import move
 from jaxpool.engine.sums import WHOLE, Share
 from jaxpool.engine.weighted import collect, parts
-from jaxpool.engine.winner import RESIDUAL
+from jaxpool.engine.winner import RESIDUAL, place_dtype
 from jaxpool.monoid import SUM, Monoid
 from jaxpool.window import Window
 
 __all__ = [
     "RESIDUAL",
     "WHOLE",
-    "Elements",
     "Kernel",
     "Share",
+    "Taps",
     "arg_reduce",
     "choose",
     "collect",
-    "every_element",
     "fold",
     "move",
     "occupied",
     "ones",
     "parts",
+    "place_dtype",
     "reduce",
 ]
 

@@ -72,8 +72,8 @@ def collect(
     present, _ = taps.pad_to_reach(_present(window, "size", len(shape)), window, np.array(False))
 
     def term(tap: Any) -> jax.Array:
-        exists = _read(present, exact, tap) if outside else None
-        value = weigh([_read(x, exact, tap) for x, _ in padded], ys, exists)
+        exists = taps.read_at(present, exact, tap) if outside else None
+        value = weigh([taps.read_at(x, exact, tap) for x, _ in padded], ys, exists)
         return jnp.broadcast_to(value, shape)
 
     return _add_up(term, np.array(list(taps.every_tap(window)), np.int32))
@@ -97,7 +97,7 @@ def distribute(
 
     def term(shift: Any, used: Any) -> jax.Array:
         at = [furthest[i] - shift[i] for i in range(len(groups))]
-        moved = [blocks.expand(_cut(y, window, at, groups), window) for y in outer]
+        moved = [blocks.expand(taps.cut(y, window, at, groups), window) for y in outer]
         exists = moved[1] & blocks.place(used, window, len(shape))
         return jnp.where(exists, kernel(*tiles, *moved[2:]) * moved[0], 0)
 
@@ -136,30 +136,6 @@ def _add_up(term: Callable[..., jax.Array], *columns: np.ndarray) -> jax.Array:
         return total + term(*(column[i] for column in table))
 
     return lax.fori_loop(1, len(columns[0]), add, first)
-
-
-def _read(x: jax.Array, window: Window, tap: Any) -> jax.Array:
-    """What a tap, known or not, reads of an array that the window fits exactly."""
-    if isinstance(tap, np.ndarray):
-        return taps.read(x, window, tuple(map(int, tap)))
-    starts = [tap[i] * axis.dilation for i, axis in enumerate(window.axes)]
-    spans = [(axis.output - 1) * axis.stride + 1 for axis in window.axes]
-    part = _cut(x, window, starts, spans)
-    strides = [1] * x.ndim
-    for position, axis in zip(window.positions, window.axes, strict=True):
-        strides[position] = axis.stride
-    return lax.slice(part, [0] * x.ndim, part.shape, strides)
-
-
-def _cut(x: jax.Array, window: Window, starts: Sequence[Any], sizes: Sequence[int]) -> jax.Array:
-    """So many elements from there on, along the pooled axes."""
-    begin: list[Any] = [np.int32(0)] * x.ndim
-    size = list(x.shape)
-    for position, start, length in zip(window.positions, starts, sizes, strict=True):
-        begin[position], size[position] = start, length
-    if not any(isinstance(start, jax.Array) for start in starts):
-        return lax.slice(x, begin, [b + n for b, n in zip(begin, size, strict=True)])
-    return lax.dynamic_slice(x, begin, size)
 
 
 def _grouped(window: Window, groups: Sequence[int]) -> Window:

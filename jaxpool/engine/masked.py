@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import operator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxpool.axis import NO_TAP, Reader
+from jaxpool.axis import NO_TAP, Axis, Reader
 from jaxpool.engine import blocks, keys, rows, taps
 from jaxpool.window import Window
 
@@ -38,6 +39,8 @@ def collect(x: jax.Array, window: Window, winner: jax.Array, *, cpu: bool) -> ja
         hit = blocks.tap_numbers(window, x.ndim, winner.dtype) == blocks.expand(winner, window)
         add = lax.bitwise_or if x.dtype == bool else lax.add
         return blocks.reduce(jnp.where(hit, tiles, zero), window, zero, add)
+    if window.taps > taps.FEW and window.is_even:
+        return _collect_in_a_loop(x, window, winner)
     chosen = jnp.zeros(winner.shape, x.dtype)
     # A winner exists: no need to fill.
     for number, element in enumerate(taps.elements(x, window, None, cpu=cpu, by_copy=True)):
@@ -45,8 +48,40 @@ def collect(x: jax.Array, window: Window, winner: jax.Array, *, cpu: bool) -> ja
     return chosen
 
 
+def _collect_in_a_loop(x: jax.Array, window: Window, winner: jax.Array) -> jax.Array:
+    if 0 in winner.shape:
+        return jnp.zeros(winner.shape, x.dtype)
+    padded, exact = taps.pad_to_reach(x, window, np.zeros((), x.dtype))
+
+    def step(chosen: jax.Array, number: jax.Array, tap: Any) -> jax.Array:
+        hit = winner == number.astype(winner.dtype)
+        return jnp.where(hit, taps.read_at(padded, exact, tap), chosen)
+
+    return taps.loop(step, jnp.zeros(winner.shape, x.dtype), exact)
+
+
+def _distribute_in_a_loop(y: jax.Array, window: Window, winner: jax.Array) -> jax.Array:
+    shape, config, axes = list(y.shape), [(0, 0, 0)] * y.ndim, []
+    for position, axis in zip(window.positions, window.axes, strict=True):
+        low, high = axis.reach
+        shape[position] = axis.size + low + high
+        config[position] = (-low, -high, 0)
+        axes.append(Axis(shape[position], axis.window, axis.stride, axis.dilation))
+
+    def step(total: jax.Array, number: jax.Array, tap: Any) -> jax.Array:
+        chosen = jnp.where(winner == number.astype(winner.dtype), y, np.zeros((), y.dtype))
+        return taps.add_at(total, chosen, Window(window.positions, tuple(axes)), tap)
+
+    total = jnp.zeros(shape, y.dtype)
+    if 0 not in winner.shape:
+        total = taps.loop(step, total, window)
+    return taps.pad(total, np.zeros((), y.dtype), config)
+
+
 def distribute(y: jax.Array, window: Window, winner: jax.Array, *, cpu: bool) -> jax.Array:
     """Give each output's value to the input that won it, adding up where several agree."""
+    if window.taps > taps.FEW and window.is_even and not window.is_tiling:
+        return rows.narrow(_distribute_in_a_loop(rows.wide(y), window, winner), y.dtype, cpu=cpu)
     if not cpu and window.is_even:
         return _by_shift(rows.wide(y), window, winner).astype(y.dtype)
     if window.is_tiling and keys.serve(y.dtype):  # nothing to add up

@@ -13,8 +13,9 @@ from __future__ import annotations
 import functools
 import itertools
 import operator
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +25,11 @@ from jax import lax
 from jaxpool.axis import NO_TAP, Axis, Reader, Uneven
 from jaxpool.engine import rows
 from jaxpool.window import Window
+
+# A search that visits more taps than this does so in a loop, of which UNROLL turns are one kernel.
+# Spelt out, XLA:CPU would store what each tap reads, and they would take long to compile (median of
+# 1x512x512x1, k15 s1: 788 -> 9 inputs of temporaries, 1.2 -> 0.08 s; k31 compiles in 0.5 s, not 88).
+FEW, UNROLL = 25, 8
 
 
 def every_tap(window: Window) -> Iterator[tuple[int, ...]]:
@@ -43,6 +49,61 @@ def read(x: jax.Array, window: Window, tap: tuple[int, ...]) -> jax.Array:
             start[position] = first * axis.stride + t * axis.dilation - axis.low
             limit[position] = start[position] + (last - first - 1) * axis.stride + 1
     return lax.slice(x, start, limit, step)
+
+
+def read_at(x: jax.Array, window: Window, tap: Any) -> jax.Array:
+    """What a tap, whose numbers may be traced, reads of an array that the window fits exactly.
+
+    Args:
+        x: The array, which has an element for every tap of every output.
+        window: The windows.
+        tap: One number per pooled axis: NumPy's, or traced ones in a loop over taps.
+    """
+    if isinstance(tap, np.ndarray):
+        return read(x, window, tuple(map(int, tap)))
+    starts = [tap[i] * axis.dilation for i, axis in enumerate(window.axes)]
+    spans = [(axis.output - 1) * axis.stride + 1 for axis in window.axes]
+    part = cut(x, window, starts, spans)
+    strides = [1] * x.ndim
+    for position, axis in zip(window.positions, window.axes, strict=True):
+        strides[position] = axis.stride
+    return lax.slice(part, [0] * x.ndim, part.shape, strides)
+
+
+def add_at(x: jax.Array, y: jax.Array, window: Window, tap: Any) -> jax.Array:
+    """The adjoint of `read_at`: `x`, with `y` added to the elements that the tap reads."""
+    config, starts = [(0, 0, 0)] * x.ndim, [np.int32(0)] * x.ndim
+    for i, (position, axis) in enumerate(zip(window.positions, window.axes, strict=True)):
+        config[position] = (0, 0, axis.stride - 1)
+        starts[position] = tap[i] * axis.dilation
+    y = pad(y, np.zeros((), y.dtype), config)
+    return lax.dynamic_update_slice(x, lax.dynamic_slice(x, starts, y.shape) + y, starts)
+
+
+def cut(x: jax.Array, window: Window, starts: Sequence[Any], sizes: Sequence[int]) -> jax.Array:
+    """So many elements from there on, along the pooled axes."""
+    begin: list[Any] = [np.int32(0)] * x.ndim
+    size = list(x.shape)
+    for position, start, length in zip(window.positions, starts, sizes, strict=True):
+        begin[position], size[position] = start, length
+    if not any(isinstance(start, jax.Array) for start in starts):
+        return lax.slice(x, begin, [b + n for b, n in zip(begin, size, strict=True)])
+    return lax.dynamic_slice(x, begin, size)
+
+
+def loop(step: Callable[..., Any], start: Any, window: Window) -> Any:
+    """`step(carry, number, tap)` for every tap in row-major order, as a loop of the program."""
+    sizes = [axis.window for axis in window.axes]
+
+    def turn(number: jax.Array, carry: Any) -> Any:
+        tap = []
+        rest = number
+        for size in reversed(sizes):
+            tap.insert(0, rest % size)
+            rest = rest // size
+        return step(carry, number, tap)
+
+    return lax.fori_loop(0, window.taps, turn, start, unroll=UNROLL)
 
 
 def elements(

@@ -9,6 +9,7 @@ every mode and order of differentiation sees the same Jacobian.
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 import jax
@@ -29,6 +30,9 @@ RESIDUAL = "jaxpool_winner"
 
 # From so many taps, and elements, on a value and its winner are found in one loop (`_together`).
 WIDE, LARGE = 8, 2**22
+
+# The most elements that int32 numbers, counted from 1.
+MOST_PLACES = 2**31 - 1
 
 Plan = tuple[Window, ...]
 
@@ -57,6 +61,22 @@ def follow(x: jax.Array, plan: Plan, winners: list[jax.Array]) -> jax.Array:
     return x
 
 
+def place_dtype(elements: int) -> np.dtype:
+    """The dtype in which places in a plane of so many elements are numbered.
+
+    Raises:
+        ValueError: int32 does not hold them, and int64 is not enabled.
+    """
+    if elements <= MOST_PLACES:
+        return np.dtype(np.int32)
+    if not jax.config.read("jax_enable_x64"):
+        raise ValueError(
+            f"x must have at most {MOST_PLACES} elements in a plane for indices of int32, got "
+            f"{elements}; jax.config.update('jax_enable_x64', True) allows int64"
+        )
+    return np.dtype(np.int64)
+
+
 def places(window: Window, plan: Plan, winners: list[jax.Array]) -> jax.Array:
     """Where the winners of a whole pooling stand: row-major in the pooled plane, -1 for none.
 
@@ -64,15 +84,16 @@ def places(window: Window, plan: Plan, winners: list[jax.Array]) -> jax.Array:
     what arrives is 0 where there was no element.
     """
     (step, *later), (index, *rest) = plan, winners
-    tap, place, row = index.astype(np.int32), np.int32(1), 1
+    dtype = place_dtype(math.prod(axis.size for axis in window.axes))
+    tap, place, row = index.astype(dtype), np.array(1, dtype), 1
     stepped = dict(zip(step.positions, step.axes, strict=True))
     for position, axis in reversed(list(zip(window.positions, window.axes, strict=True))):
         at = np.arange(axis.size)
         if part := stepped.get(position):
             at = part.rows(0)
-            place += tap % part.window * np.int32(part.dilation * row)
+            place += tap % part.window * np.array(part.dilation * row, dtype)
             tap = tap // part.window
-        place += jnp.asarray(rows.along((at * row).astype(np.int32), position, index.ndim))
+        place += jnp.asarray(rows.along((at * row).astype(dtype), position, index.ndim))
         row *= axis.size
     place = jnp.where(index == masked.no_winner(index.dtype), 0, place)
     return follow(place, tuple(later), rest) - 1

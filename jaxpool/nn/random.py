@@ -108,7 +108,7 @@ class RandomPool(Pool):
 class StochasticPool(RandomPool):
     """`jaxpool.stochastic_pool` as a module: a random element, in inference the expected one."""
 
-    operator = staticmethod(pooling.stochastic_pool)
+    _operator = staticmethod(pooling.stochastic_pool)
 
 
 class FractionalPool(RandomPool):
@@ -128,13 +128,13 @@ class FractionalPool(RandomPool):
 class FractionalMaxPool(FractionalPool):
     """`jaxpool.fractional_max_pool` as a module; in inference, its windows are spread evenly."""
 
-    operator = staticmethod(pooling.fractional_max_pool)
+    _operator = staticmethod(pooling.fractional_max_pool)
 
 
 class FractionalAvgPool(FractionalPool):
     """`jaxpool.fractional_avg_pool` as a module; in inference, its windows are spread evenly."""
 
-    operator = staticmethod(pooling.fractional_avg_pool)
+    _operator = staticmethod(pooling.fractional_avg_pool)
 
 
 def _even_boundaries(x: Any, output_shape: Any, axes: Any) -> tuple[np.ndarray, ...]:

@@ -17,22 +17,23 @@ class Pool(nnx.Module):
     """An operator with its arguments. Subclasses name the operator.
 
     Attributes:
-        operator: The function that is applied.
-        arrays: How many arrays it takes first; they are given when the module is called.
+        _operator: The function that is applied. (Private, since `nnx.tabulate` takes every public
+            function of a module's class for a method and calls it with the module.)
+        _arrays: How many arrays it takes first; they are given when the module is called.
     """
 
-    operator: ClassVar[Callable[..., Any]]
-    arrays: ClassVar[int] = 1
+    _operator: ClassVar[Callable[..., Any]]
+    _arrays: ClassVar[int] = 1
 
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
-        if "operator" in vars(cls):
+        if "_operator" in vars(cls):
             cls.__signature__ = inspect.Signature(list(cls._parameters()))
 
     @classmethod
     def _parameters(cls) -> Iterable[inspect.Parameter]:
         """What the constructor takes."""
-        return list(inspect.signature(cls.operator).parameters.values())[cls.arrays :]
+        return list(inspect.signature(cls._operator).parameters.values())[cls._arrays :]
 
     def __init__(self, *args: Any, **options: Any):
         """Keep the arguments that follow the arrays.
@@ -45,7 +46,7 @@ class Pool(nnx.Module):
 
     def __call__(self, *arrays: Any, **arguments: Any) -> Any:
         """Pool; further arguments (`where=`) go to the operator."""
-        return type(self).operator(*arrays, **dict(self.options), **arguments)
+        return type(self)._operator(*arrays, **dict(self.options), **arguments)
 
 
 def _static(name: str, value: Any) -> Any:
@@ -63,165 +64,165 @@ def _static(name: str, value: Any) -> Any:
 class MaxPool(Pool):
     """`jaxpool.max_pool` as a module."""
 
-    operator = staticmethod(pooling.max_pool)
+    _operator = staticmethod(pooling.max_pool)
 
 
 class MinPool(Pool):
     """`jaxpool.min_pool` as a module."""
 
-    operator = staticmethod(pooling.min_pool)
+    _operator = staticmethod(pooling.min_pool)
 
 
 class AvgPool(Pool):
     """`jaxpool.avg_pool` as a module."""
 
-    operator = staticmethod(pooling.avg_pool)
+    _operator = staticmethod(pooling.avg_pool)
 
 
 class SumPool(Pool):
     """`jaxpool.sum_pool` as a module."""
 
-    operator = staticmethod(pooling.sum_pool)
+    _operator = staticmethod(pooling.sum_pool)
 
 
 class LpPool(Pool):
     """`jaxpool.lp_pool` as a module."""
 
-    operator = staticmethod(pooling.lp_pool)
+    _operator = staticmethod(pooling.lp_pool)
 
 
 class SoftPool(Pool):
     """`jaxpool.soft_pool` as a module."""
 
-    operator = staticmethod(pooling.soft_pool)
+    _operator = staticmethod(pooling.soft_pool)
 
 
 class LogSumExpPool(Pool):
     """`jaxpool.logsumexp_pool` as a module."""
 
-    operator = staticmethod(pooling.logsumexp_pool)
+    _operator = staticmethod(pooling.logsumexp_pool)
 
 
 class GemPool(Pool):
     """`jaxpool.gem_pool` as a module."""
 
-    operator = staticmethod(pooling.gem_pool)
+    _operator = staticmethod(pooling.gem_pool)
 
 
 class MedianPool(Pool):
     """`jaxpool.median_pool` as a module."""
 
-    operator = staticmethod(pooling.median_pool)
+    _operator = staticmethod(pooling.median_pool)
 
 
 class MixedPool(Pool):
     """`jaxpool.mixed_pool` as a module."""
 
-    operator = staticmethod(pooling.mixed_pool)
+    _operator = staticmethod(pooling.mixed_pool)
 
 
 class BlurPool(Pool):
     """`jaxpool.blur_pool` as a module."""
 
-    operator = staticmethod(pooling.blur_pool)
+    _operator = staticmethod(pooling.blur_pool)
 
 
 class MaxBlurPool(Pool):
     """`jaxpool.max_blur_pool` as a module."""
 
-    operator = staticmethod(pooling.max_blur_pool)
+    _operator = staticmethod(pooling.max_blur_pool)
 
 
 class GlobalMaxPool(Pool):
     """`jaxpool.global_max_pool` as a module."""
 
-    operator = staticmethod(pooling.global_max_pool)
+    _operator = staticmethod(pooling.global_max_pool)
 
 
 class GlobalMinPool(Pool):
     """`jaxpool.global_min_pool` as a module."""
 
-    operator = staticmethod(pooling.global_min_pool)
+    _operator = staticmethod(pooling.global_min_pool)
 
 
 class GlobalAvgPool(Pool):
     """`jaxpool.global_avg_pool` as a module."""
 
-    operator = staticmethod(pooling.global_avg_pool)
+    _operator = staticmethod(pooling.global_avg_pool)
 
 
 class GlobalSumPool(Pool):
     """`jaxpool.global_sum_pool` as a module."""
 
-    operator = staticmethod(pooling.global_sum_pool)
+    _operator = staticmethod(pooling.global_sum_pool)
 
 
 class GlobalLpPool(Pool):
     """`jaxpool.global_lp_pool` as a module."""
 
-    operator = staticmethod(pooling.global_lp_pool)
+    _operator = staticmethod(pooling.global_lp_pool)
 
 
 class AdaptiveMaxPool(Pool):
     """`jaxpool.adaptive_max_pool` as a module."""
 
-    operator = staticmethod(pooling.adaptive_max_pool)
+    _operator = staticmethod(pooling.adaptive_max_pool)
 
 
 class AdaptiveAvgPool(Pool):
     """`jaxpool.adaptive_avg_pool` as a module."""
 
-    operator = staticmethod(pooling.adaptive_avg_pool)
+    _operator = staticmethod(pooling.adaptive_avg_pool)
 
 
 class SpatialPyramidPool(Pool):
     """`jaxpool.spatial_pyramid_pool` as a module."""
 
-    operator = staticmethod(pooling.spatial_pyramid_pool)
+    _operator = staticmethod(pooling.spatial_pyramid_pool)
 
 
 class MaxPoolWithArgmax(Pool):
     """`jaxpool.max_pool_with_argmax` as a module."""
 
-    operator = staticmethod(pooling.max_pool_with_argmax)
+    _operator = staticmethod(pooling.max_pool_with_argmax)
 
 
 class AdaptiveMaxPoolWithArgmax(Pool):
     """`jaxpool.adaptive_max_pool_with_argmax` as a module."""
 
-    operator = staticmethod(pooling.adaptive_max_pool_with_argmax)
+    _operator = staticmethod(pooling.adaptive_max_pool_with_argmax)
 
 
 class MaxUnpool(Pool):
     """`jaxpool.max_unpool` as a module."""
 
-    operator = staticmethod(pooling.max_unpool)
-    arrays = 2
+    _operator = staticmethod(pooling.max_unpool)
+    _arrays = 2
 
 
 class RoiAlign(Pool):
     """`jaxpool.roi_align` as a module."""
 
-    operator = staticmethod(pooling.roi_align)
-    arrays = 2
+    _operator = staticmethod(pooling.roi_align)
+    _arrays = 2
 
 
 class RoiPool(Pool):
     """`jaxpool.roi_pool` as a module."""
 
-    operator = staticmethod(pooling.roi_pool)
-    arrays = 2
+    _operator = staticmethod(pooling.roi_pool)
+    _arrays = 2
 
 
 class PsRoiAlign(Pool):
     """`jaxpool.ps_roi_align` as a module."""
 
-    operator = staticmethod(pooling.ps_roi_align)
-    arrays = 2
+    _operator = staticmethod(pooling.ps_roi_align)
+    _arrays = 2
 
 
 class PsRoiPool(Pool):
     """`jaxpool.ps_roi_pool` as a module."""
 
-    operator = staticmethod(pooling.ps_roi_pool)
-    arrays = 2
+    _operator = staticmethod(pooling.ps_roi_pool)
+    _arrays = 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -12,11 +13,14 @@ from jaxpool.pooling import arguments, bins, sizes
 from jaxpool.pooling.arguments import Ints
 from jaxpool.pooling.bins import Bins, Layout
 from jaxpool.pooling.sharding import explicit_sharding
+from jaxpool.window import pooled_axes
+
+Sizes = Ints | Sequence[int | None] | None
 
 
 @explicit_sharding()
 def adaptive_max_pool(
-    x: Any, output_shape: Ints, *, axes: Ints | None = None, where: Any = None
+    x: Any, output_shape: Sizes, *, axes: Ints | None = None, where: Any = None
 ) -> jax.Array:
     """The largest element of every bin, with as many bins as the output is to have.
 
@@ -28,7 +32,7 @@ def adaptive_max_pool(
         x: Array `(*batch, *spatial, channels)` of a floating, integer or bool dtype.
         output_shape: Bins per spatial axis, also more than it has elements. An int stands for
             every spatial axis, which are then all but the first and the last; d ints pool the d
-            axes before the last.
+            axes before the last. None, or None for an axis, keeps the size that there is.
         axes: The pooled axes by number, for any other layout.
         where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
 
@@ -60,7 +64,7 @@ def adaptive_max_pool(
 
 @explicit_sharding()
 def adaptive_max_pool_with_argmax(
-    x: Any, output_shape: Ints, *, axes: Ints | None = None, where: Any = None
+    x: Any, output_shape: Sizes, *, axes: Ints | None = None, where: Any = None
 ) -> tuple[jax.Array, jax.Array]:
     """The largest element of every bin, and where it stands.
 
@@ -75,7 +79,8 @@ def adaptive_max_pool_with_argmax(
     Returns:
         The values, of the dtype of `x`, and as many indices of dtype int32: the winner's place in
         the spatial plane of its image and channel, counted row by row (pooled axes in ascending
-        order). A bin without an element has index -1.
+        order). A bin without an element has index -1. In
+        planes of more than 2^31 - 1 elements they are int64, which `jax_enable_x64` must allow.
 
     Raises:
         TypeError: An argument has the wrong type.
@@ -101,7 +106,7 @@ def adaptive_max_pool_with_argmax(
 
 @explicit_sharding()
 def adaptive_avg_pool(
-    x: Any, output_shape: Ints, *, axes: Ints | None = None, where: Any = None
+    x: Any, output_shape: Sizes, *, axes: Ints | None = None, where: Any = None
 ) -> jax.Array:
     """The mean of every bin, with as many bins as the output is to have.
 
@@ -153,8 +158,21 @@ def _bins(size: int, count: int) -> Bins:
 
 
 def _checked(
-    x: Any, output_shape: Ints, axes: Ints | None, where: Any
+    x: Any, output_shape: Sizes, axes: Ints | None, where: Any
 ) -> tuple[jax.Array, Layout, jax.Array | None]:
     x = arguments.real_array("x", x)
-    (outputs,) = sizes.given(x, axes, output_shape=output_shape)
+    (outputs,) = sizes.given(x, axes, output_shape=_without_none(x, output_shape, axes))
     return x, layout_of(x, outputs), arguments.mask(where, x)
+
+
+def _without_none(x: jax.Array, output_shape: Sizes, axes: Ints | None) -> Ints:
+    """`output_shape`, in which None has become the size of its axis."""
+    each = isinstance(output_shape, list | tuple) and None in output_shape
+    if output_shape is not None and not each:
+        return output_shape
+    given = list(output_shape) if each else None
+    positions = pooled_axes(x.ndim, axes, len(given) if given else None, "output_shape")
+    return [
+        x.shape[position] if entry is None else entry
+        for position, entry in zip(positions, given or [None] * len(positions), strict=True)
+    ]

@@ -24,14 +24,29 @@ def real_array(name: str, value: Any) -> jax.Array:
     Raises:
         TypeError: It is something else.
     """
+    value = unwrapped(value)
     if not (hasattr(value, "shape") and hasattr(value, "dtype")):
         raise TypeError(f"{name} must be an array, got {type(value).__name__}")
     dtype = value.dtype
     allowed = (jnp.floating, jnp.integer, jnp.bool_)
     if not any(jnp.issubdtype(dtype, kind) for kind in allowed):
         raise TypeError(f"{name} must be of a floating, integer or bool dtype, got {dtype}")
+    check_width(name, dtype)
     # Not even converted to its own dtype: with `jax_debug_nans` that would raise on a masked NaN.
     return value if isinstance(value, jax.Array) else jnp.asarray(value)
+
+
+def check_width(name: str, dtype: np.dtype) -> None:
+    """Refuse dtypes that have no operations of their own; XLA:CPU aborts at some of them.
+
+    Raises:
+        TypeError: Less than 8 bits, or a floating dtype without 0 (`float8_e8m0fnu`).
+    """
+    if jnp.issubdtype(dtype, jnp.integer) and jnp.iinfo(dtype).bits < 8:
+        raise TypeError(f"{name} must be of a dtype of at least 8 bits, got {dtype}")
+    floating = jnp.issubdtype(dtype, jnp.floating)
+    if floating and (jnp.finfo(dtype).bits < 8 or not jnp.finfo(dtype).min < 0):
+        raise TypeError(f"{name} must be of a signed dtype of at least 8 bits, got {dtype}")
 
 
 def floating_array(name: str, value: Any) -> jax.Array:
@@ -55,6 +70,7 @@ def mask(where: Any, x: jax.Array) -> jax.Array | None:
     """
     if where is None:
         return None
+    where = unwrapped(where)
     where = where if hasattr(where, "dtype") else np.asarray(where)
     if where.dtype != np.bool_:
         raise TypeError(f"where must be of dtype bool, got {where.dtype}")
@@ -133,7 +149,7 @@ def parameter(
         TypeError: Neither a number nor an array of numbers.
         ValueError: Not finite, not greater than `above`, or of a shape that does not broadcast.
     """
-    dtype = accumulator(x)
+    dtype, value = accumulator(x), unwrapped(value)
     if not isinstance(value, jax.Array | np.ndarray):
         return jnp.asarray(number(name, value, above=above), dtype)
     if not any(jnp.issubdtype(value.dtype, kind) for kind in (jnp.floating, jnp.integer)):
@@ -160,6 +176,7 @@ def random_key(name: str, value: Any) -> jax.Array:
     Raises:
         TypeError: It is something else, maybe a seed.
     """
+    value = unwrapped(value)
     if isinstance(value, jax.Array):
         if jnp.issubdtype(value.dtype, jax.dtypes.prng_key) and value.ndim == 0:
             return value
@@ -178,4 +195,15 @@ def accumulator(x: jax.Array) -> np.dtype:
 
 def known(value: Any) -> np.ndarray | None:
     """The numbers in an array, to be checked; None while it is traced, and has none yet."""
+    value = unwrapped(value)
     return None if isinstance(value, Tracer) else np.asarray(value)
+
+
+def unwrapped(value: Any) -> Any:
+    """The array in a wrapper, such as an `nnx.Param`, or any other variable of a module."""
+    return value.__jax_array__() if is_wrapper(value) else value
+
+
+def is_wrapper(value: Any) -> bool:
+    """Whether JAX would take this object for an array, although it is not one."""
+    return not isinstance(value, jax.Array) and hasattr(value, "__jax_array__")

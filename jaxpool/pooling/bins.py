@@ -8,6 +8,7 @@ identity.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,6 +87,7 @@ def arg_reduce(
     """As `engine.arg_reduce`, over bins: the winners' places are those in the whole plane."""
     if window := _window(layout):
         return engine.arg_reduce(x, monoid, window, where=where)
+    dtype = engine.place_dtype(math.prod(bins.size for bins in layout.values()))
     within, inner = None, 1  # the winner's place in the axes done so far, and their elements
     for position, bins in reversed(layout.items()):
         blocks, mask, window = _blocks(x, where, position, bins)
@@ -95,7 +97,7 @@ def arg_reduce(
         found = place >= 0
         if bins.axis is None:
             place = _full(bins.starts, position, x.ndim) + place % bins.longest
-        place = jnp.where(found, place, 0)
+        place = jnp.where(found, place, 0).astype(dtype)
         if within is not None:
             place *= inner
             place += jnp.take_along_axis(within, place // inner, position, mode="clip")

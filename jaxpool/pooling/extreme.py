@@ -167,7 +167,8 @@ def max_pool_with_argmax(
     Returns:
         The values, of the dtype of `x`, and as many indices of dtype int32: the winner's place in
         the spatial plane of its image and channel, without padding, counted row by row (pooled
-        axes in ascending order). A window without an element has index -1.
+        axes in ascending order). A window without an element has index -1. In
+        planes of more than 2^31 - 1 elements they are int64, which `jax_enable_x64` must allow.
 
     Raises:
         TypeError: An argument has the wrong type.

@@ -113,20 +113,25 @@ def reduce_window(
 
 
 def _operands(operand: Any) -> tuple[Values, Any]:
-    leaves, tree = jax.tree.flatten(operand)
+    leaves, tree = jax.tree.flatten(_unwrapped(operand))
     if not leaves:
         raise ValueError(f"operand must hold at least one array, got {operand!r}")
     for leaf in leaves:
         if not (hasattr(leaf, "shape") and hasattr(leaf, "dtype")):
             raise TypeError(f"operand must be an array or a pytree of arrays, got {operand!r}")
+        arguments.check_width("operand", leaf.dtype)
     shapes = [tuple(leaf.shape) for leaf in leaves]
     if any(shape != shapes[0] for shape in shapes):
         raise ValueError(f"operand must hold arrays of one shape, got shapes {shapes}")
     return tuple(jnp.asarray(leaf) for leaf in leaves), tree
 
 
+def _unwrapped(tree: Any) -> Any:
+    return jax.tree.map(arguments.unwrapped, tree, is_leaf=arguments.is_wrapper)
+
+
 def _scalars(init_value: Any, tree: Any) -> list[Any]:
-    leaves, found = jax.tree.flatten(init_value)
+    leaves, found = jax.tree.flatten(_unwrapped(init_value))
     if found != tree:
         raise TypeError(f"init_value must have the structure of operand, {tree}, got {found}")
     for leaf in leaves:

@@ -198,7 +198,9 @@ def _gated(
     wide = x.astype(arguments.accumulator(x))
     if where is not None:
         wide = jnp.where(where, wide, 0)
-    values, _ = engine.every_element(wide, window)
     rows = filters.astype(wide.dtype).reshape(-1, *(1,) * (x.ndim - 1), filters.shape[-1])
-    gate = values.map(lambda value, row: value * row, values.rows(rows)).sum()
+    gate = engine.Taps(window, (wide, 0)).fold(
+        lambda total, number, element: total + element * rows[number],
+        jnp.zeros(window.output_shape(x.shape), wide.dtype),
+    )
     return _mixed(x, jax.nn.sigmoid(gate), where, window, method, include_pad)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import functools
+import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching
 
-from jaxpool.pooling import arguments, average
+from jaxpool import engine
+from jaxpool.engine.primitives import batched, bind, implement, result_type
+from jaxpool.monoid import MAX, SUM
+from jaxpool.pooling import arguments
 from jaxpool.pooling.arguments import Ints, Padding
 from jaxpool.pooling.sharding import explicit_sharding
 from jaxpool.window import Window
@@ -33,12 +40,13 @@ def lp_pool(
 
         y[o] = (sum over taps t of |x[o * stride + t * dilation - low]|^p)^(1/p)
 
-    The derivative is 0 where the sum is 0.
+    and the largest magnitude for p = inf. Right wherever the result fits the dtype: no power on the
+    way over- or underflows. The derivative is 0 where the sum is 0, or infinite.
 
     Args:
         x: Array `(*batch, *spatial, channels)` of a floating dtype.
         window_shape: Taps per spatial axis; see `max_pool`, also for all that follow.
-        p: The exponent, greater than 0.
+        p: The exponent, a number greater than 0, or `math.inf`.
         strides: Steps between windows; None means `window_shape`.
         padding: `"VALID"`, `"SAME"`, `"SAME_LOWER"` or elements to add, which are zeros.
         dilation: Distance between neighbouring taps.
@@ -69,32 +77,136 @@ def lp_pool(
         ONNX's `LpPool`. (PyTorch's `LPPool2d` keeps signs, and gives NaN for odd p.)
     """
     x = arguments.floating_array("x", x)
-    p = arguments.number("p", p, above=0)
+    p = exponent(p)
     x, window, where = arguments.windowed(
         x, window_shape, strides, padding, dilation, ceil_mode, axes, where, method
     )
     return norm(x, window, p, where, method)
 
 
+def exponent(p: Any) -> float:
+    """The argument `p`: a number greater than 0, or infinite."""
+    infinite = isinstance(p, float | np.floating) and p == math.inf
+    return math.inf if infinite else arguments.number("p", p, above=0)
+
+
 def norm(
     x: jax.Array, window: Window, p: float, where: jax.Array | None, method: str = "auto"
 ) -> jax.Array:
-    """The p-norm of every window, summed in a wide enough dtype."""
+    """The p-norm of every window, computed in a wide enough dtype."""
     if where is not None:
         x = jnp.where(where, x, 0)  # here, so that a masked NaN has no part in the derivative
-    powers = _power(x.astype(arguments.accumulator(x)), p)
-    summed = average.total(powers, window, None, method)
-    empty = summed == 0
-    root = (
-        jnp.where(empty, 1, summed) ** (1 / p) if p != 2 else jnp.sqrt(jnp.where(empty, 1, summed))
-    )
-    return jnp.where(empty, 0, root).astype(x.dtype)
+    return _norm(x, window, p, method)
 
 
-def _power(x: jax.Array, p: float) -> jax.Array:
-    """|x|^p, with the derivative 0 at 0 also where that of the formula is not defined."""
-    if float(p).is_integer():
-        power = lax.integer_pow(x, int(p))
+@functools.partial(jax.jit, static_argnames=("window", "p", "method"), inline=True)
+def _norm(x: jax.Array, window: Window, p: float, method: str) -> jax.Array:
+    wide = x.astype(arguments.accumulator(x))
+    if p == math.inf:
+        return _largest(jnp.abs(wide), window).astype(x.dtype)
+    for part in engine.parts(window, method):  # a norm of norms
+        wide = bind(_norm_p, wide, window=part, p=p)
+    return wide.astype(x.dtype)
+
+
+def _largest(magnitudes: jax.Array, window: Window) -> jax.Array:
+    """The largest magnitude of every window, 0 for a window without an element."""
+    return jnp.maximum(engine.reduce(magnitudes, MAX, window), 0)
+
+
+def _norm_code(x: jax.Array, *, window: Window, p: float, cpu: bool) -> jax.Array:
+    scaled, plain = (functools.partial(f, window=window, p=p) for f in (_scaled, _plain))
+    if not cpu or window.is_tiling:
+        return scaled(x)
+    # XLA:CPU is slow at weighted sums of overlapping windows, so they are taken only where they are
+    # needed (k3 s1 on 32x28x28x256, forward: 24 -> 12 ms).
+    info, magnitude = jnp.finfo(x.dtype), jnp.abs(x)
+    tiny, most = float(info.tiny), float(info.max)
+    low = max(tiny, 1.01 * tiny ** (1 / p))
+    high = most if p < 1 else 0.99 * (most / window.taps) ** (1 / p)
+    ordinary = (magnitude == 0) | ((magnitude > low) & (magnitude < high))
+    return lax.cond(jnp.all(ordinary), plain, scaled, x)
+
+
+def _plain(x: jax.Array, window: Window, p: float) -> jax.Array:
+    """By the formula: right where no power over- or underflows."""
+    total = engine.reduce(_power(p)(x, np.ones((), x.dtype)), SUM, window)
+    return _root(total, p)
+
+
+def _scaled(x: jax.Array, window: Window, p: float) -> jax.Array:
+    """M (sum (|x| / M)^p)^(1/p), with the power of two M below the largest magnitude."""
+    largest = _largest(jnp.abs(x), window)
+    scale = _power_of_two(largest)
+    finite = jnp.where(jnp.isinf(x), 0, x)
+    total = engine.collect(_power(p), None, (finite,), (1 / scale,), window)
+    return jnp.where(jnp.isinf(largest), largest, scale * _root(total, p))
+
+
+def _root(total: jax.Array, p: float) -> jax.Array:
+    return jnp.sqrt(total) if p == 2 else total ** (1 / p)
+
+
+def _power_of_two(x: jax.Array) -> jax.Array:
+    """The largest power of two up to x, at most the largest whose inverse is not subnormal; 1 at 0.
+
+    To multiply with it and its inverse is exact, and no number on the way over- or underflows.
+    """
+    info = jnp.finfo(x.dtype)
+    bits = np.dtype(f"int{info.bits}")
+    exponent = lax.bitcast_convert_type(x, bits) & np.array(np.inf, x.dtype).view(bits)
+    power = lax.bitcast_convert_type(exponent, x.dtype)
+    return jnp.where(power == 0, 1, jnp.minimum(power, 2.0 ** (int(info.maxexp) - 2)))
+
+
+_norm_p = Primitive("jaxpool_norm")
+implement(_norm_p, _norm_code, ["window", "p"])
+batching.primitive_batchers[_norm_p] = functools.partial(batched, _norm_p)
+
+
+@_norm_p.def_abstract_eval
+def _(x, *, window, p):
+    del p
+    return result_type(x, window.output_shape(x.shape))
+
+
+def _norm_jvp(primals: Any, tangents: Any, *, window: Window, p: float) -> Any:
+    """Dy = sum of sign(x) (|x| / y)^(p - 1) dx; 0 for an infinite y."""
+    (x,) = primals
+    y = bind(_norm_p, x, window=window, p=p)
+    usual = (y != 0) & ~jnp.isinf(y)
+    inverse = 1 / _power_of_two(jnp.where(usual, lax.stop_gradient(y), 1))
+    ys = inverse, jnp.where(usual, 1 / jnp.where(usual, y * inverse, 1), 0)
+    return y, engine.collect(_share(p), tangents[0], (x,), ys, window)
+
+
+ad.primitive_jvps[_norm_p] = _norm_jvp
+
+
+@functools.cache
+def _power(p: float) -> engine.Kernel:
+    """(|x| / scale)^p."""
+
+    def power(x: jax.Array, inverse: jax.Array) -> jax.Array:
+        ratio = jnp.abs(x * inverse)
+        return lax.integer_pow(ratio, int(p)) if p.is_integer() else ratio**p
+
+    return power
+
+
+@functools.cache
+def _share(p: float) -> engine.Kernel:
+    """sign(x) (|x| / y)^(p - 1); 0 at 0, also where that is not defined.
+
+    Its y are two: a power of two near 1 / y, and what is missing in it as a factor.
+    """
+
+    def share(x: jax.Array, inverse: jax.Array, rest: jax.Array) -> jax.Array:
+        ratio = jnp.where(rest == 0, 0, x) * inverse * rest
+        if not p.is_integer():
+            none = ratio == 0
+            return jnp.where(none, 0, jnp.sign(x) * jnp.abs(jnp.where(none, 1, ratio)) ** (p - 1))
+        power = lax.integer_pow(ratio, int(p) - 1)
         return power if p % 2 == 0 else jnp.sign(x) * power
-    zero = x == 0
-    return jnp.where(zero, 0, jnp.abs(jnp.where(zero, 1, x)) ** np.asarray(p, x.dtype))
+
+    return share

@@ -11,7 +11,8 @@ import numpy as np
 from jax import lax
 
 from jaxpool import engine
-from jaxpool.engine import Elements, primitives
+from jaxpool.engine import primitives
+from jaxpool.monoid import MAX, SUM
 from jaxpool.pooling import arguments
 from jaxpool.pooling.arguments import Ints, Padding
 from jaxpool.pooling.sharding import explicit_sharding
@@ -87,18 +88,26 @@ def _median(x: jax.Array, where: jax.Array | None, window: Window) -> jax.Array:
 def _median_tap_code(x: jax.Array, *masks: jax.Array, window: Window, cpu: bool) -> jax.Array:
     """The number of the first tap that holds the median; the number of taps where none exists."""
     del cpu
-    values, exists = engine.every_element(x, window, *masks)
-    keys = values.map(_ordered)
+    exists = engine.ones(window, x.ndim, np.dtype(bool)) if not masks else masks[0]
+    keys = _ordered(x)
     last = np.array(np.iinfo(keys.dtype).max, keys.dtype)
-    keys = keys.map(lambda key, there: jnp.where(there, key, last), exists)
-    rank = (exists.map(lambda there: there.astype(np.int32)).sum() - 1) // 2
-    median = (_pairwise if window.taps <= PAIRWISE else _bitwise)(keys, rank)
-    hits = keys.map(lambda key, there: there & (key == median), exists)
+    keys = jnp.where(exists, keys, last)
+    rank = (engine.reduce(exists.astype(np.int32), SUM, window) - 1) // 2
+    median = (_pairwise if window.taps <= PAIRWISE else _bitwise)(keys, last, rank, window)
+    spoilt = None
+    taps, none = engine.Taps(window, (keys, last), (exists, False)), np.int32(window.taps)
     if jnp.issubdtype(x.dtype, jnp.floating):
-        nans = values.map(lambda value, there: there & jnp.isnan(value), exists)
-        spoilt = nans.max()
-        hits = hits.map(lambda hit, nan: jnp.where(spoilt, nan, hit), nans)
-    return hits.first()
+        nan = jnp.isnan(x) & exists
+        spoilt = engine.reduce(nan, MAX, window)
+        taps = engine.Taps(window, (keys, last), (exists, False), (nan, False))
+
+    def first(found: jax.Array, number: Any, key: jax.Array, *there: jax.Array) -> jax.Array:
+        exists, *nan = there
+        hit = exists & (key == median)
+        hit = jnp.where(spoilt, nan[0], hit) if nan else hit
+        return jnp.where((found == none) & hit, number, found)
+
+    return taps.fold(first, jnp.full(median.shape, none))
 
 
 _median_tap = primitives.search("jaxpool_median_tap", _median_tap_code, ["window"])
@@ -119,27 +128,28 @@ def _ordered(x: jax.Array) -> jax.Array:
     return jnp.where(pattern & sign != 0, ~pattern, pattern | sign)
 
 
-def _pairwise(keys: Elements, rank: jax.Array) -> jax.Array:
+def _pairwise(keys: jax.Array, last: np.ndarray, rank: jax.Array, window: Window) -> jax.Array:
     """The key that `rank` others come before, among equals those of earlier taps."""
-    result = np.zeros((), keys.dtype)
-    for i, key in enumerate(keys.arrays):
+    every = [key for (key,) in engine.Taps(window, (keys, last)).every()]
+    result = jnp.full(window.output_shape(keys.shape), 0, keys.dtype)
+    for i, key in enumerate(every):
         before = sum(
             (other <= key if j < i else other < key).astype(np.int32)
-            for j, other in enumerate(keys.arrays)
+            for j, other in enumerate(every)
             if j != i
         )
         result = jnp.where(before == rank, key, result)
-    return jnp.asarray(result)
+    return result
 
 
-def _bitwise(keys: Elements, rank: jax.Array) -> jax.Array:
+def _bitwise(keys: jax.Array, last: np.ndarray, rank: jax.Array, window: Window) -> jax.Array:
     """The largest number that at most `rank` keys are smaller than, from its highest bit down."""
-    bits = 8 * keys.dtype.itemsize
+    bits, taps = 8 * keys.dtype.itemsize, engine.Taps(window, (keys, last))
+    zeros = jnp.zeros(window.output_shape(keys.shape), np.int32)
 
     def settle(i: Any, result: jax.Array) -> jax.Array:
         candidate = result | (np.array(1 << (bits - 1), keys.dtype) >> i.astype(keys.dtype))
-        smaller = keys.map(lambda key: (key < candidate).astype(np.int32)).sum()
+        smaller = taps.fold(lambda count, _, key: count + (key < candidate), zeros)
         return jnp.where(smaller <= rank, candidate, result)
 
-    shape = keys.map(lambda key: key < 0).max().shape
-    return lax.fori_loop(0, bits, settle, jnp.zeros(shape, keys.dtype))
+    return lax.fori_loop(0, bits, settle, zeros.astype(keys.dtype))

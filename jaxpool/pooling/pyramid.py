@@ -85,4 +85,5 @@ def spatial_pyramid_pool(
 def _flatten(y: jax.Array, positions: tuple[int, ...]) -> jax.Array:
     """The pooled axes and the last other one as one: `(*batch, bins * channels)`."""
     bins_first = jnp.swapaxes(sizes.gather_planes(y, positions), -1, -2)
-    return bins_first.reshape(*bins_first.shape[:-2], -1)
+    *batch, count, channels = bins_first.shape
+    return bins_first.reshape(*batch, count * channels)

@@ -51,8 +51,10 @@ def checked(
         raise ValueError(f"boxes must be (boxes, 4), each (x1, y1, x2, y2), got {array.shape}")
     height, width = per_axis_ints("output_shape", output_shape, 2, minimum=1)
     scale = arguments.number("spatial_scale", spatial_scale, above=0)
-    maps = features[None, None] if features.ndim == 3 else features[:, None]
     image = _image(batch_indices, features, array.shape[0])
+    if features.ndim == 4 and features.shape[0] == 0:  # and so no boxes: an image for their shape
+        features = jnp.zeros((1, *features.shape[1:]), features.dtype)
+    maps = features[None, None] if features.ndim == 3 else features[:, None]
     wide = array.astype(array.dtype if array.dtype == np.float64 else np.float32)
     return Regions(maps, image, wide * scale), (height, width)
 
@@ -81,7 +83,7 @@ def one_map_a_bin(regions: Regions, output: tuple[int, int]) -> Regions:
 def _image(batch_indices: Any, features: jax.Array, boxes: Any) -> jax.Array:
     images = features.shape[0] if features.ndim == 4 else 1
     if batch_indices is None:
-        if images != 1:
+        if images != 1 and not images == boxes == 0:
             raise ValueError(f"batch_indices must be given for features of {images} images")
         return jnp.zeros(boxes, np.int32)
     if features.ndim == 3:
@@ -96,4 +98,6 @@ def _image(batch_indices: Any, features: jax.Array, boxes: Any) -> jax.Array:
         wrong = numbers[(numbers < 0) | (numbers >= images)]
         if wrong.size:
             raise ValueError(f"batch_indices must lie in [0, {images}), got {wrong[0]}")
-    return jnp.clip(image.astype(np.int32), 0, images - 1)
+    if isinstance(images, int) and images == 0 and boxes != 0:
+        raise ValueError(f"boxes must be none for features of 0 images, got {boxes}")
+    return jnp.clip(image.astype(np.int32), 0, jnp.maximum(images - 1, 0))

@@ -34,7 +34,7 @@ def without_pooled_axes(arguments: dict[str, Any]) -> Entries:
     entries = list(same_axes(arguments))
     if arguments["keepdims"]:
         return entries
-    dropped = pooled_axes(len(entries), arguments["axes"], None, "")
+    dropped = pooled_axes(len(entries), arguments["axes"], None)
     return [entry for i, entry in enumerate(entries, -len(entries)) if i not in dropped]
 
 

@@ -100,24 +100,31 @@ def _drawn_tap_code(
 ) -> jax.Array:
     """The number of the tap at which the running sum of probabilities exceeds the level."""
     del cpu
-    values, exists = engine.every_element(x.astype(level.dtype), window, *masks)
-    chances = values.map(
-        lambda value, there: jnp.where(there, jnp.where(value <= 0, 0, value), 0), exists
-    )
-    largest = chances.max()
+    exists = engine.ones(window, x.ndim, np.dtype(bool)) if not masks else masks[0]
+    wide = x.astype(level.dtype)
+    chance = jnp.where(exists & ~(wide <= 0), wide, 0)
+    largest = jnp.maximum(engine.reduce(chance, MAX, window), 0)
+    spoilt, infinite = jnp.isnan(largest), jnp.isinf(largest)
 
-    def weight(chance: jax.Array, there: jax.Array) -> jax.Array:
+    def share(chance: jax.Array, exists: jax.Array) -> jax.Array:
         """A share of the sum, which therefore does not overflow."""
         share = jnp.where(largest > 0, chance / window.taps, 1)
-        share = jnp.where(jnp.isinf(largest), jnp.where(jnp.isinf(chance), 1, 0), share)
-        return jnp.where(there, share, 0)
+        share = jnp.where(infinite, jnp.where(jnp.isinf(chance), 1, 0), share)
+        return jnp.where(exists, share, 0)
 
-    sums = chances.map(weight, exists).accumulate()
-    drawn = level * sums.last()
-    hits = sums.map(lambda total: total > drawn)
-    spoilt = jnp.isnan(largest)
-    hits = hits.map(lambda hit, chance: jnp.where(spoilt, jnp.isnan(chance), hit), chances)
-    return hits.first()
+    def add(total: jax.Array, _: Any, *element: jax.Array) -> jax.Array:
+        return total + share(*element)
+
+    def first(carry: Any, number: Any, chance: jax.Array, exists: jax.Array) -> Any:
+        total, found = carry
+        total = total + share(chance, exists)
+        hit = jnp.where(spoilt, jnp.isnan(chance), total > drawn)
+        return total, jnp.where((found == none) & hit, number, found)
+
+    taps, none = engine.Taps(window, (chance, 0), (exists, False)), np.int32(window.taps)
+    nothing = jnp.zeros(level.shape, level.dtype)
+    drawn = level * taps.fold(add, nothing)
+    return taps.fold(first, (nothing, jnp.full(level.shape, none)))[1]
 
 
 _drawn_tap = primitives.search("jaxpool_drawn_tap", _drawn_tap_code, ["window"])

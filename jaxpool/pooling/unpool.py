@@ -100,10 +100,11 @@ def _place(values: jax.Array, places: jax.Array, plane: int) -> jax.Array:
     A maximum of order numbers and then a gather come out the same in whatever order a device takes
     the values; a scatter of the values themselves would not.
     """
-    numbers = jnp.arange(values.size, dtype=np.int32)
+    dtype = engine.place_dtype(max(values.size, plane + 1))
+    numbers = jnp.arange(values.size, dtype=dtype)
     inside = (places >= 0) & (places < plane)
-    places = jnp.where(inside, places, plane).astype(np.int32)  # the others share one more place
-    last = jnp.full(plane + 1, -1, np.int32).at[places].max(numbers, mode="promise_in_bounds")
+    places = jnp.where(inside, places, plane).astype(dtype)  # the others share one more place
+    last = jnp.full(plane + 1, -1, dtype).at[places].max(numbers, mode="promise_in_bounds")
     is_last = inside & (last.at[places].get(mode="promise_in_bounds") == numbers)
     return engine.move(values, [last[:plane]], [jnp.where(is_last, places, -1)], axis=-1)
 

@@ -177,9 +177,11 @@ def global_lp_pool(
 
         y = (sum over spatial positions i of |x[i]|^p)^(1/p)
 
+    Infinite p, range and derivative are those of `lp_pool`.
+
     Args:
         x: Array `(batch, *spatial, channels)` of a floating dtype.
-        p: The exponent, greater than 0.
+        p: The exponent, a number greater than 0, or `math.inf`.
         axes: The axes to pool; None means all but the first and the last.
         keepdims: Keep the pooled axes, with size 1.
         where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
@@ -203,7 +205,7 @@ def global_lp_pool(
     Source:
         ONNX's `GlobalLpPool`.
     """
-    p = arguments.number("p", p, above=0)
+    p = norm.exponent(p)
     x, window, where = _checked(arguments.floating_array("x", x), axes, keepdims, where)
     return _squeeze(norm.norm(x, window, p, where), window, keepdims)
 

@@ -11,6 +11,7 @@ import pytest
 from flax import nnx
 from jax import lax
 
+import jaxpool
 from jaxpool.compat import flax as compat
 from tests import geometry, quick
 
@@ -119,3 +120,36 @@ def test_bad_input(arguments, message):
     for function in (compat.max_pool, compat.min_pool, compat.avg_pool):
         with pytest.raises((TypeError, ValueError), match=message):
             function(x, *arguments)
+
+
+@pytest.mark.parametrize("padding", [((-1, 0),), ((-2, 3),), ((1, -1),), ((-3, -2),)], ids=str)
+@pytest.mark.parametrize("name", ["max_pool", "min_pool", "avg_pool"])
+def test_negative_padding_cuts_elements_off(name, padding):
+    x = jnp.asarray(np.random.default_rng(1).normal(size=(2, 9, 3)).astype(np.float32))
+    options = [{"count_include_pad": c} for c in (True, False)] if name == "avg_pool" else [{}]
+    for more in options:
+        call = {"window_shape": (3,), "strides": (2,), "padding": padding, **more}
+        theirs = getattr(nnx, name)(x, **call)
+        np.testing.assert_allclose(getattr(compat, name)(x, **call), theirs, rtol=1e-6)
+
+
+@pytest.mark.parametrize("count_include_pad", [True, False])
+def test_averages_of_complex_numbers(count_include_pad):
+    rng = np.random.default_rng(2)
+    x = jnp.asarray(rng.normal(size=(2, 6, 3)) + 1j * rng.normal(size=(2, 6, 3))).astype("c8")
+    call = {"padding": ((1, 2),), "count_include_pad": count_include_pad}
+    ours, theirs = compat.avg_pool(x, (2,), **call), nnx.avg_pool(x, (2,), **call)
+    assert ours.dtype == theirs.dtype
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
+@pytest.mark.parametrize("padding", [((3, 0), (0, 4)), ((0, 2), (5, 1))], ids=str)
+def test_the_average_of_a_window_in_padding_is_nan(padding):
+    """A drop-in keeps that; `jaxpool.avg_pool` gives 0."""
+    x = jnp.ones((1, 5, 4, 2))
+    call = {"window_shape": (2, 2), "padding": padding, "count_include_pad": False}
+    ours, theirs = compat.avg_pool(x, **call), nnx.avg_pool(x, **call)
+    assert np.isnan(theirs).any()
+    np.testing.assert_array_equal(ours, theirs)
+    own = jaxpool.avg_pool(x, **call, strides=1)
+    np.testing.assert_array_equal(own, np.nan_to_num(theirs))

@@ -62,3 +62,43 @@ def test_integers_and_the_order_of_axes():
     values, indices = jaxpool.max_pool_with_argmax(x, (2, 3), axes=(1, 0))
     assert values.dtype == np.int8
     assert (values.item(), indices.item()) == (7, 3)  # row by row in the plane as it lies
+
+
+HUGE = {
+    "max_pool_with_argmax": (lambda x: jaxpool.max_pool_with_argmax(x, 2), (1, 2**16, 2**16, 1)),
+    "several steps": (lambda x: jaxpool.max_pool_with_argmax(x, 9), (1, 2**16, 2**16, 1)),
+    "one axis": (lambda x: jaxpool.max_pool_with_argmax(x, (3,)), (2**31, 1)),
+    "adaptive_max_pool_with_argmax": (
+        lambda x: jaxpool.adaptive_max_pool_with_argmax(x, 7),
+        (1, 2**16, 2**15, 1),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", HUGE)
+def test_places_beyond_int32(case):
+    function, shape = HUGE[case]
+    x = jax.ShapeDtypeStruct(shape, jnp.int8)
+    with pytest.raises(ValueError, match=r"x must have at most 2147483647 elements in a plane"):
+        jax.eval_shape(function, x)
+    with jax.enable_x64(True):
+        assert jax.eval_shape(function, x)[1].dtype == jnp.int64
+
+
+@pytest.mark.parametrize("window", [2, 3, (9, 8)])
+def test_places_of_int64_are_those_of_int32(window, monkeypatch):
+    x = jnp.asarray(geometry.awkward(np.random.default_rng(5), (2, 20, 18, 2)))
+
+    def pools():
+        values, indices = jaxpool.max_pool_with_argmax(x, window, strides=2)
+        back = jaxpool.max_unpool(values, indices, (20, 18))
+        return indices, jaxpool.adaptive_max_pool_with_argmax(x, (7, 19))[1], back
+
+    narrow = pools()
+    jax.clear_caches()
+    monkeypatch.setattr("jaxpool.engine.winner.MOST_PLACES", 300)
+    with jax.enable_x64(True):
+        wide = pools()
+    assert [array.dtype for array in wide[:2]] == [jnp.int64] * 2
+    for ours, other in zip(wide, narrow, strict=True):
+        np.testing.assert_array_equal(ours, other)

@@ -67,3 +67,39 @@ def test_half_precision_does_not_overflow_on_the_way():
     y = jaxpool.lp_pool(x, 2)
     assert y.dtype == jnp.float16
     assert y.item() == pytest.approx(300 * 2**0.5, rel=1e-3)
+
+
+@pytest.mark.parametrize("window", [4, 3], ids=["tiling", "overlapping"])
+@pytest.mark.parametrize("p", [0.5, 1, 1.5, 2, 2.5, 3, 7, np.inf])
+def test_right_over_the_whole_range_of_float32(p, window):
+    """Value and derivative, against float64 for numbers near 1, to which both are in proportion."""
+    pattern = np.array([3.0, -4.0, 1.0, 0.0, -2.0, 0.5])
+
+    def norm(x):
+        return jaxpool.lp_pool(x.reshape(1, -1, 1), window, p, strides=window - 1).ravel()
+
+    with jax.enable_x64(True):
+        x = jnp.asarray(pattern)
+        value, jacobian = np.asarray(norm(x)), np.asarray(jax.jacrev(norm)(x))
+    every = quick.jit(lambda x: (norm(x), jax.jacrev(norm)(x), jax.jacfwd(norm)(x)))
+    for scale in (1e-37, 1e-25, 1e-13, 1.0, 1e13, 1e30, 3e36):
+        y, *jacobians = every(jnp.asarray(pattern * scale, jnp.float32))
+        np.testing.assert_allclose(y, value * np.float64(scale), rtol=1e-5)
+        for ours in jacobians:
+            np.testing.assert_allclose(ours, jacobian, rtol=1e-5)
+
+
+def test_one_plane_of_all_sizes():
+    """Windows are scaled one by one, not by the largest element of all."""
+    x = jnp.array([3e30, 4e30, 3e-30, 4e-30]).reshape(1, 4, 1)
+    for p, expected in ((2, [5e30, 5e-30]), (np.inf, [4e30, 4e-30])):
+        np.testing.assert_allclose(jaxpool.lp_pool(x, 2, p)[0, :, 0], expected, rtol=1e-6)
+        both = jaxpool.global_lp_pool(x.reshape(2, 2, 1), p=p)[:, 0]
+        np.testing.assert_allclose(both, expected, rtol=1e-6)
+
+
+def test_an_infinite_norm_has_no_derivative():
+    x = jnp.array([np.inf, 1.0, 3.0, 4.0]).reshape(1, 4, 1)
+    value, gradient = jax.value_and_grad(lambda x: jaxpool.lp_pool(x, 2)[0, 0, 0])(x)
+    assert value == np.inf
+    assert not gradient.any()

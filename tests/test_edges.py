@@ -1,0 +1,201 @@
+"""Arguments at the edge of what operators take, over the table of operators."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from jax import export
+
+import jaxpool
+from jaxpool import nn
+from jaxpool.compat import lax as ours
+from tests import quick
+from tests.operators import BOXES, OPERATORS
+
+NO_OPERATIONS = ("int2", "int4", "uint4", "float4_e2m1fn", "float8_e8m0fnu")
+EIGHT_BITS = ("float8_e4m3fn", "float8_e5m2", "float8_e4m3b11fnuz", "float8_e5m2fnuz")
+BOXED = [row for row in OPERATORS if "boxes" in str(row.function.__doc__).split("Args:")[1][:200]]
+
+
+@pytest.mark.parametrize("operator", OPERATORS, ids=str)
+def test_dtypes_without_operations_are_refused(operator):
+    for dtype in filter(hasattr_of(jnp), NO_OPERATIONS):
+        with pytest.raises(TypeError, match=dtype):
+            operator(jnp.zeros(operator.shape, dtype))
+
+
+def hasattr_of(module):
+    return lambda name: hasattr(module, name)
+
+
+@pytest.mark.parametrize("operator", [row for row in OPERATORS if row.exact], ids=str)
+@pytest.mark.parametrize("dtype", EIGHT_BITS)
+def test_floats_of_eight_bits_are_chosen_as_in_float32(operator, dtype):
+    x = jnp.asarray(operator.smooth(np.random.default_rng(0), operator.shape)).astype(dtype)
+    y = operator(x)
+    assert y.dtype == dtype
+    wide = operator(x.astype(np.float32)).astype(np.float32)
+    bounds = float(jnp.finfo(dtype).max)  # of some dtypes in place of infinities
+    np.testing.assert_array_equal(
+        np.clip(y.astype(np.float32), -bounds, bounds), np.clip(wide, -bounds, bounds)
+    )
+
+
+@pytest.mark.parametrize("operator", [row for row in OPERATORS if row not in BOXED], ids=str)
+def test_a_batch_may_be_empty(operator):
+    x = jnp.zeros((0, *operator.shape[1:]))
+    y, gradient = quick.jit(lambda x: (operator(x), jax.grad(lambda x: operator(x).sum())(x)))(x)
+    assert y.size == 0
+    assert y.shape[1:] == jax.eval_shape(lambda x: operator(x), np.zeros(operator.shape)).shape[1:]
+    assert gradient.shape == x.shape
+
+
+@pytest.mark.parametrize("operator", BOXED, ids=str)
+@pytest.mark.parametrize("images", [0, 2])
+def test_there_may_be_no_boxes_and_no_images(operator, images):
+    _, output = operator.args
+    x = jnp.zeros((images, *operator.shape[1:]))
+    options = operator.options | {"batch_indices": np.zeros(0, np.int32)}
+    y = operator.function(x, np.zeros((0, 4), np.float32), output, **options)
+    assert y.shape[0] == 0
+    if images == 0:
+        assert operator.function(x, np.zeros((0, 4)), output).shape == y.shape
+        with pytest.raises(ValueError, match=r"batch_indices|boxes"):
+            operator.function(x, BOXES, output, batch_indices=np.zeros(5, np.int32))
+
+
+@pytest.mark.parametrize("operator", [row for row in BOXED if "max" not in str(row)], ids=str)
+def test_a_box_with_a_nan_has_no_elements(operator):
+    """In every pooling over boxes alike: the others round it, or place samples by it."""
+    boxes = np.repeat(BOXES[:1], 4, 0)
+    np.fill_diagonal(boxes, np.nan)
+    x = jnp.ones((1, *operator.shape[1:]))
+    options = operator.options | {"batch_indices": np.zeros(4, np.int32)}
+    y = operator.function(x, boxes, operator.args[1], **options)
+    assert not y.any()
+
+
+def test_none_keeps_the_size_of_an_axis():
+    x = jnp.arange(2 * 5 * 7 * 3.0).reshape(2, 5, 7, 3)
+    for pool in (jaxpool.adaptive_max_pool, jaxpool.adaptive_avg_pool):
+        np.testing.assert_array_equal(pool(x, (None, 3)), pool(x, (5, 3)))
+        np.testing.assert_array_equal(pool(x, (None,), axes=1), x)
+        np.testing.assert_array_equal(pool(x, None), x)
+    np.testing.assert_array_equal(
+        jaxpool.adaptive_max_pool_with_argmax(x, (2, None))[1],
+        jaxpool.adaptive_max_pool_with_argmax(x, (2, 7))[1],
+    )
+    np.testing.assert_array_equal(nn.AdaptiveAvgPool((None, 3))(x), nn.AdaptiveAvgPool((5, 3))(x))
+
+
+PARAMETERS = {
+    "p of gem_pool": (lambda x, p: jaxpool.gem_pool(x, 2, p), 2.5),
+    "temperature of logsumexp_pool": (lambda x, t: jaxpool.logsumexp_pool(x, 2, t), 0.5),
+    "alpha of mixed_pool": (lambda x, a: jaxpool.mixed_pool(x, 2, a), 0.25),
+    "weights of gated_pool": (lambda x, w: jaxpool.gated_pool(x, 2, w), np.ones((2, 3))),
+    "mask of max_pool": (lambda x, m: jaxpool.max_pool(x, 2, where=m), np.arange(8)[:, None] > 2),
+    "x of max_pool": (lambda x, y: jaxpool.max_pool(y, 2) + x.sum(), np.ones((2, 8, 3))),
+    "samples of fractional_max_pool": (
+        lambda x, s: jaxpool.fractional_max_pool(x, 2, 5, samples=s),
+        np.full((1, 1, 1), 0.3),
+    ),
+    "init_value of reduce_window": (
+        lambda x, i: jaxpool.reduce_window(x, i, jnp.maximum, (1, 2, 1)),
+        1.0,
+    ),
+    "boxes of roi_align": (lambda x, b: jaxpool.roi_align(x[0][None], b, 2), BOXES),
+}
+
+
+@pytest.mark.parametrize("parameter", PARAMETERS)
+def test_a_variable_of_a_module_is_an_array(parameter):
+    function, value = PARAMETERS[parameter]
+    x = jnp.arange(48.0).reshape(2, 8, 3) / 7 + 0.1
+    if "boxes" in parameter:
+        x = jnp.ones((1, 4, 5, 2))
+        function, value = (lambda x, b: jaxpool.roi_align(x[0], b, 2)), BOXES
+    value = jnp.asarray(value)
+    expected = function(x, value)
+    for kind in (nnx.Param, nnx.Variable):
+        np.testing.assert_array_equal(function(x, kind(value)), expected)
+        np.testing.assert_array_equal(jax.jit(function)(x, kind(value)), expected)
+
+
+def test_a_model_with_every_module_can_be_tabulated():
+    """Which must leave the modules as they were."""
+
+    class Model(nnx.Module):
+        def __init__(self):
+            self.pools = nnx.List(
+                [
+                    *(nn.MaxPool(2, strides=1), nn.MinPool(2, strides=1), nn.AvgPool(2, strides=1)),
+                    *(nn.SumPool(2, strides=1), nn.LpPool(2, strides=1), nn.SoftPool(2, strides=1)),
+                    *(nn.GemPool(2, strides=1), nn.MedianPool(2, strides=1), nn.MixedPool(2)),
+                    *(nn.LearnedGemPool(2), nn.BlurPool(), nn.StochasticPool(2, strides=1)),
+                    *(nn.LogSumExpPool(2), nn.AdaptiveMaxPool(4), nn.AdaptiveAvgPool(3)),
+                    nn.GlobalAvgPool(keepdims=True),
+                ]
+            )
+
+        def __call__(self, x):
+            for pool in self.pools:
+                x = pool(x)
+            return x
+
+    model, x = Model(), jnp.arange(1 * 64 * 64 * 2.0).reshape(1, 64, 64, 2)
+    model.eval()
+    before = model(x)
+    table = nnx.tabulate(model, x, console_kwargs={"width": 200})
+    assert "MaxPool" in table
+    np.testing.assert_array_equal(model(x), before)
+
+
+def test_the_drop_in_for_lax_has_the_rest_of_lax():
+    assert ours.add(1, 2) == 3
+    assert "conv_general_dilated" in dir(ours)
+    with pytest.raises(AttributeError, match="no_such_name"):
+        ours.no_such_name  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"window_dimensions": (2, 2)},
+        {"window_dimensions": (1, 0, 2, 1)},
+        {"window_strides": (2, 2)},
+        {"window_strides": (1, -1, 2, 1)},
+        {"padding": "FULL"},
+        {"padding": ((0, 0),)},
+        {"padding": 2},
+        {"base_dilation": (1, 0, 1, 1)},
+        {"window_dilation": (1,)},
+        {"init_value": jnp.zeros(2)},
+        {"init_value": (0.0,)},
+        {"operand": [1.0, 2.0]},
+    ],
+    ids=str,
+)
+def test_the_drop_in_for_lax_raises_errors_of_the_same_class(arguments):
+    call = {
+        "operand": jnp.ones((1, 8, 8, 1)),
+        "init_value": 0.0,
+        "computation": jax.lax.add,
+        "window_dimensions": (1, 2, 2, 1),
+        "window_strides": (1, 2, 2, 1),
+        **arguments,
+    }
+    with pytest.raises(Exception) as theirs:  # noqa: PT011
+        jax.lax.reduce_window(**{"padding": "VALID", **call})
+    with pytest.raises(theirs.type):
+        ours.reduce_window(**call)
+
+
+def test_the_drop_in_for_lax_exports_symbolic_pooled_sizes():
+    def pooled(x):
+        return ours.reduce_window(x, -np.inf, jax.lax.max, (1, 2, 1), (1, 2, 1), "SAME")
+
+    batch, length = export.symbolic_shape("batch, length")
+    exported = export.export(jax.jit(pooled))(jax.ShapeDtypeStruct((batch, length, 3), np.float32))
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 9, 3)).astype(np.float32))
+    np.testing.assert_array_equal(exported.call(x), pooled(x))
