@@ -1,15 +1,23 @@
 # Each target sets itself up: a stamp in .venv remembers which extras are installed.
 PYTHON ?= python3
 VENV ?= .venv
+# Further arguments of the command behind a target: make test ARGS=tests/pooling
+ARGS ?=
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test check format clean
+.PHONY: quickstart test test-quick test-matrix check format clean
 
 quickstart: $(VENV)/.installed-experiments  ## train four small CNNs that differ in pooling, show the table
-	$(BIN)/python -m experiments run configs/quickstart.toml
+	$(BIN)/python -m experiments run configs/quickstart.toml $(ARGS)
 
 test: $(VENV)/.installed-test  ## every test and doctest
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+test-quick: $(VENV)/.installed-test  ## those of the library that take a minute in all
+	$(BIN)/python -m pytest -n 2 -m "not slow" tests/engine tests/pooling tests/nn tests/compat tests/test_window.py tests/test_edges.py $(ARGS)
+
+test-matrix:  ## every test on the oldest and the newest supported Python that this machine has
+	$(PYTHON) tools/matrix.py $(ARGS)
 
 check: $(VENV)/.installed-dev  ## formatting, lint, types
 	$(BIN)/ruff format --check .

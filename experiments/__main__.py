@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+_OUT = "Where results go. Those that are published, under version control, are in `results`."
+
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
 
@@ -24,7 +26,7 @@ def run(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change the config; may be repeated."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Where results folders go.")] = Path("results"),
+    out: Annotated[Path, typer.Option(help=_OUT)] = Path("runs"),
 ) -> None:
     """Run a study, or go on with one that was interrupted, and show its results."""
     from experiments import study
@@ -64,7 +66,7 @@ def bench(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change the config; may be repeated."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Where results folders go.")] = Path("results"),
+    out: Annotated[Path, typer.Option(help=_OUT)] = Path("runs"),
     cases: Annotated[str, typer.Option(help="Only the cases that match this pattern.")] = "*",
     contenders: Annotated[
         list[str] | None,
@@ -92,7 +94,7 @@ def peers(
         list[str] | None,
         typer.Argument(help="Libraries to check; else all that are installed."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Where records and tables go.")] = Path("results/peers"),
+    out: Annotated[Path, typer.Option(help=_OUT)] = Path("runs/peers"),
 ) -> None:
     """Check every operator against other libraries, and tabulate who has it, lacks it, differs."""
     from experiments.peers import check

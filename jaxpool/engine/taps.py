@@ -28,7 +28,8 @@ from jaxpool.window import Window
 
 # A search that visits more taps than this does so in a loop, of which UNROLL turns are one kernel.
 # Spelt out, XLA:CPU would store what each tap reads, and they would take long to compile (median of
-# 1x512x512x1, k15 s1: 788 -> 9 inputs of temporaries, 1.2 -> 0.08 s; k31 compiles in 0.5 s, not 88).
+# 1x512x512x1, k15 s1: 788 -> 9 inputs of temporaries, 1.2 -> 0.08 s; k31 compiles in 0.5 s, not
+# 88).
 FEW, UNROLL = 25, 8
 
 

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import jaxpool
 from jaxpool import engine
-from jaxpool.engine import elements, taps
+from jaxpool.engine import taps
 from jaxpool.window import Window
 from tests import geometry, quick
 from tests.geometry import examples
@@ -14,10 +15,10 @@ from tests.geometry import examples
 
 @pytest.fixture(params=[64, 0], ids=["spelt out", "in a loop"], scope="module")
 def few(request):
-    before = elements.FEW, taps.FEW
-    elements.FEW = taps.FEW = request.param
+    before = taps.FEW
+    taps.FEW = request.param
     yield
-    elements.FEW, taps.FEW = before
+    taps.FEW = before
 
 
 @pytest.mark.usefixtures("few")
@@ -79,12 +80,11 @@ def test_the_derivative_is_that_of_the_elements_chosen():
 @pytest.mark.parametrize("pool", ["median", "stochastic"])
 def test_wide_windows_take_bounded_memory(pool, k):
     """Also their derivatives; before, 3.5 inputs per tap."""
-    from jaxpool import median_pool, stochastic_pool
 
     def pooled(x):
         if pool == "median":
-            return median_pool(x, k, strides=1, padding="SAME")
-        return stochastic_pool(x, k, strides=1, padding="SAME", key=jax.random.key(0))
+            return jaxpool.median_pool(x, k, strides=1, padding="SAME")
+        return jaxpool.stochastic_pool(x, k, strides=1, padding="SAME", key=jax.random.key(0))
 
     x = jax.ShapeDtypeStruct((1, 128, 128, 1), np.float32)
     size = 128 * 128 * 4

@@ -1,5 +1,6 @@
 """docs/operators.md shows every operator, and shows it as it is."""
 
+import inspect
 import re
 from pathlib import Path
 
@@ -110,12 +111,12 @@ def test_a_docstring_is_read_part_by_part():
 
 @pytest.mark.parametrize(
     ("part", "name"),
-    [("Source", "Source"), ("When to use", "When to use"), ("    y = x", "formula")],
+    [("Source:", "Source"), ("When to use:", "When to use"), ("    y = x", "formula")],
 )
 def test_a_part_that_is_missing_is_named(part, name):
     def lacking():
         pass
 
-    lacking.__doc__ = example.__doc__.replace(f"    {part}", "    Nothing")
+    lacking.__doc__ = inspect.getdoc(example).replace(part, "Nothing")
     with pytest.raises(ValueError, match=f"the docstring of lacking lacks (a )?{name}"):
         Docstring.of(lacking)
