@@ -26,6 +26,15 @@ def _sliding(kind: str, **fixed: Any) -> Callable[..., Any]:
     return pool
 
 
+def _of_int64(pool: Callable[..., Any]) -> Callable[..., Any]:
+    """Averages take integers of 64 bits only."""
+
+    def wide(x: torch.Tensor, *args: Any, **options: Any) -> Any:
+        return pool(x.long() if x.dtype == torch.int32 else x, *args, **options)
+
+    return wide
+
+
 def _channels_last(results: Any) -> Any:
     if isinstance(results, tuple):
         return tuple(result.movedim(1, -1) for result in results)
@@ -106,11 +115,13 @@ LIBRARY = Library(
             ("torch.max_pool1d_with_indices", "torch.nn.functional.max_pool?d_with_indices"),
         ),
         "avg_pool": Adapter(
-            _sliding("avg_pool"),
+            _of_int64(_sliding("avg_pool")),
             _functional("avg_pool"),
             ("torch.avg_pool1d", "torch.nn.AvgPool?d"),
         ),
-        "sum_pool": Adapter(_sliding("avg_pool", divisor_override=1), _functional("avg_pool")),
+        "sum_pool": Adapter(
+            _of_int64(_sliding("avg_pool", divisor_override=1)), _functional("avg_pool")
+        ),
         "lp_pool": Adapter(_sliding("lp_pool"), _functional("lp_pool"), ("torch.nn.LPPool?d",)),
         "max_unpool": Adapter(_max_unpool, _functional("max_unpool"), ("torch.nn.MaxUnpool?d",)),
         "adaptive_max_pool": Adapter(
