@@ -1,5 +1,8 @@
 """Every operator in every mode of JAX, below and above the sizes at which programs change."""
 
+import re
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -36,9 +39,16 @@ def agree(result, expected, exact):
         np.testing.assert_allclose(ours, other, rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize("mode", modes.MODES)
-@pytest.mark.parametrize("batch", BATCHES)
-@pytest.mark.parametrize("operator", OPERATORS, ids=str)
+CASES = [
+    pytest.param(mode, batch, operator, id=f"{operator}-{batch}-{mode}")
+    for operator in OPERATORS
+    for batch in BATCHES
+    for mode in modes.MODES
+    if modes.apply(mode, operator)
+]
+
+
+@pytest.mark.parametrize(("mode", "batch", "operator"), CASES)
 def test_as_in_a_plain_call(mode, batch, operator):
     x = image(operator, BATCHES[batch])
     for result, expected in modes.MODES[mode](operator, x):
@@ -138,3 +148,11 @@ def test_an_operand_that_varies_over_devices(operand):
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), results, expected
     )
     assert len({float(value) for value in results[0]}) > 1  # it does vary
+
+
+def test_the_page_tells_how_many_cases_there_are():
+    page = (Path(__file__).parents[1] / "docs" / "reliability.md").read_text("utf-8")
+    counted = f"{len(modes.MODES)} modes, {len(OPERATORS)} rows", f"{len(CASES)} cases"
+    assert all(count in page for count in (*counted, f"for {len(VARYING)} pairs"))
+    table = page[page.index("| mode |") : page.index("That is")]
+    assert re.findall(r"^\| `?([^|`]+?)`? \|", table, re.MULTILINE)[1:] == list(modes.MODES)

@@ -43,11 +43,12 @@ class Folder:
         self.records = path / "records.jsonl"
         self.table = path / "table.md"
         self.summary = path / "summary.md"
+        self.headline = path / "headline.md"
         self.plot = path / "plot.png"
 
     def clear(self) -> None:
         """Removes what an earlier run left, and nothing else."""
-        made = (self.table, self.summary, self.plot)
+        made = (self.table, self.summary, self.headline, self.plot)
         for file in (self.config, self.environment, self.records, *made):
             file.unlink(missing_ok=True)
 
@@ -267,6 +268,7 @@ def _sum_up(bench: Bench, folder: Folder, console: Console) -> bool:
     where = read_record(folder.environment, Environment)
     write_atomically(folder.table, table.table(bench, where, records))
     write_atomically(folder.summary, table.digest(bench, where, records))
+    write_atomically(folder.headline, table.headline(where, records))
     write_atomically(folder.plot, plot.draw(bench, where, records))
     for allocator in dict.fromkeys(record.allocator for record in records):
         _say(console, f"\n{allocator} allocator")

@@ -63,13 +63,14 @@ def _summary_table(found: Sequence[Entry], statistic: Statistic, title: str) -> 
         of_mode = [entry for entry in found if entry.any.mode == mode]
         for dtype in dict.fromkeys(entry.any.dtype for entry in of_mode):
             chosen = [entry for entry in of_mode if entry.any.dtype == dtype]
-            cells = [_mean_and_lowest(chosen, peer, statistic) for peer in columns]
+            cells = [mean_and_lowest(chosen, peer, statistic) for peer in columns]
             rows.append([mode_title, dtype, str(len(chosen)), *cells])
     heads = [f"against {LABELS[peer]}" for peer in columns]
     return markdown_table([title, "dtype", "cases", *heads], rows)
 
 
-def _mean_and_lowest(found: Sequence[Entry], peer: str, statistic: Statistic) -> str:
+def mean_and_lowest(found: Sequence[Entry], peer: str, statistic: Statistic) -> str:
+    """How often our time goes into a peer's: the geometric mean, and the lowest case."""
     ratios = {e.any.case: r for e in found if (r := e.ratio(peer, statistic)) is not None}
     if not ratios:
         return ""

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from experiments.operators.config import ALLOCATORS, Bench
 from experiments.operators.contenders import ITSELF, YARDSTICK
 from experiments.operators.records import BenchRecord
-from experiments.operators.results import OURS, Entry, entries
-from experiments.operators.summary import peers, summary
+from experiments.operators.results import OURS, Entry, entries, median
+from experiments.operators.summary import mean_and_lowest, peers, summary
 from experiments.operators.words import LABELS, MODES, duration, markdown_table
 from experiments.records import Environment
 from experiments.report.words import markdown as escaped
@@ -70,6 +70,32 @@ def digest(bench: Bench, environment: Environment, records: Sequence[BenchRecord
             *summary(bench, mine, minima=False),
         ]
     return "\n\n".join(parts) + "\n"
+
+
+def headline(environment: Environment, records: Sequence[BenchRecord]) -> str:
+    """The means in float32 against the best-known peers: one row per mode, for the README.
+
+    Args:
+        environment: Where the benchmark ran.
+        records: What it found; of several allocators, the last one counts.
+
+    Returns:
+        Markdown.
+    """
+    allocator = records[-1].allocator
+    found = entries([r for r in records if (r.allocator, r.dtype) == (allocator, "float32")])
+    shown = [peer for peer in ("torch", "lax", "flax") if peer in peers(found)]
+    rows = []
+    for mode, title in MODES.items():
+        of_mode = [entry for entry in found if entry.any.mode == mode]
+        if of_mode:
+            rows.append([title, *(mean_and_lowest(of_mode, peer, median) for peer in shown)])
+    jax = environment.versions["jax"]
+    return (
+        f"# {environment.device}, jax {jax}\n\n"
+        f"{markdown_table(['float32', *(f'against {LABELS[peer]}' for peer in shown)], rows)}\n\n"
+        f"{environment.device}, jax {jax}, {environment.started[:10]}.\n"
+    )
 
 
 def _others(records: Sequence[BenchRecord]) -> str:

@@ -20,14 +20,13 @@ COLUMNS = {
 """The table's columns, and the peers that one stands for."""
 
 PEERS = tuple(peer for peers in COLUMNS.values() for peer in peers)
-PAGE = "docs/peers.md"
 COMMAND = "python -m experiments peers"
 
 Column = Sequence[PeerRecord]
 
 
 def write(folder: Path) -> None:
-    """Writes `table.md` and `details.md` from those records that are in a folder.
+    """Writes `table.md`, `details.md` and `headline.md` from the records in a folder.
 
     Raises:
         RecordError: A record cannot be read, or has other rows than the table.
@@ -35,6 +34,7 @@ def write(folder: Path) -> None:
     columns = read_columns(folder)
     records.write_atomically(folder / "table.md", render_table(columns))
     records.write_atomically(folder / "details.md", render_details(columns))
+    records.write_atomically(folder / "headline.md", render_headline(columns))
 
 
 def read_columns(folder: Path) -> dict[str, list[PeerRecord]]:
@@ -65,7 +65,7 @@ def render_table(columns: Mapping[str, Column]) -> str:
     for name in ROWS:
         cells = [_cell(_row(column, name)) for column in columns.values()]
         label = "`where=`, a mask" if name == MASKS else f"`{name}`"
-        lines.append(f"| [{label}]({PAGE}#{name}) | {' | '.join(cells)} |")
+        lines.append(f"| [{label}](#{name}) | {' | '.join(cells)} |")
     lines += [
         "",
         "✓ has it, and agrees in every case that it does not refuse, as it does those after “no”. "
@@ -73,6 +73,26 @@ def render_table(columns: Mapping[str, Column]) -> str:
         "",
         *(f"- {label}: {_imprint(column)}." for label, column in columns.items()),
     ]
+    return "\n".join(lines) + "\n"
+
+
+def render_headline(columns: Mapping[str, Column]) -> str:
+    """How many of our operators each library has, and how many of those answer alike."""
+    verdicts = ("has", "differs", "lacks")
+    lines = [
+        "# In short",
+        "",
+        f"| of {len(ROWS)} operators | agrees in every case it takes | answers otherwise | lacks |",
+        "|:--|--:|--:|--:|",
+    ]
+    for label, column in columns.items():
+        rows = [_row(column, name) for name in ROWS]
+        # With an answer for every case that it takes, refusals apart.
+        counts = dict.fromkeys(verdicts, 0)
+        for row in rows:
+            agrees = not any(d.kind == "differs" for d in row.differences)
+            counts["lacks" if not row.cases else "has" if agrees else "differs"] += 1
+        lines.append(f"| {label} | {' | '.join(str(counts[verdict]) for verdict in verdicts)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -69,6 +69,7 @@ def test_a_benchmark_leaves_records_a_table_and_a_plot(first):
     assert {file.name for file in folder.iterdir()} == {
         "config.toml",
         "environment.json",
+        "headline.md",
         "plot.png",
         "records.jsonl",
         "summary.md",
@@ -93,6 +94,9 @@ def test_a_benchmark_leaves_records_a_table_and_a_plot(first):
     assert f"{environment['device']}, {environment['started'][:10]}, keep allocator." in machine
     assert sums
     assert all(part in table for part in sums)
+    headline = (folder / "headline.md").read_text()
+    assert f"jax {environment['versions']['jax']}, {environment['started'][:10]}." in headline
+    assert "| forward + backward |" in headline
 
 
 def test_what_is_done_is_not_done_again(first, command):

@@ -41,6 +41,7 @@ def test_the_tables_are_those_of_the_records():
     assert list(columns) == list(table.COLUMNS)
     assert (FOLDER / "table.md").read_text(encoding="utf-8") == table.render_table(columns)
     assert (FOLDER / "details.md").read_text(encoding="utf-8") == table.render_details(columns)
+    assert (FOLDER / "headline.md").read_text(encoding="utf-8") == table.render_headline(columns)
 
 
 @pytest.mark.usefixtures("compile_quickly")

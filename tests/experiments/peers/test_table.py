@@ -69,7 +69,7 @@ def test_a_cell_says_has_lacks_or_how_it_differs():
         "≠ NaN; no padding, 1-D",
         "—",
     ]
-    assert "[`max_pool`](docs/peers.md#max_pool)" in text
+    assert "[`max_pool`](#max_pool)" in text
 
 
 def test_every_row_has_a_line_with_a_cell_for_each_library():
@@ -88,6 +88,14 @@ def test_one_column_may_stand_for_several_packages():
         ["—"],
     ]
     assert "- A: a 1.2.3, b 1.2.3, checked 2026-01-02." in text
+
+
+def test_the_headline_counts_verdicts():
+    refused = row("min_pool", difference("SAME", "refuses"))
+    column = [record("a", row("max_pool"), refused), record("b", row("roi_align", difference("s")))]
+    text = table.render_headline({"A": column, "B": [record("b")]})
+    assert f"| A | 2 | 1 | {len(ROWS) - 3} |" in text
+    assert f"| B | 0 | 0 | {len(ROWS)} |" in text
 
 
 def test_what_jaxpool_lacks_is_told():
