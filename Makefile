@@ -10,13 +10,13 @@ BIN := $(VENV)/bin
 quickstart: $(VENV)/.installed-experiments  ## train four small CNNs that differ in pooling, show the table
 	$(BIN)/python -m experiments run configs/quickstart.toml $(ARGS)
 
-test: $(VENV)/.installed-test  ## every test and doctest
-	$(BIN)/python -m pytest -n 2 $(ARGS)
+test: $(VENV)/.installed-test  ## every kind of test, and the doctests
+	$(BIN)/python -m pytest -n 2 -m "not thorough" $(ARGS)
 
 test-quick: $(VENV)/.installed-test  ## those of the library that take a minute in all
-	$(BIN)/python -m pytest -n 2 -m "not slow" tests/engine tests/pooling tests/nn tests/compat tests/test_window.py tests/test_edges.py $(ARGS)
+	$(BIN)/python -m pytest -n 2 -m "not slow and not thorough" tests/engine tests/pooling tests/nn tests/compat tests/test_window.py tests/test_edges.py $(ARGS)
 
-test-matrix:  ## every test on the oldest and the newest supported Python that this machine has
+test-matrix:  ## every test, thorough ones included, on the oldest and the newest supported Python that this machine has
 	$(PYTHON) tools/matrix.py $(ARGS)
 
 check: $(VENV)/.installed-dev  ## formatting, lint, types

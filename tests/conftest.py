@@ -8,6 +8,21 @@ import pytest
 jax.config.update("jax_num_cpu_devices", 8)
 
 
+# Files whose tests take five seconds or more in all: `make test-quick` leaves them out.
+SLOW = {
+    *("test_attention.py", "test_blur.py", "test_fractional.py", "test_general.py"),
+    *("test_layout.py", "test_learned.py", "test_linear.py", "test_methods.py"),
+    *("test_regions.py", "test_roi.py", "test_soft.py", "test_weighted.py"),
+    *("test_argmax.py", "test_norm.py", "test_random.py", "test_winner.py"),
+}
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.path.name in SLOW:
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="module")
 def compile_quickly():
     """For tests that compile much and run little: XLA does not optimise."""

@@ -40,10 +40,11 @@ def check_width(name: str, dtype: np.dtype) -> None:
     """Refuse dtypes that have no operations of their own; XLA:CPU aborts at some of them.
 
     Raises:
-        TypeError: Less than 8 bits, or a floating dtype without 0 (`float8_e8m0fnu`).
+        TypeError: Integers of less than 4 bits, floats of less than 8, or a floating dtype without
+            0 (`float8_e8m0fnu`).
     """
-    if jnp.issubdtype(dtype, jnp.integer) and jnp.iinfo(dtype).bits < 8:
-        raise TypeError(f"{name} must be of a dtype of at least 8 bits, got {dtype}")
+    if jnp.issubdtype(dtype, jnp.integer) and jnp.iinfo(dtype).bits < 4:
+        raise TypeError(f"{name} must be of an integer dtype of at least 4 bits, got {dtype}")
     floating = jnp.issubdtype(dtype, jnp.floating)
     if floating and (jnp.finfo(dtype).bits < 8 or not jnp.finfo(dtype).min < 0):
         raise TypeError(f"{name} must be of a signed dtype of at least 8 bits, got {dtype}")

@@ -117,6 +117,8 @@ def _ordered(x: jax.Array) -> jax.Array:
     """Unsigned integers in the order of the elements, equal where those are."""
     if x.dtype == np.bool_:
         return x.astype(np.uint8)
+    if jnp.issubdtype(x.dtype, jnp.integer) and jnp.iinfo(x.dtype).bits < 8:
+        x = x.astype(np.int8 if jnp.issubdtype(x.dtype, jnp.signedinteger) else np.uint8)
     bits = 8 * x.dtype.itemsize
     unsigned = np.dtype(f"uint{bits}")
     sign = np.array(1 << (bits - 1), unsigned)

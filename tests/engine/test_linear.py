@@ -87,10 +87,21 @@ def test_uneven_windows(rows, columns, cpu, seed):
         row, column = rng.integers(tile.shape[1]), rng.integers(tile.shape[2])
         winner[:, i, j] = row * columns.window + column
         chosen[:, i, j] = tile[:, row, column]
-    np.testing.assert_array_equal(sums.windowed_sum(x, window, sums.WHOLE, cpu=cpu), total)
-    np.testing.assert_array_equal(masked.collect(x, window, winner, cpu=cpu), chosen)
-    assert inner(total, y) == inner(x, sums.spread(y, window, sums.WHOLE, cpu=cpu))
-    assert inner(chosen, y) == inner(x, masked.distribute(y, window, winner, cpu=cpu))
+
+    @quick.jit
+    def results(x, y, winner):
+        return (
+            sums.windowed_sum(x, window, sums.WHOLE, cpu=cpu),
+            masked.collect(x, window, winner, cpu=cpu),
+            sums.spread(y, window, sums.WHOLE, cpu=cpu),
+            masked.distribute(y, window, winner, cpu=cpu),
+        )
+
+    summed, collected, spread, distributed = results(x, y, winner)
+    np.testing.assert_array_equal(summed, total)
+    np.testing.assert_array_equal(collected, chosen)
+    assert inner(total, y) == inner(x, spread)
+    assert inner(chosen, y) == inner(x, distributed)
 
 
 SHAPES = {

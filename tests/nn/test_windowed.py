@@ -16,7 +16,7 @@ from tests.operators import OPERATORS
 pytestmark = pytest.mark.usefixtures("compile_quickly")
 
 MODULES = {
-    cls.operator: cls
+    cls._operator: cls
     for cls in vars(nn).values()
     if isinstance(cls, type) and issubclass(cls, nn.Pool) and cls is not nn.Pool
 }
@@ -51,12 +51,12 @@ def test_every_operator_has_a_module():
 @pytest.mark.parametrize("cls", MODULES.values(), ids=lambda cls: cls.__name__)
 def test_modules_are_public_and_show_the_arguments_of_their_operator(cls):
     assert cls.__name__ in nn.__all__
-    expected = list(inspect.signature(cls.operator).parameters.values())
+    expected = list(inspect.signature(cls._operator).parameters.values())
     shown = list(inspect.signature(cls).parameters.values())
     if issubclass(cls, RandomPool):
         assert [p.name for p in shown[-3:]] == ["deterministic", "rng_collection", "rngs"]
         shown, expected = shown[:-3], [p for p in expected if p.name not in cls.withheld]
-    assert shown == expected[cls.arrays :]
+    assert shown == expected[cls._arrays :]
 
 
 def test_several_arrays():
