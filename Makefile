@@ -14,7 +14,7 @@ test: $(VENV)/.installed-test  ## every kind of test, and the doctests
 	$(BIN)/python -m pytest -n 2 -m "not thorough" $(ARGS)
 
 test-quick: $(VENV)/.installed-test  ## those of the library that take a minute in all
-	$(BIN)/python -m pytest -n 2 -m "not slow and not thorough" tests/engine tests/pooling tests/nn tests/compat tests/test_window.py tests/test_edges.py $(ARGS)
+	$(BIN)/python -m pytest -n 2 -m "not slow and not thorough" tests/engine tests/pooling tests/nn tests/compat tests/test_window.py $(ARGS)
 
 test-matrix:  ## every test, thorough ones included, on the oldest and the newest supported Python that this machine has
 	$(PYTHON) tools/matrix.py $(ARGS)

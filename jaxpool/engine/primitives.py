@@ -103,7 +103,7 @@ def _taylor(
     """
 
     def along_the_curve(t: Any) -> list[jax.Array]:
-        operands = [
+        operands: list[Any] = [
             sum((term * t**n for n, term in enumerate(terms, 1)), primal)
             if jnp.issubdtype(primal.dtype, jnp.inexact)
             else primal

@@ -165,14 +165,17 @@ def _checked(
     return x, layout_of(x, outputs), arguments.mask(where, x)
 
 
-def _without_none(x: jax.Array, output_shape: Sizes, axes: Ints | None) -> Ints:
+def _without_none(x: jax.Array, output_shape: Any, axes: Ints | None) -> Any:
     """`output_shape`, in which None has become the size of its axis."""
-    each = isinstance(output_shape, list | tuple) and None in output_shape
-    if output_shape is not None and not each:
+    if output_shape is None:
+        positions = pooled_axes(x.ndim, axes, None)
+        return [x.shape[position] for position in positions]
+    if not (isinstance(output_shape, list | tuple) and None in output_shape):
         return output_shape
-    given = list(output_shape) if each else None
-    positions = pooled_axes(x.ndim, axes, len(given) if given else None, "output_shape")
+    positions = pooled_axes(x.ndim, axes, len(output_shape), "output_shape")
+    if len(positions) != len(output_shape):
+        return output_shape  # to be refused with its numbers
     return [
         x.shape[position] if entry is None else entry
-        for position, entry in zip(positions, given or [None] * len(positions), strict=True)
+        for position, entry in zip(positions, output_shape, strict=True)
     ]

@@ -102,6 +102,7 @@ def reduce_window(
         shape, window_dimensions, window_strides, padding, base_dilation, window_dilation
     )
     given = _scalars(init_value, tree)
+    init: Any
     monoid = _monoid(computation, values)
     if monoid and _is_identity(given[0], monoid, values[0].dtype):
         init = (monoid.identity(values[0].dtype),)

@@ -94,20 +94,21 @@ def _median_tap_code(x: jax.Array, *masks: jax.Array, window: Window, cpu: bool)
     keys = jnp.where(exists, keys, last)
     rank = (engine.reduce(exists.astype(np.int32), SUM, window) - 1) // 2
     median = (_pairwise if window.taps <= PAIRWISE else _bitwise)(keys, last, rank, window)
-    spoilt = None
-    taps, none = engine.Taps(window, (keys, last), (exists, False)), np.int32(window.taps)
+    none, arrays = np.int32(window.taps), [(keys, last), (exists, False)]
+    spoilt: Any = False
     if jnp.issubdtype(x.dtype, jnp.floating):
         nan = jnp.isnan(x) & exists
         spoilt = engine.reduce(nan, MAX, window)
-        taps = engine.Taps(window, (keys, last), (exists, False), (nan, False))
+        arrays.append((nan, False))
 
-    def first(found: jax.Array, number: Any, key: jax.Array, *there: jax.Array) -> jax.Array:
-        exists, *nan = there
+    def first(
+        found: jax.Array, number: Any, key: jax.Array, exists: jax.Array, *nan: jax.Array
+    ) -> jax.Array:
         hit = exists & (key == median)
         hit = jnp.where(spoilt, nan[0], hit) if nan else hit
         return jnp.where((found == none) & hit, number, found)
 
-    return taps.fold(first, jnp.full(median.shape, none))
+    return engine.Taps(window, *arrays).fold(first, jnp.full(median.shape, none))
 
 
 _median_tap = primitives.search("jaxpool_median_tap", _median_tap_code, ["window"])

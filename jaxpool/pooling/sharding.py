@@ -61,6 +61,7 @@ def explicit_sharding(
 
     def decorate(operator: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
         signature = inspect.signature(operator)
+        untyped: Any = operator
 
         @functools.wraps(operator)
         def call(*args: Parameters.args, **options: Parameters.kwargs) -> Result:
@@ -72,10 +73,10 @@ def explicit_sharding(
             bound.apply_defaults()
             places = [i for i, leaf in enumerate(leaves) if isinstance(leaf, jax.Array)]
 
-            def body(*arrays: jax.Array) -> Result:
+            def body(*arrays: jax.Array) -> Any:
                 filled = dict(enumerate(leaves)) | dict(zip(places, arrays, strict=True))
                 args, options = jax.tree.unflatten(tree, filled.values())
-                return operator(*args, **options)
+                return untyped(*args, **options)
 
             arrays = [leaves[i] for i in places]
             with use_abstract_mesh(AbstractMesh((), ())):
@@ -83,12 +84,10 @@ def explicit_sharding(
                 results = jax.eval_shape(body, *plain)
             entries = rule(bound.arguments)
             shardings = jax.tree.map(lambda y: _sharding(mesh, entries, y.shape), results)
-            names = tuple(
-                n
-                for n, t in zip(mesh.axis_names, mesh.axis_types, strict=True)
-                if t == AxisType.Explicit
-            )
-            return auto_axes(body, axes=names, out_sharding=shardings)(*arrays)
+            types = zip(mesh.axis_names, mesh.axis_types, strict=True)
+            names = tuple(name for name, kind in types if kind == AxisType.Explicit)
+            in_auto_mode: Any = auto_axes(body, axes=names, out_sharding=shardings)
+            return in_auto_mode(*arrays)
 
         return call
 
