@@ -37,7 +37,7 @@ def real_array(name: str, value: Any) -> jax.Array:
 
 
 def check_width(name: str, dtype: np.dtype) -> None:
-    """Refuse dtypes that have no operations of their own; XLA:CPU aborts at some of them.
+    """Refuse dtypes with which XLA:CPU cannot compute (it aborts on int2), or that have no zero.
 
     Raises:
         TypeError: Integers of less than 4 bits, floats of less than 8, or a floating dtype without
