@@ -13,7 +13,7 @@ quickstart: $(VENV)/.installed-experiments  ## train four small CNNs that differ
 test: $(VENV)/.installed-test  ## every kind of test, and the doctests
 	$(BIN)/python -m pytest -n 2 -m "not thorough" $(ARGS)
 
-test-quick: $(VENV)/.installed-test  ## those of the library that take a minute in all
+test-quick: $(VENV)/.installed-test  ## the library's fast tests, about one minute
 	$(BIN)/python -m pytest -n 2 -m "not slow and not thorough" tests/engine tests/pooling tests/nn tests/compat tests/test_window.py $(ARGS)
 
 test-matrix:  ## every test, thorough ones included, on the oldest and the newest supported Python that this machine has

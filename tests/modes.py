@@ -23,7 +23,7 @@ DEVICES = 8
 
 
 def value_and_gradient(function, x):
-    """What the function gives, and what a cotangent that differs everywhere becomes."""
+    """The value, and its vector-Jacobian product with a cotangent whose entries all differ."""
     y, pull_back = jax.vjp(function, x)
     cotangent = np.cos(np.arange(y.size)).astype(y.dtype).reshape(y.shape)
     # As y is: sharded, and varying over the axes of a shard_map.

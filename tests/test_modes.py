@@ -62,8 +62,8 @@ def test_as_in_a_plain_call(mode, batch, operator):
         agree(result, expected, operator.exact and mode != "jet")  # (which multiplies by n!)
 
 
-# A second operand that differs from device to device, while `x` is the same on all of them: the
-# operator as a function of both, and the operand of the first device.
+# Operators as functions of `x`, which is the same on all devices, and of a second operand, of which
+# each device has its own.
 VARYING = {
     "key of stochastic_pool": lambda x, k: jaxpool.stochastic_pool(x, 2, key=k),
     "key of fractional_max_pool": lambda x, k: jaxpool.fractional_max_pool(x, 2, 5, key=k),

@@ -62,7 +62,7 @@ def follow(x: jax.Array, plan: Plan, winners: list[jax.Array]) -> jax.Array:
 
 
 def place_dtype(elements: int) -> np.dtype:
-    """The dtype in which places in a plane of so many elements are numbered.
+    """The integer dtype of flat indices into a plane of that many elements.
 
     Raises:
         ValueError: int32 does not hold them, and int64 is not enabled.

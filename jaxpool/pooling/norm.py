@@ -150,7 +150,8 @@ def _root(total: jax.Array, p: float) -> jax.Array:
 def _power_of_two(x: jax.Array) -> jax.Array:
     """The largest power of two up to x, at most the largest whose inverse is not subnormal; 1 at 0.
 
-    To multiply with it and its inverse is exact, and no number on the way over- or underflows.
+    Multiplying by it or by its inverse does not round; scaled by the inverse, a window's largest
+    magnitude lies between 1 and 4, so its powers stay in range.
     """
     info = jnp.finfo(x.dtype)
     bits = np.dtype(f"int{info.bits}")
@@ -171,7 +172,7 @@ def _(x, *, window, p):
 
 
 def _norm_jvp(primals: Any, tangents: Any, *, window: Window, p: float) -> Any:
-    """Dy = sum of sign(x) (|x| / y)^(p - 1) dx; 0 for an infinite y."""
+    """The tangent is the sum of sign(x) (|x| / y)^(p - 1) dx; 0 where y is infinite."""
     (x,) = primals
     y = bind(_norm_p, x, window=window, p=p)
     usual = (y != 0) & ~jnp.isinf(y)
