@@ -16,11 +16,41 @@ SLOW = {
     *("test_argmax.py", "test_norm.py", "test_random.py", "test_winner.py"),
 }
 
+# Tests that repeat one check over a table: `make test` runs one case in so many, the others are
+# thorough. (7 has no divisor in common with the 24 cases of an operator in test_modes.py.)
+ONE_IN = {
+    "test_modes.py::test_as_in_a_plain_call": 7,
+    "test_modes.py::test_an_operand_that_varies_over_devices": 2,
+    "test_autodiff.py::test_transformations": 4,
+    "test_autodiff.py::test_first_and_second_derivatives": 3,
+    "test_autodiff.py::test_forward_and_reverse_mode_have_one_jacobian": 2,
+    "test_edges.py::test_integers_of_four_bits_are_chosen_as_in_int8": 3,
+    "test_edges.py::test_floats_of_eight_bits_are_chosen_as_in_float32": 3,
+    "test_bad_input.py::test_the_same_call_is_fine_otherwise": 2,
+    "test_bugs_of_others.py::test_max_pooling_hides_nan_on_large_arrays": 3,
+    "test_layout.py::test_same_as_elsewhere": 4,
+    "test_blur.py::test_the_derivative_is_the_adjoint": 4,
+    "test_regions.py::test_images_by_vmap_by_index_and_one_by_one": 2,
+    "test_regions.py::test_derivatives": 2,
+    "test_fractional.py::test_derivatives_are_those_of_reading_the_elements": 2,
+    "test_fractional.py::test_keys_draw_and_samples_repeat": 2,
+    "test_fractional.py::test_windows_between_boundaries": 2,
+    "test_argmax.py::test_places_of_int64_are_those_of_int32": 3,
+    "test_learned.py::test_values_and_masks": 2,
+    "test_records.py::test_the_verdicts_are_what_running_gives": 3,
+}
+
 
 def pytest_collection_modifyitems(items):
+    met = Counter()
     for item in items:
         if item.path.name in SLOW:
             item.add_marker(pytest.mark.slow)
+        name = f"{item.path.name}::{item.originalname}" if hasattr(item, "originalname") else ""
+        if name in ONE_IN:
+            if met[name] % ONE_IN[name]:
+                item.add_marker(pytest.mark.thorough)
+            met[name] += 1
 
 
 @pytest.fixture(scope="module")

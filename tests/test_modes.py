@@ -39,16 +39,9 @@ def agree(result, expected, exact):
         np.testing.assert_allclose(ours, other, rtol=tolerance, atol=tolerance)
 
 
-def case(number, operator, batch, mode):
-    """Of the two sizes, `make test` takes one in turn; `make test-matrix` takes both."""
-    turn = (number + list(modes.MODES).index(mode)) % 2
-    marks = () if list(BATCHES)[turn] == batch else (pytest.mark.thorough,)
-    return pytest.param(mode, batch, operator, id=f"{operator}-{batch}-{mode}", marks=marks)
-
-
 CASES = [
-    case(number, operator, batch, mode)
-    for number, operator in enumerate(OPERATORS)
+    pytest.param(mode, batch, operator, id=f"{operator}-{batch}-{mode}")
+    for operator in OPERATORS
     for batch in BATCHES
     for mode in modes.MODES
     if modes.apply(mode, operator)

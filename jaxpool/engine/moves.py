@@ -50,7 +50,6 @@ def _move(x: jax.Array, *numbers: jax.Array, count: int, axis: int, cpu: bool) -
         wide, terms = rows.wide(x) if count > 1 else x, []
         for source in sources:
             found = jnp.take_along_axis(wide, jnp.maximum(source, 0), axis, mode="clip")
-            found = lax.optimization_barrier(found)  # as in `rows`
             terms.append(jnp.where(source >= 0, found, jnp.zeros((), wide.dtype)))
         return functools.reduce(operator.add, terms).astype(x.dtype)
 

@@ -12,6 +12,7 @@ what lies beyond the ends (`source`).
 from __future__ import annotations
 
 import functools
+import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -22,6 +23,9 @@ import numpy as np
 from jax import lax
 
 from jaxpool.engine.apart import apart
+
+# The most numbers of rows that a program holds as a constant: 4 MB.
+MOST_NUMBERS = 2**20
 
 
 def wide(x: jax.Array) -> jax.Array:
@@ -161,18 +165,33 @@ def _slice(x: jax.Array, slices: Mapping[int, np.ndarray]) -> jax.Array:
 
 
 def _gather(x: jax.Array, position: int, rows: np.ndarray) -> jax.Array:
+    """These rows, of which those outside stand for the nearest.
+
+    XLA moves a gathered axis first, and back. The way back may sink to the end of all that is
+    computed, and become a copy; so axes before the gathered one are made part of it.
+    """
     axis = x.ndim + position
-    sizes = list(x.shape)
-    sizes[axis] = 1
+    before, size, after = x.shape[:axis], x.shape[axis], x.shape[axis + 1 :]
+    rows = np.clip(rows, 0, size - 1).astype(np.int32)
+    known = all(isinstance(n, int) for n in before)
+    if not known or (position != -1 and math.prod(before) * len(rows) > MOST_NUMBERS):
+        return _numbered(x, rows, axis)
+    count = math.prod(before)
+    if count * len(rows) <= MOST_NUMBERS:  # a constant, as its computation may not vectorise
+        numbers = jnp.asarray(np.arange(count, dtype=np.int32)[:, None] * np.int32(size) + rows)
+    else:
+        numbers = lax.broadcasted_iota(np.int32, (count, len(rows)), 0) * np.int32(size) + rows
+    taken = _numbered(x.reshape(count * size, *after), numbers.reshape(-1), 0)
+    return taken.reshape(*before, len(rows), *after)
+
+
+def _numbered(x: jax.Array, numbers: np.ndarray | jax.Array, axis: int) -> jax.Array:
+    """`jnp.take` of numbers that are known to be inside."""
+    sizes = [*x.shape[:axis], 1, *x.shape[axis + 1 :]]
     layout = lax.GatherDimensionNumbers(
         offset_dims=tuple(i for i in range(x.ndim) if i != axis),
         collapsed_slice_dims=(axis,),
         start_index_map=(axis,),
     )
-    # A constant: computed from an iota, two axes of them would not vectorise.
-    column = np.clip(rows, 0, x.shape[axis] - 1).astype(np.int32)[:, None]
-    mode, ascends = lax.GatherScatterMode.PROMISE_IN_BOUNDS, bool((np.diff(rows) >= 0).all())
-    taken = lax.gather(x, column, layout, sizes, indices_are_sorted=ascends, mode=mode)
-    # XLA moves the gathered axis first and back. Without the barrier it would move the way back
-    # down to the result, compute everything in that order, and copy.
-    return lax.optimization_barrier(taken)
+    mode = lax.GatherScatterMode.PROMISE_IN_BOUNDS
+    return lax.gather(x, numbers[:, None], layout, sizes, mode=mode)

@@ -145,6 +145,7 @@ KILLS = [
 ]
 
 
+@pytest.mark.thorough
 def test_a_study_killed_at_any_moment_ends_with_the_same_numbers(finished, tmp_path):
     config, _, whole = finished
     folder = StudyFolder(tmp_path / "tiny")
