@@ -188,10 +188,14 @@ class Filtered:
 
     def rows(self, tap: int) -> np.ndarray:
         """The inputs that `tap` reads, one an output."""
-        rows, last = self._places(tap), self.size - 1
+        return self.mirrored(self._places(tap))
+
+    def mirrored(self, places: np.ndarray) -> np.ndarray:
+        """The inputs that stand at these places, of which some lie beyond the ends."""
+        last = self.size - 1
         if self.window // 2 < self.size:
-            rows = last - np.abs(last - np.abs(rows))
-        return np.clip(rows, 0, last)
+            places = last - np.abs(last - np.abs(places))
+        return np.clip(places, 0, last)
 
     def exists(self, tap: int) -> np.ndarray:
         """For which outputs `tap` reads an element: all."""

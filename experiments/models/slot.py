@@ -34,7 +34,7 @@ class SlotError(Exception):
 @cache
 def operators() -> Mapping[str, Callable[..., Any]]:
     """The operators of jaxpool that take one array `x`, and what is learned, by name."""
-    public = {name: getattr(jaxpool, name) for name in jaxpool.__all__}
+    public = {name: getattr(jaxpool, name) for name in jaxpool.pooling.__all__}
     functions = {
         name: value
         for name, value in public.items()

@@ -67,7 +67,7 @@ def reduce(
         x = jnp.where(where, x, monoid.identity(x.dtype))
     if monoid is SUM:
         return linear.collect(x, window, share=share)
-    return winner.extreme(monoid, planner.steps(window, method, x.dtype), x, where)
+    return winner.extreme(monoid, window, planner.steps(window, method, x.dtype), x, where)
 
 
 @functools.partial(jax.jit, static_argnames=("monoid", "window", "method"), inline=True)
@@ -83,5 +83,5 @@ def arg_reduce(
     if where is not None:
         x = jnp.where(where, x, monoid.identity(x.dtype))
     plan = planner.steps(window, method, x.dtype)
-    y, winners = winner.with_winners(monoid, plan, x, where)
+    y, winners = winner.with_winners(monoid, window, plan, x, where)
     return y, winner.places(window, plan, winners)

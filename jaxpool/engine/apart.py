@@ -15,16 +15,18 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxpool.engine.target import CPU, Target
+
 # Below this many elements everything is in cache, and the conditional costs more than it saves.
 SMALL = 2_048
 
 
 def apart(
-    step: Callable[..., jax.Array], *operands: jax.Array, cpu: bool, small: int = SMALL
+    step: Callable[..., jax.Array], *operands: jax.Array, target: Target, small: int = SMALL
 ) -> jax.Array:
     """`step(*operands)`, on CPU as a computation of its own unless the operands are small."""
     sizes = [operand.size for operand in operands]
-    if not cpu or all(isinstance(size, int) and size < small for size in sizes):
+    if target is not CPU or all(isinstance(size, int) and size < small for size in sizes):
         return step(*operands)  # (a symbolic size may be large)
     step = jax.jit(step, inline=True)  # traced once for both of the next
     out = jax.eval_shape(step, *operands)
@@ -32,6 +34,6 @@ def apart(
     return lax.cond(unseen, step, lambda *_: jnp.zeros(out.shape, out.dtype), *operands)
 
 
-def stored(x: jax.Array, *, cpu: bool) -> jax.Array:
+def stored(x: jax.Array, *, target: Target) -> jax.Array:
     """`x`, apart from what reads it, but not from what it is made of."""
-    return apart(lambda x: x, x, cpu=cpu)
+    return apart(lambda x: x, x, target=target)

@@ -14,6 +14,7 @@ from jax import lax
 
 from jaxpool.axis import Axis
 from jaxpool.engine import blocks, rows, taps
+from jaxpool.engine.target import CPU, Target
 from jaxpool.window import Window
 
 Kernel = Callable[..., jax.Array]
@@ -41,7 +42,7 @@ def full_shape(operands: Sequence[Any], window: Window, side: str) -> tuple[Any,
 
 
 def collect(
-    kernel: Kernel, v: Arrays, xs: Arrays, ys: Arrays, window: Window, *, cpu: bool
+    kernel: Kernel, v: Arrays, xs: Arrays, ys: Arrays, window: Window, *, target: Target
 ) -> jax.Array:
     """Sum over the taps of each window; see `weighted.collect`. `v` is one array or none."""
     inner = (*v, *xs)
@@ -60,8 +61,8 @@ def collect(
         value = weigh(tiles, levels, blocks.inside(window, len(shape)))
         return jnp.broadcast_to(value.sum(blocks.member_positions(window, len(shape))), shape)
 
-    if cpu and window.taps <= FEW:
-        every = zip(*(taps.elements(x, window, None, cpu=cpu) for x in inner), strict=True)
+    if target is CPU and window.taps <= FEW:
+        every = zip(*(taps.elements(x, window, None, target=target) for x in inner), strict=True)
         present = [taps.exists(window, tap, len(shape)) for tap in taps.every_tap(window)]
         terms = (weigh(list(p), ys, exists) for p, exists in zip(every, present, strict=True))
         return jnp.broadcast_to(functools.reduce(operator.add, terms), shape)
@@ -80,14 +81,14 @@ def collect(
 
 
 def distribute(
-    kernel: Kernel, g: jax.Array, xs: Arrays, ys: Arrays, window: Window, *, cpu: bool
+    kernel: Kernel, g: jax.Array, xs: Arrays, ys: Arrays, window: Window, *, target: Target
 ) -> jax.Array:
     """Sum over the windows of each input, its readers; see `taps` for the layout."""
     shape = full_shape((g, *xs, *ys), window, "size")
     if 0 in window.output:
         return jnp.zeros(shape, g.dtype)
     shifts = taps.every_shift(window)
-    if cpu and len(shifts) <= FEW:
+    if target is CPU and len(shifts) <= FEW:
         return _by_reader(kernel, g, xs, ys, window)
     groups = taps.phases(window)
     furthest = [max(shift.shifts[i] for shift in shifts) for i in range(len(groups))]

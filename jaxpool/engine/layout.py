@@ -20,6 +20,7 @@ import numpy as np
 from jax import lax
 
 from jaxpool.axis import Axis
+from jaxpool.engine.target import CPU, Target
 from jaxpool.window import Window
 
 # Up to so many elements a row is short. If it lies in a padded axis, merging the two costs a copy
@@ -67,12 +68,12 @@ class Layout:
         return x.reshape(*x.shape[:-1], *pooled, *self.trailing)
 
 
-def of(window: Window, shape: Sequence[Any], *, cpu: bool) -> Layout:
+def of(window: Window, shape: Sequence[Any], *, target: Target) -> Layout:
     """The layout in which to pool an array of this shape."""
     after = -window.positions[-1] - 1
     trailing = tuple(shape[len(shape) - after :])
     known = all(isinstance(size, int) for size in trailing)
-    if not (cpu and window.is_even and trailing and known):
+    if not (target is CPU and window.is_even and trailing and known):
         return Layout(window)
     row = math.prod(trailing)
     if trailing[-1] > SHORT or row == 0:
@@ -88,7 +89,7 @@ def of(window: Window, shape: Sequence[Any], *, cpu: bool) -> Layout:
     return Layout(window)
 
 
-def holes(window: Window, shape: Sequence[Any], *, cpu: bool) -> Window | None:
+def holes(window: Window, shape: Sequence[Any], *, target: Target) -> Window | None:
     """The stride-1 pooling that `window` is part of, where it is worth laying out its outputs so.
 
     Written with holes between them, outputs of a stride along short rows can be merged with these.
@@ -97,7 +98,7 @@ def holes(window: Window, shape: Sequence[Any], *, cpu: bool) -> Window | None:
     trailing = shape[len(shape) - after :]
     last = window.axes[-1]
     strided = window.is_even and not window.is_tiling and last.stride > 1 and last.output > 0
-    if not (cpu and strided):
+    if not (target is CPU and strided):
         return None
     if not all(isinstance(size, int) for size in trailing):
         return None

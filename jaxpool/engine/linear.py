@@ -13,17 +13,14 @@ output and tap, would all be kept.)
 
 from __future__ import annotations
 
-import functools
-
 import jax
 import numpy as np
-from jax.extend.core import Primitive
-from jax.interpreters import ad, batching
 
 from jaxpool.engine import layout, masked, sums
 from jaxpool.engine.apart import apart, stored
-from jaxpool.engine.primitives import batched, bind, implement, result_type
+from jaxpool.engine.primitives import adjoint_pair, bind
 from jaxpool.engine.sums import WHOLE, Share
+from jaxpool.engine.target import Target
 from jaxpool.window import Window
 
 # From so many taps on, what tiles give back to their elements is worth storing first.
@@ -34,89 +31,56 @@ def collect(
     x: jax.Array, window: Window, winner: jax.Array | None = None, share: Share = WHOLE
 ) -> jax.Array:
     """Sum of the (winning) elements of each window; input-shaped to output-shaped."""
-    return bind(_collect_p, x, *_present(winner), window=window, share=share)
+    return bind(_COLLECT, x, *_present(winner), window=window, share=share)
 
 
 def distribute(
     y: jax.Array, window: Window, winner: jax.Array | None = None, share: Share = WHOLE
 ) -> jax.Array:
     """Each input's sum over the windows that read it (and chose it): the adjoint of `collect`."""
-    return bind(_distribute_p, y, *_present(winner), window=window, share=share)
+    return bind(_DISTRIBUTE, y, *_present(winner), window=window, share=share)
 
 
 def _present(winner: jax.Array | None) -> tuple[jax.Array, ...]:
     return () if winner is None else (winner,)
 
 
-def _collect(
-    x: jax.Array, *winner: jax.Array, window: Window, share: Share, cpu: bool
+def collect_code(
+    x: jax.Array, *winner: jax.Array, window: Window, share: Share = WHOLE, target: Target
 ) -> jax.Array:
+    """What `collect` computes."""
     if not winner:
-        return sums.windowed_sum(x, window, share, cpu=cpu)
-    return _masked(masked.collect, x, *winner, window=window, cpu=cpu)
+        return sums.windowed_sum(x, window, share, target=target)
+    return _masked(masked.collect, x, *winner, window=window, target=target)
 
 
-def _distribute(
-    y: jax.Array, *winner: jax.Array, window: Window, share: Share, cpu: bool
+def distribute_code(
+    y: jax.Array, *winner: jax.Array, window: Window, share: Share = WHOLE, target: Target
 ) -> jax.Array:
+    """What `distribute` computes."""
     if not winner:
-        return sums.spread(y, window, share, cpu=cpu)
-    every = layout.holes(window, y.shape, cpu=cpu)
+        return sums.spread(y, window, share, target=target)
+    every = layout.holes(window, y.shape, target=target)
     if every is not None:
         zero = np.zeros((), y.dtype)
-        y = apart(lambda y: layout.with_holes(y, window, zero), y, cpu=cpu)
+        y = apart(lambda y: layout.with_holes(y, window, zero), y, target=target)
         none = masked.no_winner(winner[0].dtype)
-        winner = (apart(lambda i: layout.with_holes(i, window, none), *winner, cpu=cpu),)
+        winner = (apart(lambda i: layout.with_holes(i, window, none), *winner, target=target),)
         window = every
     if window.is_tiling and window.taps >= MANY:
-        y = stored(y, cpu=cpu)  # which would be made again for each tap
-    return _masked(masked.distribute, y, *winner, window=window, cpu=cpu)
+        y = stored(y, target=target)  # which would be made again for each tap
+    return _masked(masked.distribute, y, *winner, window=window, target=target)
 
 
-def _masked(step, x: jax.Array, winner: jax.Array, *, window: Window, cpu: bool) -> jax.Array:
+def _masked(step, x: jax.Array, winner: jax.Array, *, window: Window, target: Target) -> jax.Array:
     if window.is_tiling:
-        return step(x, winner=winner, window=window, cpu=cpu)
-    by = layout.of(window, x.shape, cpu=cpu)
+        return step(x, winner=winner, window=window, target=target)
+    by = layout.of(window, x.shape, target=target)
 
     def apart_from_others(x: jax.Array, winner: jax.Array) -> jax.Array:
-        return step(x, winner=winner, window=by.window, cpu=cpu)
+        return step(x, winner=winner, window=by.window, target=target)
 
-    return by.restore(apart(apart_from_others, by.lay(x), by.lay(winner), cpu=cpu))
-
-
-def _primitive(name, code, size_after) -> Primitive:
-    primitive = Primitive(name)
-    implement(primitive, code, ["window", "share"])
-
-    def abstract(x, *_, window, share):
-        del share
-        shape = list(x.shape)
-        for position, axis in zip(window.positions, window.axes, strict=True):
-            shape[position] = size_after(axis)
-        return result_type(x, shape)
-
-    def jvp(primals, tangents, **parameters):
-        out = bind(primitive, *primals, **parameters)
-        tangent, rest = tangents[0], primals[1:]
-        if type(tangent) is ad.Zero:
-            return out, ad.Zero(jax.typeof(out).to_tangent_aval())
-        return out, bind(primitive, tangent, *rest, **parameters)
-
-    primitive.def_abstract_eval(abstract)
-    batching.primitive_batchers[primitive] = functools.partial(batched, primitive)
-    ad.primitive_jvps[primitive] = jvp
-    return primitive
+    return by.restore(apart(apart_from_others, by.lay(x), by.lay(winner), target=target))
 
 
-_collect_p = _primitive("jaxpool_collect", _collect, lambda axis: axis.output)
-_distribute_p = _primitive("jaxpool_distribute", _distribute, lambda axis: axis.size)
-
-
-def _transpose(adjoint: Primitive, cotangent, x, *winner, **parameters):
-    if type(cotangent) is ad.Zero:
-        return [ad.Zero(x.aval), *(None for _ in winner)]
-    return [bind(adjoint, cotangent, *winner, **parameters), *(None for _ in winner)]
-
-
-ad.primitive_transposes[_collect_p] = functools.partial(_transpose, _distribute_p)
-ad.primitive_transposes[_distribute_p] = functools.partial(_transpose, _collect_p)
+_COLLECT, _DISTRIBUTE = adjoint_pair("jaxpool", collect_code, distribute_code, ["window", "share"])

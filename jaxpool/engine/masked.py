@@ -13,6 +13,7 @@ from jax import lax
 
 from jaxpool.axis import NO_TAP, Axis, Reader
 from jaxpool.engine import blocks, keys, rows, taps
+from jaxpool.engine.target import CPU, Target
 from jaxpool.window import Window
 
 
@@ -29,10 +30,10 @@ def no_winner(dtype: np.dtype) -> np.ndarray:
     return np.array(np.iinfo(dtype).max, dtype)
 
 
-def collect(x: jax.Array, window: Window, winner: jax.Array, *, cpu: bool) -> jax.Array:
+def collect(x: jax.Array, window: Window, winner: jax.Array, *, target: Target) -> jax.Array:
     """The winning element of each window; 0 where there is none."""
-    if cpu and keys.serve(x.dtype):  # which need not be understood to be chosen
-        return keys.again(collect(keys.bits(x), window, winner, cpu=cpu), x.dtype)
+    if target is CPU and keys.serve(x.dtype):  # which need not be understood to be chosen
+        return keys.again(collect(keys.bits(x), window, winner, target=target), x.dtype)
     zero = np.zeros((), x.dtype)
     if blocks.fits(window, blocks.MANY):
         tiles = blocks.split(x, window, zero)
@@ -43,7 +44,7 @@ def collect(x: jax.Array, window: Window, winner: jax.Array, *, cpu: bool) -> ja
         return _collect_in_a_loop(x, window, winner)
     chosen = jnp.zeros(winner.shape, x.dtype)
     # A winner exists: no need to fill.
-    for number, element in enumerate(taps.elements(x, window, None, cpu=cpu, by_copy=True)):
+    for number, element in enumerate(taps.elements(x, window, None, target=target, by_copy=True)):
         chosen = jnp.where(winner == np.array(number, winner.dtype), element, chosen)
     return chosen
 
@@ -78,23 +79,26 @@ def _distribute_in_a_loop(y: jax.Array, window: Window, winner: jax.Array) -> ja
     return taps.pad(total, np.zeros((), y.dtype), config)
 
 
-def distribute(y: jax.Array, window: Window, winner: jax.Array, *, cpu: bool) -> jax.Array:
+def distribute(y: jax.Array, window: Window, winner: jax.Array, *, target: Target) -> jax.Array:
     """Give each output's value to the input that won it, adding up where several agree."""
     if window.taps > taps.FEW and window.is_even and not window.is_tiling:
-        return rows.narrow(_distribute_in_a_loop(rows.wide(y), window, winner), y.dtype, cpu=cpu)
-    if not cpu and window.is_even:
+        return rows.narrow(
+            _distribute_in_a_loop(rows.wide(y), window, winner), y.dtype, target=target
+        )
+    if target is not CPU and window.is_even:
         return _by_shift(rows.wide(y), window, winner).astype(y.dtype)
     if window.is_tiling and keys.serve(y.dtype):  # nothing to add up
-        return keys.again(_by_reader(keys.bits(y), window, winner), y.dtype)
-    return rows.narrow(_by_reader(rows.wide(y), window, winner), y.dtype, cpu=cpu)
+        return keys.again(_by_reader(keys.bits(y), window, winner, target=target), y.dtype)
+    total = _by_reader(rows.wide(y), window, winner, target=target)
+    return rows.narrow(total, y.dtype, target=target)
 
 
-def _by_reader(y: jax.Array, window: Window, winner: jax.Array) -> jax.Array:
+def _by_reader(y: jax.Array, window: Window, winner: jax.Array, *, target: Target) -> jax.Array:
     """Every input asks its readers, one after the other."""
     every = list(taps.readers(window))
     numbers = [outputs for outputs, _ in every]
-    take_winner = rows.source(winner, numbers, no_winner(winner.dtype))
-    take = rows.source(y, numbers)
+    take_winner = rows.source(winner, numbers, no_winner(winner.dtype), target=target)
+    take = rows.source(y, numbers, target=target)
     single = len(every) == 1 and y.dtype == np.float32 and _narrow(y)
     choose = _busily if single else _simply
     terms = []

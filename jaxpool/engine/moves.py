@@ -21,6 +21,7 @@ from jax.interpreters import ad, batching
 from jaxpool.engine import rows
 from jaxpool.engine.apart import apart
 from jaxpool.engine.primitives import batched, bind, implement, result_type
+from jaxpool.engine.target import Target
 
 
 def move(
@@ -41,7 +42,7 @@ def move(
     return bind(_move_p, x, *sources, *targets, count=len(sources), axis=axis)
 
 
-def _move(x: jax.Array, *numbers: jax.Array, count: int, axis: int, cpu: bool) -> jax.Array:
+def _move(x: jax.Array, *numbers: jax.Array, count: int, axis: int, target: Target) -> jax.Array:
     if x.shape[axis] == 0:
         return jnp.zeros(_shape(x, numbers[0], axis), x.dtype)
 
@@ -52,7 +53,7 @@ def _move(x: jax.Array, *numbers: jax.Array, count: int, axis: int, cpu: bool) -
             terms.append(jnp.where(source >= 0, found, jnp.zeros((), wide.dtype)))
         return functools.reduce(operator.add, terms).astype(x.dtype)
 
-    return apart(step, x, *numbers[:count], cpu=cpu)
+    return apart(step, x, *numbers[:count], target=target)
 
 
 def _shape(x: jax.Array, source: jax.Array, axis: int) -> tuple[int, ...]:

@@ -23,13 +23,15 @@ from jax.interpreters import ad, batching, mlir
 from jax.sharding import AbstractMesh, use_abstract_mesh
 from jax.sharding import PartitionSpec as P
 
+from jaxpool.engine.target import CPU, CPUS, GPU, GPUS, TPU
+
 
 def implement(primitive: Primitive, code: Callable[..., Any], parameters: Sequence[str]) -> None:
     """Define what a primitive computes.
 
     Args:
         primitive: The primitive.
-        code: `code(*operands, cpu=..., **parameters)`, in terms of other primitives.
+        code: `code(*operands, target=..., **parameters)`, in terms of other primitives.
         parameters: The names of its parameters.
     """
     compiled = jax.jit(primitive.bind, static_argnames=tuple(parameters))
@@ -40,20 +42,47 @@ def implement(primitive: Primitive, code: Callable[..., Any], parameters: Sequen
 
     primitive.def_impl(evaluate)
     jet.jet_rules[primitive] = functools.partial(_taylor, primitive)
-    for platform, cpu in ((None, False), ("cpu", True)):
-        rule = _lowering(functools.partial(code, cpu=cpu), primitive.multiple_results)
-        mlir.register_lowering(primitive, rule, platform=platform)
+    mlir.register_lowering(primitive, _lowering(code, primitive.multiple_results))
+
+
+is_portable = jax.make_user_context(default_value=False)
+"""Whether programs are lowered to the form that is one for all platforms."""
 
 
 def _lowering(code: Callable[..., Any], multiple_results: bool) -> Callable[..., Any]:
-    lower = mlir.lower_fun(code, multiple_results=multiple_results)
-
     def rule(context: Any, *operands: Any, **parameters: Any) -> Any:
         plain = [ShapedArray(aval.shape, aval.dtype) for aval in context.avals_in]
+        form = _form(context, functools.partial(code, **parameters))
+        lower = mlir.lower_fun(form, multiple_results=multiple_results)
+        context = context.replace(avals_in=plain)
+        if is_portable.value:  # no rules of JAX for some platforms either
+            context = context.replace(platforms=("tpu",))
         with use_abstract_mesh(AbstractMesh((), ())):
-            return lower(context.replace(avals_in=plain), *operands, **parameters)
+            return lower(context, *operands)
 
     return rule
+
+
+def _form(context: Any, code: Callable[..., Any]) -> Callable[..., Any]:
+    """The code for the platforms for which a program is lowered."""
+    platforms = context.platforms or context.module_context.platforms
+    cpu, gpu = (CPUS, GPUS) if _is_divided(context) else (CPU, GPU)
+    known = {"cpu": cpu, "tpu": TPU}
+    targets = {p: known.get(p, gpu) for p in platforms}
+    if is_portable.value:
+        targets = dict.fromkeys(platforms, TPU)
+    forms = {p: functools.partial(code, target=target) for p, target in targets.items()}
+    if len(set(targets.values())) == 1:
+        return next(iter(forms.values()))
+    return lambda *operands: lax.platform_dependent(*operands, **forms)
+
+
+def _is_divided(context: Any) -> bool:
+    """Whether XLA divides the program that is being lowered among several devices."""
+    axes = context.module_context.axis_context
+    if isinstance(axes, mlir.SPMDAxisContext):  # inside a `shard_map`, of all mesh axes or of some
+        return axes.manual_axes != frozenset(axes.mesh.axis_names) and axes.mesh.size > 1
+    return (getattr(axes, "num_devices", None) or 1) > 1
 
 
 def bind(primitive: Primitive, *operands: jax.Array, **parameters: Any) -> Any:
@@ -143,12 +172,65 @@ def batched(
     return results, [0] * len(results) if primitive.multiple_results else 0
 
 
+def adjoint_pair(
+    name: str,
+    collect: Callable[..., jax.Array],
+    distribute: Callable[..., jax.Array],
+    parameters: Sequence[str],
+) -> tuple[Primitive, Primitive]:
+    """Two primitives, linear in their first operand, each the other's transpose.
+
+    Args:
+        name: Of what they do.
+        collect: The code of the one, from input-shaped arrays to output-shaped ones.
+        distribute: The code of the other, from output-shaped arrays to input-shaped ones.
+        parameters: The names of their parameters; one is `window`, which says what the shapes are.
+
+    Returns:
+        The primitives, whose further operands have no tangents that matter.
+    """
+    pair = Primitive(f"{name}_collect"), Primitive(f"{name}_distribute")
+
+    def define(primitive: Primitive, code: Callable[..., jax.Array], size: str) -> None:
+        implement(primitive, code, parameters)
+
+        def abstract(x: Any, *_: Any, window: Any, **rest: Any) -> ShapedArray:
+            del rest
+            shape = list(x.shape)
+            for position, axis in zip(window.positions, window.axes, strict=True):
+                shape[position] = getattr(axis, size)
+            return result_type(x, shape)
+
+        def jvp(primals: Any, tangents: Any, **rest: Any) -> tuple[jax.Array, Any]:
+            out = bind(primitive, *primals, **rest)
+            if type(tangents[0]) is ad.Zero:
+                return out, ad.Zero(jax.typeof(out).to_tangent_aval())
+            return out, bind(primitive, tangents[0], *primals[1:], **rest)
+
+        def transpose(cotangent: Any, x: Any, *others: Any, **rest: Any) -> list[Any]:
+            nothing = [None] * len(others)
+            if type(cotangent) is ad.Zero:
+                return [ad.Zero(x.aval), *nothing]
+            return [bind(adjoint, cotangent, *others, **rest), *nothing]
+
+        adjoint = pair[primitive is pair[0]]
+        primitive.def_abstract_eval(abstract)
+        batching.primitive_batchers[primitive] = functools.partial(batched, primitive)
+        ad.primitive_jvps[primitive] = jvp
+        ad.primitive_transposes[primitive] = transpose
+
+    define(pair[0], collect, "output")
+    define(pair[1], distribute, "size")
+    return pair
+
+
 def search(name: str, code: Callable[..., jax.Array], parameters: Sequence[str]) -> Callable:
     """A function whose result is one array of integers, with no derivative: a primitive.
 
     Args:
         name: The primitive's name.
-        code: `code(*operands, cpu=..., **parameters)`. It may loop, and be any other JAX program.
+        code: `code(*operands, target=..., **parameters)`. It may loop, and be any other JAX
+            program.
         parameters: The names of its parameters.
 
     Returns:
@@ -166,7 +248,7 @@ def search(name: str, code: Callable[..., jax.Array], parameters: Sequence[str])
     def abstract(*operands: Any, **rest: Any) -> ShapedArray:
         with use_abstract_mesh(AbstractMesh((), ())):
             plain = (jax.ShapeDtypeStruct(x.shape, x.dtype) for x in operands)
-            result = jax.eval_shape(functools.partial(mapped_code, cpu=False, **rest), *plain)
+            result = jax.eval_shape(functools.partial(mapped_code, target=GPU, **rest), *plain)
         return result_type(operands[0], result.shape, result.dtype)
 
     def jvp(primals: Any, tangents: Any, **rest: Any) -> tuple[jax.Array, ad.Zero]:
@@ -195,4 +277,4 @@ def search(name: str, code: Callable[..., jax.Array], parameters: Sequence[str])
 
 # The same integers. Inside a `jax.jit`, `jet` differentiates even integers, and has no rule for
 # what is computed with them; the result of a search it knows to be constant.
-integers = search("jaxpool_integers", lambda x, cpu: x, [])
+integers = search("jaxpool_integers", lambda x, target: x, [])

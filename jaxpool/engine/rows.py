@@ -23,6 +23,7 @@ import numpy as np
 from jax import lax
 
 from jaxpool.engine.apart import apart
+from jaxpool.engine.target import CPU, Target
 
 # The most numbers of rows that a program holds as a constant: 4 MB.
 MOST_NUMBERS = 2**20
@@ -33,14 +34,14 @@ def wide(x: jax.Array) -> jax.Array:
     return x.astype(wide_dtype(x.dtype))
 
 
-def narrow(x: jax.Array, dtype: np.dtype, *, cpu: bool) -> jax.Array:
+def narrow(x: jax.Array, dtype: np.dtype, *, target: Target) -> jax.Array:
     """`x` in `dtype`, rounded to nearest, ties to even.
 
     From float32 to bfloat16, on XLA:CPU, by integers: a carry out of the lower half rounds up, and
     what is NaN has its quiet bit set, lest the carry make it a number (mean of 32x28x28x256, k2 s2,
     in ms of wall time: 0.90 by XLA's own conversion, 0.75 like this).
     """
-    if not (cpu and x.dtype == np.float32 and dtype == jnp.bfloat16):
+    if not (target is CPU and x.dtype == np.float32 and dtype == jnp.bfloat16):
         return x.astype(dtype)
     bits = lax.bitcast_convert_type(x, np.uint32)
     odd = (bits >> np.uint32(16)) & np.uint32(1)
@@ -112,7 +113,11 @@ def sliced(numbers: Mapping[int, np.ndarray], shape: Sequence[Any]) -> bool:
 
 
 def source(
-    x: jax.Array, every: Sequence[Mapping[int, np.ndarray]], fill: np.ndarray | None = None
+    x: jax.Array,
+    every: Sequence[Mapping[int, np.ndarray]],
+    fill: np.ndarray | None = None,
+    *,
+    target: Target,
 ) -> Callable[..., jax.Array]:
     """`take`, from an array that is read several times: `every` lists the numbers to come.
 
@@ -122,11 +127,11 @@ def source(
     ends = [numbers[-1] for numbers in every if -1 in numbers and consecutive(numbers[-1])]
     low = max([0, *(-int(rows[0]) for rows in ends)])
     high = max([0, *(int(rows[-1]) + 1 - x.shape[-1] for rows in ends)])
-    if low == high == 0:
+    if target is not CPU or low == high == 0:
         return functools.partial(take, x)
     nothing = np.asarray(0 if fill is None else fill, x.dtype)
     config = [(0, 0, 0)] * (x.ndim - 1) + [(low, high, 0)]
-    copy = apart(lambda x: lax.pad(x, nothing, config), x, cpu=True)
+    copy = apart(lambda x: lax.pad(x, nothing, config), x, target=target)
 
     def take_from_copy(numbers: Mapping[int, np.ndarray], *arguments: Any, **options: Any):
         return take(copy, {**numbers, -1: numbers[-1] + low}, *arguments, **options)

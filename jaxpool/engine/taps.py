@@ -24,6 +24,7 @@ from jax import lax
 
 from jaxpool.axis import NO_TAP, Axis, Reader, Uneven
 from jaxpool.engine import rows
+from jaxpool.engine.target import CPU, Target
 from jaxpool.window import Window
 
 # A search that visits more taps than this does so in a loop, of which UNROLL turns are one kernel.
@@ -43,10 +44,11 @@ def read(x: jax.Array, window: Window, tap: tuple[int, ...]) -> jax.Array:
     start, limit, step = [0] * x.ndim, list(x.shape), [1] * x.ndim
     for position, axis, t in zip(window.positions, window.axes, tap, strict=True):
         first, last = axis.inside(t)
-        step[position] = axis.stride
         if first == last:
             limit[position] = 0
         else:
+            # (XLA divides a slice with a stride and one element among several devices wrongly.)
+            step[position] = axis.stride if last - first > 1 else 1
             start[position] = first * axis.stride + t * axis.dilation - axis.low
             limit[position] = start[position] + (last - first - 1) * axis.stride + 1
     return lax.slice(x, start, limit, step)
@@ -67,7 +69,7 @@ def read_at(x: jax.Array, window: Window, tap: Any) -> jax.Array:
     part = cut(x, window, starts, spans)
     strides = [1] * x.ndim
     for position, axis in zip(window.positions, window.axes, strict=True):
-        strides[position] = axis.stride
+        strides[position] = axis.stride if axis.output > 1 else 1
     return lax.slice(part, [0] * x.ndim, part.shape, strides)
 
 
@@ -113,7 +115,7 @@ def elements(
     fill: np.ndarray | None,
     only: Iterable[tuple[int, ...]] | None = None,
     *,
-    cpu: bool,
+    target: Target,
     clamp: bool = False,
     by_copy: bool = False,
     widen: bool = False,
@@ -125,7 +127,7 @@ def elements(
         window: The windows.
         fill: What stands where there is no element; None for anything.
         only: The taps; None for all of them, in row-major order.
-        cpu: Whether XLA:CPU compiles this.
+        target: For what device this is.
         clamp: Whether, where there is no element, that at the edge may stand.
         by_copy: Whether what lies beyond the last axis is worth a copy (see `rows.source`).
         widen: Whether to make it `rows.wide`: after slicing, which would else read a copy that is
@@ -136,13 +138,15 @@ def elements(
         One output-shaped array a tap.
     """
     some = list(every_tap(window) if only is None else only)
-    if not cpu and window.is_even:
+    if target is not CPU and window.is_even:
         x = rows.wide(x) if widen else x
         return [_padded(x, window, tap, fill) for tap in some]
     numbers = [_rows(window, tap) for tap in some]
     if widen and not all(rows.sliced(every, x.shape) for every in numbers):
         x = rows.wide(x)
-    take = rows.source(x, numbers, fill) if by_copy else functools.partial(rows.take, x)
+    take = (
+        rows.source(x, numbers, fill, target=target) if by_copy else functools.partial(rows.take, x)
+    )
     read = [take(every, fill, clamp=clamp) for every in numbers]
     if widen:
         read = list(map(rows.wide, read))

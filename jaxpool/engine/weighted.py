@@ -30,6 +30,7 @@ from jaxpool.engine import kernel_sums
 from jaxpool.engine.apart import apart, stored
 from jaxpool.engine.kernel_sums import Arrays, Kernel
 from jaxpool.engine.primitives import bind, implement, result_type
+from jaxpool.engine.target import Target
 from jaxpool.window import Window
 
 # Up to so many taps of which each costs an exponential, one pass beats one an axis.
@@ -117,26 +118,26 @@ def _split(operands: Any, linear: int, inputs: int) -> tuple[Any, Any, Any]:
 
 
 def _collect(
-    *operands: jax.Array, kernel: Kernel, window: Window, linear: int, inputs: int, cpu: bool
+    *operands: jax.Array, kernel: Kernel, window: Window, linear: int, inputs: int, target: Target
 ):
     def step(*operands: jax.Array) -> jax.Array:
         v, xs, ys = _split(operands, linear, inputs)
-        return kernel_sums.collect(kernel, v, xs, ys, window, cpu=cpu)
+        return kernel_sums.collect(kernel, v, xs, ys, window, target=target)
 
-    return step(*operands) if window.is_tiling else apart(step, *operands, cpu=cpu)
+    return step(*operands) if window.is_tiling else apart(step, *operands, target=target)
 
 
 def _distribute(
-    *operands: jax.Array, kernel: Kernel, window: Window, linear: int, inputs: int, cpu: bool
+    *operands: jax.Array, kernel: Kernel, window: Window, linear: int, inputs: int, target: Target
 ):
     def step(*operands: jax.Array) -> jax.Array:
         (g,), xs, ys = _split(operands, linear, inputs)
-        return kernel_sums.distribute(kernel, g, xs, ys, window, cpu=cpu)
+        return kernel_sums.distribute(kernel, g, xs, ys, window, target=target)
 
     if not window.is_tiling:
-        return apart(step, *operands, cpu=cpu)
+        return apart(step, *operands, target=target)
     (g,), xs, ys = _split(operands, linear, inputs)  # what is an output's is worked out once
-    return step(stored(g, cpu=cpu), *xs, *(stored(y, cpu=cpu) for y in ys))
+    return step(stored(g, target=target), *xs, *(stored(y, target=target) for y in ys))
 
 
 def _collect_jvp(primals, tangents, *, kernel, window, linear, inputs):

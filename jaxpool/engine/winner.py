@@ -20,9 +20,10 @@ from jax.ad_checkpoint import checkpoint_name
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching
 
-from jaxpool.engine import blocks, keys, layout, linear, masked, rows, taps
+from jaxpool.engine import blocks, keys, layout, linear, masked, native, rows, taps
 from jaxpool.engine.apart import apart, stored
-from jaxpool.engine.primitives import batched, bind, implement, result_type
+from jaxpool.engine.primitives import adjoint_pair, batched, bind, implement, result_type
+from jaxpool.engine.target import CPU, CPUS, TPU, Target
 from jaxpool.monoid import MAX, Monoid
 from jaxpool.window import Window
 
@@ -37,16 +38,19 @@ MOST_PLACES = 2**31 - 1
 Plan = tuple[Window, ...]
 
 
-def extreme(monoid: Monoid, plan: Plan, x: jax.Array, where: jax.Array | None) -> jax.Array:
+def extreme(
+    monoid: Monoid, window: Window, plan: Plan, x: jax.Array, where: jax.Array | None
+) -> jax.Array:
     """The extreme of every window; masked elements must hold the identity already."""
-    return bind(_extreme_p, *_operands(x, where), monoid=monoid, plan=plan)
+    return bind(_extreme_p, *_operands(x, where), monoid=monoid, window=window, plan=plan)
 
 
 def with_winners(
-    monoid: Monoid, plan: Plan, x: jax.Array, where: jax.Array | None
+    monoid: Monoid, window: Window, plan: Plan, x: jax.Array, where: jax.Array | None
 ) -> tuple[jax.Array, list[jax.Array]]:
     """The extreme of every window, and for each step of the plan which tap won."""
-    y, *winners = bind(_winners_p, *_operands(x, where), monoid=monoid, plan=plan)
+    parameters = {"monoid": monoid, "window": window, "plan": plan}
+    y, *winners = bind(_winners_p, *_operands(x, where), **parameters)
     return y, [checkpoint_name(index, RESIDUAL) for index in winners]
 
 
@@ -59,6 +63,47 @@ def follow(x: jax.Array, plan: Plan, winners: list[jax.Array]) -> jax.Array:
     for window, index in zip(plan, winners, strict=True):
         x = linear.collect(x, window, index)
     return x
+
+
+def _follow_code(
+    x: jax.Array,
+    source: jax.Array,
+    *winners: jax.Array,
+    monoid: Monoid,
+    window: Window,
+    plan: Plan,
+    target: Target,
+) -> jax.Array:
+    del source, monoid, window
+    for step, index in zip(plan, winners, strict=True):
+        x = linear.collect_code(x, index, window=step, target=target)
+    return x
+
+
+def _return_code(
+    y: jax.Array,
+    source: jax.Array,
+    *winners: jax.Array,
+    monoid: Monoid,
+    window: Window,
+    plan: Plan,
+    target: Target,
+) -> jax.Array:
+    """The adjoint of `_follow_code`: by the winners or, on TPU, by looking for them again.
+
+    What one target does not read is dead code in its programs.
+    """
+    if native.distributes(window) and _natively(window, target):
+        again = functools.partial(value, monoid=monoid, target=target)
+        return native.distribute(y, source, monoid, window, again)
+    for step, index in reversed(list(zip(plan, winners, strict=True))):
+        y = linear.distribute_code(y, index, window=step, target=target)
+    return y
+
+
+_FOLLOW, _RETURN = adjoint_pair(
+    "jaxpool_winner", _follow_code, _return_code, ["monoid", "window", "plan"]
+)
 
 
 def place_dtype(elements: int) -> np.dtype:
@@ -99,25 +144,31 @@ def places(window: Window, plan: Plan, winners: list[jax.Array]) -> jax.Array:
     return follow(place, tuple(later), rest) - 1
 
 
-def value(x: jax.Array, monoid: Monoid, window: Window, *, cpu: bool) -> jax.Array:
+def value(x: jax.Array, monoid: Monoid, window: Window, *, target: Target) -> jax.Array:
     """One step: the extreme of every window.
 
     `lax.max` keeps NaN. XLA's CPU reductions, from some 8,192 elements on, do not, hence the
     slices, and the choice in reducing very wide tiles.
     """
+    if native.serves(window) and _natively(window, target):
+        y = native.reduce(x, monoid, window)
+        return _with_nan(y, x, window) if target is CPUS else y
     dtype, identity = x.dtype, monoid.identity(x.dtype)
     if blocks.fits(window, blocks.MANY):
 
         def keep(a: Any, b: Any) -> Any:
             return lax.select(lax.ne(a, a), a, monoid.combine(a, b))
 
+        # (Of other reductions XLA cannot add up the parts that several devices hold.)
+        combine = keep if target is CPU else monoid.combine
         tiles = blocks.split(rows.wide(x), window, identity)
-        return blocks.reduce(tiles, window, identity, keep).astype(dtype)
+        y = blocks.reduce(tiles, window, identity, combine).astype(dtype)
+        return _with_nan(y, x, window) if target is CPUS else y
     read = functools.partial(
-        taps.elements, cpu=cpu, clamp=taps.hold_edges(window), by_copy=_worth_a_copy(x)
+        taps.elements, target=target, clamp=taps.hold_edges(window), by_copy=_worth_a_copy(x)
     )
-    if not (cpu and keys.serve(dtype)):
-        every = read(x, window, identity, widen=True)
+    if not (target is CPU and keys.serve(dtype)):
+        every = read(x, window, identity, widen=target is CPU)
         return functools.reduce(monoid.combine, every).astype(dtype)
     every = read(keys.bits(x), window, identity.view(np.int16))
     every = (keys.of(bits, dtype, monoid) for bits in every)
@@ -136,7 +187,7 @@ def winner(
     window: Window,
     where: jax.Array | None,
     *,
-    cpu: bool,
+    target: Target,
 ) -> jax.Array:
     """The first tap, in row-major order, whose element is the value `y` of its window."""
     dtype = masked.index_dtype(window)
@@ -152,19 +203,19 @@ def winner(
             hit &= blocks.split(where, window, np.array(False))
         numbers = blocks.tap_numbers(window, x.ndim, dtype)
         return blocks.reduce(jnp.where(hit, numbers, none), window, none, lax.min)
-    read = functools.partial(taps.elements, window=window, fill=None, cpu=cpu, by_copy=True)
-    if cpu and keys.serve(x.dtype):
+    read = functools.partial(taps.elements, window=window, fill=None, target=target, by_copy=True)
+    if target is CPU and keys.serve(x.dtype):
         y, *elements = (
             keys.comparable(keys.of(bits, x.dtype, monoid), x.dtype, monoid)
             for bits in (keys.bits(y), *read(keys.bits(x)))
         )
     else:
-        y = rows.wide(y)
-        elements = read(x, widen=True)
+        y = rows.wide(y) if target is CPU else y
+        elements = read(x, widen=target is CPU)
     if where is None:
         exists = [taps.exists(window, tap, x.ndim) for tap in taps.every_tap(window)]
     else:
-        exists = taps.elements(where, window, np.array(False), cpu=cpu, by_copy=True)
+        exists = taps.elements(where, window, np.array(False), target=target, by_copy=True)
     if all(there is None for there in exists):
         return _first_winner(elements, monoid, dtype)
     index = jnp.full(y.shape, none, dtype)
@@ -199,44 +250,59 @@ def _wins(element: jax.Array, extreme: jax.Array) -> jax.Array:
 
 
 def _extreme_code(
-    x: jax.Array, *masks: jax.Array, monoid: Monoid, plan: Plan, cpu: bool
+    x: jax.Array, *masks: jax.Array, monoid: Monoid, window: Window, plan: Plan, target: Target
 ) -> jax.Array:
     del masks  # only the derivative needs to know which windows have an element
+    if target is TPU and native.serves(window):
+        return native.reduce(x, monoid, window)
     for number in range(len(plan)):
-        x = _value(x, monoid, plan, number, cpu=cpu)
+        x = _value(x, monoid, plan, number, target=target)
     return x
 
 
-def _value(x: jax.Array, monoid: Monoid, plan: Plan, number: int, *, cpu: bool) -> jax.Array:
+def _natively(window: Window, target: Target) -> bool:
+    """Whether XLA's own operations are best: on TPU, and for uneven windows on several devices."""
+    return target is TPU or (target.is_divided and not window.is_even)
+
+
+def _with_nan(y: jax.Array, x: jax.Array, window: Window) -> jax.Array:
+    """NaN where a window holds one, which XLA's reductions on CPU may lose."""
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        return y
+    return jnp.where(native.reduce(jnp.isnan(x), MAX, window), jnp.array(np.nan, y.dtype), y)
+
+
+def _value(x: jax.Array, monoid: Monoid, plan: Plan, number: int, *, target: Target) -> jax.Array:
     """One step, isolated from its neighbours unless fusing with them repeats no work.
 
     The last of several steps reads what another step has stored already, and may fuse with
     whatever follows the pooling; so may a single step that reads each input once.
     """
     window, last = plan[number], number == len(plan) - 1
-    by = layout.of(window, x.shape, cpu=cpu)
-    step = functools.partial(value, monoid=monoid, window=by.window, cpu=cpu)
+    by = layout.of(window, x.shape, target=target)
+    step = functools.partial(value, monoid=monoid, window=by.window, target=target)
     repeats = number == 0 and not window.is_tiling
     # What reads a copy repeats nothing. And XLA:CPU splits off a single channel by copying, which
     # can join an open loop (k3 s1 on 16x512x512x1: 3.1 ms, and 2.1 like this).
     copied = by.into_pooled and by.window.axes[-1].reach != (0, 0) and _worth_a_copy(x)
     if last and (copied or not (repeats or by.trailing)):
         return by.restore(step(by.lay(x)))
-    return by.restore(apart(step, by.lay(x), cpu=cpu))
+    return by.restore(apart(step, by.lay(x), target=target))
 
 
 def _winners_code(
-    x: jax.Array, *masks: jax.Array, monoid: Monoid, plan: Plan, cpu: bool
+    x: jax.Array, *masks: jax.Array, monoid: Monoid, window: Window, plan: Plan, target: Target
 ) -> list[jax.Array]:
+    del window
     (where,) = masks or (None,)
     winners = []
     for number, window in enumerate(plan):
         alone = len(plan) > 1 or not window.is_tiling
-        if cpu and where is None and _pay_together(x, window):
+        if target is CPU and where is None and _pay_together(x, window):
             y, index = _together(x, monoid, window, alone=alone)
         else:
-            y = _value(x, monoid, plan, number, cpu=cpu)
-            index = _winner(x, y, monoid, window, where, alone=alone, cpu=cpu)
+            y = _value(x, monoid, plan, number, target=target)
+            index = _winner(x, y, monoid, window, where, alone=alone, target=target)
         winners.append(index)
         x = y
         if where is not None:
@@ -261,17 +327,17 @@ def _together(
     """
 
     def search(x: jax.Array, window: Window) -> jax.Array:
-        every = taps.elements(x, window, None, cpu=True, by_copy=True)
+        every = taps.elements(x, window, None, target=CPU, by_copy=True)
         index = _first_winner(every, monoid, np.dtype(np.float32))
         return lax.complex(functools.reduce(monoid.combine, every), index)
 
     if alone:
-        by = layout.of(window, x.shape, cpu=True)
-        both = by.restore(apart(functools.partial(search, window=by.window), by.lay(x), cpu=True))
+        by = layout.of(window, x.shape, target=CPU)
+        both = by.restore(apart(functools.partial(search, window=by.window), by.lay(x), target=CPU))
     else:
-        both = stored(search(x, window), cpu=True)
+        both = stored(search(x, window), target=CPU)
     index = lax.imag(both).astype(masked.index_dtype(window))
-    return lax.real(both), stored(index, cpu=True)
+    return lax.real(both), stored(index, target=CPU)
 
 
 def _winner(
@@ -282,7 +348,7 @@ def _winner(
     where: jax.Array | None,
     *,
     alone: bool,
-    cpu: bool,
+    target: Target,
 ) -> jax.Array:
     """The winner, apart from the backward pass, which would search again for every input.
 
@@ -290,59 +356,65 @@ def _winner(
     need not be stored (a CNN's training step at batch 128: 46 MB of temporaries, and 28 like this).
     """
     if not alone:
-        return stored(winner(x, y, monoid, window, where, cpu=cpu), cpu=cpu)
-    by = layout.of(window, x.shape, cpu=cpu)
+        return stored(winner(x, y, monoid, window, where, target=target), target=target)
+    by = layout.of(window, x.shape, target=target)
 
     def search(x: jax.Array, y: jax.Array, *where: jax.Array) -> jax.Array:
-        return winner(x, y, monoid, by.window, *(where or (None,)), cpu=cpu)
+        return winner(x, y, monoid, by.window, *(where or (None,)), target=target)
 
     operands = (x, y) if where is None else (x, y, where)
-    return by.restore(apart(search, *map(by.lay, operands), cpu=cpu))
+    return by.restore(apart(search, *map(by.lay, operands), target=target))
 
 
 _extreme_p = Primitive("jaxpool_extreme")
-implement(_extreme_p, _extreme_code, ["monoid", "plan"])
+implement(_extreme_p, _extreme_code, ["monoid", "window", "plan"])
 
 
 @_extreme_p.def_abstract_eval
-def _(x, *masks, monoid, plan):
-    del masks, monoid
-    shape = x.shape
-    for window in plan:
-        shape = window.output_shape(shape)
-    return result_type(x, shape)
+def _(x, *masks, monoid, window, plan):
+    del masks, monoid, plan
+    return result_type(x, window.output_shape(x.shape))
 
 
-def _extreme_jvp(primals, tangents, *, monoid, plan):
-    y, winners = with_winners(monoid, plan, *primals, *([None] * (2 - len(primals))))
+def _tangent(primals, tangents, y, winners, **parameters):
+    """The value's tangent follows the winners."""
     if type(tangents[0]) is ad.Zero:
-        return y, ad.Zero(jax.typeof(y).to_tangent_aval())
-    return y, follow(tangents[0], plan, winners)
+        return ad.Zero(jax.typeof(y).to_tangent_aval())
+    x, *masks = primals
+    if masks:  # by the winners alone: a masked element is none, but looks like one
+        return follow(tangents[0], parameters["plan"], winners)
+    return bind(_FOLLOW, tangents[0], x, *winners, **parameters)
+
+
+def _extreme_jvp(primals, tangents, **parameters):
+    y, winners = with_winners(x=primals[0], where=_mask(primals), **parameters)
+    return y, _tangent(primals, tangents, y, winners, **parameters)
+
+
+def _mask(primals):
+    return primals[1] if len(primals) > 1 else None
 
 
 _winners_p = Primitive("jaxpool_winners")
 _winners_p.multiple_results = True
-implement(_winners_p, _winners_code, ["monoid", "plan"])
+implement(_winners_p, _winners_code, ["monoid", "window", "plan"])
 
 
 @_winners_p.def_abstract_eval
-def _(x, *masks, monoid, plan):
-    del masks, monoid
+def _(x, *masks, monoid, window, plan):
+    del masks, monoid, window
     winners, shape = [], x.shape
-    for window in plan:
-        shape = window.output_shape(shape)
-        winners.append(result_type(x, shape, masked.index_dtype(window)))
+    for step in plan:
+        shape = step.output_shape(shape)
+        winners.append(result_type(x, shape, masked.index_dtype(step)))
     return [result_type(x, shape), *winners]
 
 
-def _winners_jvp(primals, tangents, *, monoid, plan):
-    """The value's tangent follows the winners, which have none."""
-    y, winners = with_winners(monoid, plan, *primals, *([None] * (2 - len(primals))))
-    followed: Any = ad.Zero(jax.typeof(y).to_tangent_aval())
-    if type(tangents[0]) is not ad.Zero:
-        followed = follow(tangents[0], plan, winners)
+def _winners_jvp(primals, tangents, **parameters):
+    """The winners have no tangents."""
+    y, winners = with_winners(x=primals[0], where=_mask(primals), **parameters)
     nothing = [ad.Zero(jax.typeof(index).to_tangent_aval()) for index in winners]
-    return [y, *winners], [followed, *nothing]
+    return [y, *winners], [_tangent(primals, tangents, y, winners, **parameters), *nothing]
 
 
 ad.primitive_jvps[_extreme_p] = _extreme_jvp

@@ -31,6 +31,7 @@ from jax.interpreters import ad, batching
 
 from jaxpool import engine
 from jaxpool.engine.primitives import batched, bind, implement, result_type
+from jaxpool.engine.target import Target
 from jaxpool.monoid import MAX, SUM
 from jaxpool.window import Window
 
@@ -109,9 +110,9 @@ def _exponential_mean(
     weights: jax.Array | None = None,
     *,
     window: Window,
-    cpu: bool,
+    target: Target,
 ) -> jax.Array:
-    del cpu
+    del target
     total, divisor = _total(weights, window)
     cold = temperature == 0
     rate = jnp.where(cold, 1, temperature)

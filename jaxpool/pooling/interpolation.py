@@ -27,6 +27,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching
 
 from jaxpool.engine.primitives import bind, implement, result_type
+from jaxpool.engine.target import CPU, Target
 from jaxpool.pooling import sampling
 from jaxpool.pooling.sampling import Corners, Limits, Samples
 
@@ -68,7 +69,7 @@ def _named(sites: Any) -> tuple[jax.Array, Samples, Samples]:
 
 
 def _collect_impl(
-    maps: jax.Array, *sites: jax.Array, limits: Limits, shape: Any, kinds: Kinds, cpu: bool
+    maps: jax.Array, *sites: jax.Array, limits: Limits, shape: Any, kinds: Kinds, target: Target
 ) -> list[jax.Array]:
     del shape  # the adjoint needs it
 
@@ -92,11 +93,11 @@ def _collect_impl(
 
     if limits.fixed:  # nothing to gain from taking boxes apart
         return function(maps, *_named(sites))
-    return sampling.box_by_box(function, maps, *_named(sites), cpu=cpu)
+    return sampling.box_by_box(function, maps, *_named(sites), target=target)
 
 
 def _distribute_impl(
-    *operands: jax.Array, limits: Limits, shape: Any, kinds: Kinds, cpu: bool
+    *operands: jax.Array, limits: Limits, shape: Any, kinds: Kinds, target: Target
 ) -> list[jax.Array]:
     ys, sites = operands[:-_SITES], operands[-_SITES:]
 
@@ -123,7 +124,7 @@ def _distribute_impl(
 
     maps = jnp.zeros(shape, ys[0].dtype)
     per_box = ys, *_named(sites)
-    return [alone(maps, *per_box) if cpu else together(maps, *per_box)]
+    return [alone(maps, *per_box) if target is CPU else together(maps, *per_box)]
 
 
 def _loop(

@@ -15,6 +15,7 @@ from jax.interpreters import ad, batching
 
 from jaxpool import engine
 from jaxpool.engine.primitives import batched, bind, implement, result_type
+from jaxpool.engine.target import CPU, Target
 from jaxpool.monoid import MAX, SUM
 from jaxpool.pooling import arguments
 from jaxpool.pooling.arguments import Ints, Padding
@@ -114,9 +115,9 @@ def _largest(magnitudes: jax.Array, window: Window) -> jax.Array:
     return jnp.maximum(engine.reduce(magnitudes, MAX, window), 0)
 
 
-def _norm_code(x: jax.Array, *, window: Window, p: float, cpu: bool) -> jax.Array:
+def _norm_code(x: jax.Array, *, window: Window, p: float, target: Target) -> jax.Array:
     scaled, plain = (functools.partial(f, window=window, p=p) for f in (_scaled, _plain))
-    if not cpu or window.is_tiling:
+    if target is not CPU or window.is_tiling:
         return scaled(x)
     # XLA:CPU is slow at weighted sums of overlapping windows, so they are taken only where they are
     # needed (k3 s1 on 32x28x28x256, forward: 24 -> 12 ms).

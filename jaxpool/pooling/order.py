@@ -12,6 +12,7 @@ from jax import lax
 
 from jaxpool import engine
 from jaxpool.engine import primitives
+from jaxpool.engine.target import Target
 from jaxpool.monoid import MAX, SUM
 from jaxpool.pooling import arguments
 from jaxpool.pooling.arguments import Ints, Padding
@@ -85,9 +86,9 @@ def _median(x: jax.Array, where: jax.Array | None, window: Window) -> jax.Array:
     return engine.choose(x, window, _median_tap(x, *masks, window=window))
 
 
-def _median_tap_code(x: jax.Array, *masks: jax.Array, window: Window, cpu: bool) -> jax.Array:
+def _median_tap_code(x: jax.Array, *masks: jax.Array, window: Window, target: Target) -> jax.Array:
     """The number of the first tap that holds the median; the number of taps where none exists."""
-    del cpu
+    del target
     exists = engine.ones(window, x.ndim, np.dtype(bool)) if not masks else masks[0]
     keys = _ordered(x)
     last = np.array(np.iinfo(keys.dtype).max, keys.dtype)

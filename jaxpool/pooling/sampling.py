@@ -11,6 +11,7 @@ import numpy as np
 from jax import lax
 
 from jaxpool.engine.primitives import integers
+from jaxpool.engine.target import CPU, Target
 
 
 class Samples(NamedTuple):
@@ -160,13 +161,13 @@ def groups(maps: jax.Array, rows: Samples, columns: Samples) -> np.ndarray:
     return np.arange(bins[0] * bins[1]).reshape(bins) % maps.shape[1]
 
 
-def box_by_box(function: Callable[..., Any], maps: jax.Array, *per_box: Any, cpu: bool) -> Any:
+def box_by_box(function: Callable[..., Any], maps: jax.Array, *per_box: Any, target: Target) -> Any:
     """`function(maps, *per_box)`, in which boxes come along the first axis and are independent.
 
     All boxes are visited together, and loop as often as the largest of them needs; but on a CPU
     one after the other, each as often as it needs itself, and in the cache.
     """
-    if not cpu:
+    if target is not CPU:
         return function(maps, *per_box)
 
     def one(box):

@@ -17,6 +17,7 @@ import numpy as np
 from jax import lax
 
 from jaxpool.engine import primitives
+from jaxpool.engine.target import Target
 from jaxpool.pooling import sampling
 from jaxpool.pooling.sampling import Corners, Limits, Samples
 
@@ -75,7 +76,7 @@ def largest_element(maps: jax.Array, image: jax.Array, rows: Spans, columns: Spa
 
 
 def _largest_element_code(
-    maps: jax.Array, image: jax.Array, *spans: jax.Array, cpu: bool
+    maps: jax.Array, image: jax.Array, *spans: jax.Array, target: Target
 ) -> jax.Array:
     height, width, channels = maps.shape[2:]
 
@@ -92,7 +93,7 @@ def _largest_element_code(
         turns = jnp.max(count_y, initial=0), jnp.max(count_x, initial=0)
         return _first_largest(*turns, candidates, shape, maps.dtype)
 
-    return sampling.box_by_box(function, maps, image, *spans, cpu=cpu)
+    return sampling.box_by_box(function, maps, image, *spans, target=target)
 
 
 _largest_element = primitives.search("jaxpool_largest_element", _largest_element_code, [])
@@ -127,7 +128,7 @@ def largest_corner(
 
 
 def _largest_corner_code(
-    maps: jax.Array, image: jax.Array, *samples: jax.Array, limits: Limits, cpu: bool
+    maps: jax.Array, image: jax.Array, *samples: jax.Array, limits: Limits, target: Target
 ) -> jax.Array:
     height, width, channels = maps.shape[2:]
     middle = len(samples) // 2
@@ -151,7 +152,7 @@ def _largest_corner_code(
         return _first_largest(turns_y, turns_x, candidates, shape, maps.dtype)
 
     rows, columns = Samples(*samples[:middle]), Samples(*samples[middle:])
-    return sampling.box_by_box(function, maps, image, rows, columns, cpu=cpu)
+    return sampling.box_by_box(function, maps, image, rows, columns, target=target)
 
 
 _largest_corner = primitives.search("jaxpool_largest_corner", _largest_corner_code, ["limits"])

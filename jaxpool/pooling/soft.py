@@ -187,7 +187,7 @@ def _own_derivative(x: jax.Array) -> jax.Array:
 
 
 _own_derivative_p = Primitive("jaxpool_own_derivative")
-implement(_own_derivative_p, lambda x, cpu: jnp.ones_like(x), [])
+implement(_own_derivative_p, lambda x, target: jnp.ones_like(x), [])
 _own_derivative_p.def_abstract_eval(lambda x: result_type(x, x.shape))
 batching.primitive_batchers[_own_derivative_p] = functools.partial(batched, _own_derivative_p)
 

@@ -12,6 +12,7 @@ from jax import lax
 
 from jaxpool import engine
 from jaxpool.engine import primitives
+from jaxpool.engine.target import Target
 from jaxpool.monoid import MAX
 from jaxpool.pooling import arguments, average
 from jaxpool.pooling.arguments import Ints, Padding
@@ -96,10 +97,10 @@ def _draw(x: jax.Array, level: jax.Array, where: jax.Array | None, window: Windo
 
 
 def _drawn_tap_code(
-    x: jax.Array, level: jax.Array, *masks: jax.Array, window: Window, cpu: bool
+    x: jax.Array, level: jax.Array, *masks: jax.Array, window: Window, target: Target
 ) -> jax.Array:
     """The number of the tap at which the running sum of probabilities exceeds the level."""
-    del cpu
+    del target
     exists = engine.ones(window, x.ndim, np.dtype(bool)) if not masks else masks[0]
     wide = x.astype(level.dtype)
     chance = jnp.where(exists & ~(wide <= 0), wide, 0)

@@ -10,6 +10,7 @@ import pytest
 from jaxpool import max_pool
 from jaxpool.engine import layout, linear, sums, winner
 from jaxpool.engine.sums import WHOLE
+from jaxpool.engine.target import CPU, GPU
 from jaxpool.monoid import MAX
 from jaxpool.window import Window
 from tests import quick
@@ -64,13 +65,15 @@ def test_same_as_elsewhere(shape, window):
 
     again = Window.resolve(window.output_shape(shape), 1)
 
-    @functools.partial(quick.jit, static_argnames="cpu")
-    def everything(x, where, cotangent, *, cpu):
-        y, index = winner._winners_code(x, monoid=MAX, plan=(window,), cpu=cpu)
-        _, among = winner._winners_code(x, where, monoid=MAX, plan=(window,), cpu=cpu)
-        value = functools.partial(winner._value, x, MAX, cpu=cpu)
-        add = functools.partial(linear._collect, window=window, share=WHOLE, cpu=cpu)
-        give = functools.partial(linear._distribute, window=window, share=WHOLE, cpu=cpu)
+    @functools.partial(quick.jit, static_argnames="target")
+    def everything(x, where, cotangent, *, target):
+        y, index = winner._winners_code(x, monoid=MAX, window=window, plan=(window,), target=target)
+        _, among = winner._winners_code(
+            x, where, monoid=MAX, window=window, plan=(window,), target=target
+        )
+        value = functools.partial(winner._value, x, MAX, target=target)
+        add = functools.partial(linear.collect_code, window=window, share=WHOLE, target=target)
+        give = functools.partial(linear.distribute_code, window=window, share=WHOLE, target=target)
         return (
             value((window, again), 0),  # a step to be isolated, and one that may stay open
             value((window,), 0),
@@ -78,8 +81,8 @@ def test_same_as_elsewhere(shape, window):
             *(give(cotangent), give(cotangent, index), give(cotangent, among)),
         )
 
-    here = everything(x, where, cotangent, cpu=True)
-    elsewhere = everything(x, where, cotangent, cpu=False)
+    here = everything(x, where, cotangent, target=CPU)
+    elsewhere = everything(x, where, cotangent, target=GPU)
     for ours, other in zip(here, elsewhere, strict=True):
         np.testing.assert_array_equal(ours, other)
 
@@ -90,12 +93,12 @@ def test_what_is_merged(channels, padding):
     """Rows up to 32 elements long where that costs nothing, up to 15 where it costs a copy."""
     shape = (2, 8, 9, channels)
     window = Window.resolve(shape, 3, strides=1, padding=padding)
-    by = layout.of(window, shape, cpu=True)
+    by = layout.of(window, shape, target=CPU)
     assert by.into_pooled == (channels <= (15 if padding else 32))
     x = jnp.arange(np.prod(shape)).reshape(shape)
     assert by.lay(x).shape == ((2, 8, 9 * channels) if by.into_pooled else shape)
     np.testing.assert_array_equal(by.restore(by.lay(x)), x)
-    assert not layout.of(window, shape, cpu=False).trailing
+    assert not layout.of(window, shape, target=GPU).trailing
 
 
 def test_a_loop_that_reads_a_copy_stays_open():
@@ -124,13 +127,13 @@ def test_holes():
     y = jnp.arange(1, 6, dtype=np.float32).reshape(1, 5, 1)
     spread_out = layout.with_holes(y, window, np.float32(0))
     np.testing.assert_array_equal(spread_out.ravel(), [1, 0, 2, 0, 3, 0, 4, 0, 5])
-    every = layout.holes(window, y.shape, cpu=True)
+    every = layout.holes(window, y.shape, target=CPU)
     assert every is not None
     assert every.output == (9,)
-    assert layout.holes(window, y.shape, cpu=False) is None
+    assert layout.holes(window, y.shape, target=GPU) is None
 
 
 def test_a_symbolic_row_is_left_alone():
     (channels,) = jax.export.symbolic_shape("channels")
     window = Window.resolve((2, 8, 9, channels), 3, strides=1)
-    assert not layout.of(window, (2, 8, 9, channels), cpu=True).trailing
+    assert not layout.of(window, (2, 8, 9, channels), target=CPU).trailing

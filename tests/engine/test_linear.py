@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from jaxpool.axis import Uneven
 from jaxpool.engine import linear, masked, sums
+from jaxpool.engine.target import CPU, GPU, TPU
 from jaxpool.window import Window
 from tests import geometry, oracle, quick
 from tests.geometry import Pooling, examples
@@ -73,8 +74,8 @@ def uneven(draw):
 
 
 @examples(60)
-@given(uneven(), uneven(), st.booleans(), st.integers(0, 2**31))
-def test_uneven_windows(rows, columns, cpu, seed):
+@given(uneven(), uneven(), st.sampled_from([CPU, GPU, TPU]), st.integers(0, 2**31))
+def test_uneven_windows(rows, columns, target, seed):
     rng = np.random.default_rng(seed)
     window = Window((-3, -2), (rows, columns))
     x = rng.integers(-9, 10, (2, rows.size, columns.size, 3)).astype(np.int32)
@@ -91,10 +92,10 @@ def test_uneven_windows(rows, columns, cpu, seed):
     @quick.jit
     def results(x, y, winner):
         return (
-            sums.windowed_sum(x, window, sums.WHOLE, cpu=cpu),
-            masked.collect(x, window, winner, cpu=cpu),
-            sums.spread(y, window, sums.WHOLE, cpu=cpu),
-            masked.distribute(y, window, winner, cpu=cpu),
+            sums.windowed_sum(x, window, sums.WHOLE, target=target),
+            masked.collect(x, window, winner, target=target),
+            sums.spread(y, window, sums.WHOLE, target=target),
+            masked.distribute(y, window, winner, target=target),
         )
 
     summed, collected, spread, distributed = results(x, y, winner)

@@ -58,7 +58,7 @@ _CASES: dict[str, tuple[Case, ...]] = {
     "ps_roi_align": boxes.PS_ALIGN,
     "ps_roi_pool": boxes.PS_POOL,
 }
-_OPERATORS = [name for name in jaxpool.__all__ if not name.startswith("__")]
+_OPERATORS = list(jaxpool.pooling.__all__)
 
 ROWS: dict[str, Row] = {
     name: Row(name, getattr(jaxpool, name), _CASES.get(name, ()))

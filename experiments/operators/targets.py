@@ -1,0 +1,116 @@
+"""Devices that are not here: compiling for them, and what their compilers estimate.
+
+XLA compiles for a device from its description alone. What comes out is an estimate: the TPU
+compiler's own of the whole program, and for a GPU the sum over the kernels that XLA's cost model
+gives. It is never ranked with measured times.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import jax
+from jax.experimental import topologies
+from jax.sharding import SingleDeviceSharding
+
+Target = Literal["tpu-v5e", "tpu-v6e", "h100"]
+
+_BANDWIDTH = 3_352_320_000_000  # of an H100's memory, in bytes a second
+_H100 = f"""
+gpu_device_info {{
+  threads_per_block_limit: 1024 threads_per_warp: 32 shared_memory_per_block: 49152
+  shared_memory_per_core: 233472 shared_memory_per_block_optin: 232448 threads_per_core_limit: 2048
+  core_count: 132 fpus_per_core: 128 block_dim_limit_x: 2147483647 block_dim_limit_y: 65535
+  block_dim_limit_z: 65535 memory_bandwidth: {_BANDWIDTH} l2_cache_size: 52428800
+  clock_rate_ghz: 1.98 device_memory_size: 84942979072 registers_per_core_limit: 65536
+  registers_per_block_limit: 65536 cuda_compute_capability {{ major: 9 }}
+}}
+platform_name: "CUDA"
+dnn_version_info {{ major: 9 minor: 10 patch: 0 }}
+"""
+
+ENVIRONMENT = {
+    "JAX_PLATFORMS": "cpu",
+    "TPU_SKIP_MDS_QUERY": "1",
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+}
+"""What a process needs in its environment to compile for these devices on a machine without any."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What the compiler says of a program.
+
+    Attributes:
+        seconds: Time of one call.
+        bytes_moved: To and from the device's memory.
+        kernels: How many are started one after the other.
+        temporaries: Bytes of memory beside arguments and results.
+    """
+
+    seconds: float
+    bytes_moved: int
+    kernels: int
+    temporaries: int
+
+
+def devices(target: Target, count: int = 1) -> list[Any]:
+    """Descriptions of so many devices of one kind, beside each other."""
+    if target == "h100":
+        topology = topologies.get_topology_desc(
+            "h100", platform="cuda", target_config=_H100, topology=f"1x1x{count}"
+        )
+    else:
+        shape = "2x4" if count > 4 else "2x2"
+        name = f"{target.removeprefix('tpu-')}:{shape}"
+        topology = topologies.get_topology_desc(name, platform="tpu")
+    return list(topology.devices)[:count]
+
+
+def compile_for(target: Target, function: Callable[..., Any], *operands: Any) -> Any:
+    """The compiled program of `jax.jit(function)`.
+
+    Args:
+        target: The device.
+        function: What to compile.
+        operands: Arrays, or `jax.ShapeDtypeStruct`s.
+    """
+    sharding = SingleDeviceSharding(devices(target)[0])
+    placed = [jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding) for x in operands]
+    options: dict[str, str | bool] = {}
+    if target == "h100":
+        options["xla_gpu_collect_cost_model_stats"] = True
+    return jax.jit(function).lower(*placed).compile(compiler_options=options)
+
+
+def estimate(target: Target, compiled: Any) -> Estimate:
+    """What the compiler says of a program that it has compiled for this target."""
+    text = compiled.as_text()
+    entry = text[text.index("\nENTRY ") :]
+    if target == "h100":
+        # XLA's cost model writes microseconds of each kernel into the program.
+        costs = [_microseconds(line) for line in entry.splitlines() if '"exec_time_us":' in line]
+        seconds, kernels = sum(time for time, _ in costs) / 1e6, len(costs)
+        moved = sum(memory for _, memory in costs) / 1e6 * _BANDWIDTH
+    else:
+        cost = compiled.cost_analysis()
+        # Each of these custom calls, which cost nothing, counts as -1 s.
+        seconds = cost["optimal_seconds"] + text.count('custom_call_target="ConcatBitcast"')
+        kernels, moved = len(re.findall(_STARTED, entry)), cost["bytes accessed"]
+    temporaries = compiled.memory_analysis().temp_size_in_bytes
+    return Estimate(seconds, int(moved), kernels, temporaries)
+
+
+def _microseconds(line: str) -> tuple[float, float]:
+    """Of a kernel: its time, and the part of it that memory takes."""
+    names = ("exec_time_us", "memory_access_time_us")
+    time, memory = (re.findall(f'"{name}":([0-9.e+-]+)', line)[0] for name in names)
+    return float(time), float(memory)
+
+
+_STARTED = (
+    r"(?m) = [^=\n]*? (?:fusion|copy|copy-start|convolution|reduce-window|select-and-scatter|reduce"
+    r"|transpose|pad|slice|gather|scatter|dynamic-slice|dynamic-update-slice|concatenate|while"
+    r"|all-gather|all-reduce|collective-permute)\("
+)

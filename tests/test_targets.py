@@ -1,0 +1,122 @@
+"""What every operator lowers to for each kind of device, and the portable form."""
+
+import functools
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxpool
+from tests import modes, quick
+from tests.operators import OPERATORS
+
+
+def image(operator):
+    x = operator.smooth(np.random.default_rng(0), (4, *operator.shape[1:]))
+    if not operator.exact:  # or rounding errors would grow with the batch
+        x = x * np.float32(4 / np.abs(x).max())
+    return jnp.asarray(x)
+
+
+def lowered(operator, platform, dtype=np.float32):
+    """Value and gradient as a program for that platform."""
+    x = jax.ShapeDtypeStruct(operator.shape, dtype)
+    function = jax.jit(functools.partial(modes.value_and_gradient, operator))
+    return function.trace(x).lower(lowering_platforms=(platform,)).as_text()
+
+
+@pytest.mark.parametrize("operator", OPERATORS, ids=str)
+def test_the_portable_form_has_the_same_value_and_gradient(operator):
+    """It is made of the rules for TPU, here on CPU."""
+    x = image(operator)
+    function = functools.partial(modes.value_and_gradient, operator)
+    expected = quick.jit(function)(x)
+    with jaxpool.portable():
+        result = quick.jit(function)(x)
+    for ours, other in zip(result, expected, strict=True):
+        np.testing.assert_allclose(ours, other, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("operator", OPERATORS, ids=str)
+def test_the_portable_form_is_one_program_for_all_platforms(operator):
+    x = jax.ShapeDtypeStruct(operator.shape, np.float32)
+    platforms = ("cpu", "cuda", "tpu")
+    with jaxpool.portable():
+        text = str(jax.export.export(jax.jit(operator), platforms=platforms)(x).mlir_module())
+    draws = "key" in str(operator)  # JAX draws by platform
+    assert draws or "stablehlo.case" not in text
+
+
+PORTABLE = {
+    "max_pool": "reduce_window",
+    "min_pool": "reduce_window",
+    "sum_pool": "reduce_window",
+    "avg_pool": "reduce_window",
+    "blur_pool": "convolution",
+}
+
+
+@pytest.mark.parametrize("name", PORTABLE)
+def test_converters_recognise_the_portable_form(name):
+    x = jnp.zeros((1, 8, 8, 2))
+    function = functools.partial(getattr(jaxpool, name), strides=2)
+    function = function if name == "blur_pool" else functools.partial(function, window_shape=2)
+    with jaxpool.portable():
+        text = jax.jit(function).lower(x).as_text()
+    operations = set(re.findall(r"stablehlo\.(\w+)", text)) | set(re.findall(r"chlo\.(\w+)", text))
+    assert f"stablehlo.{PORTABLE[name]}" in text.replace('"', "")
+    plain = {"constant", "broadcast_in_dim", "divide", "multiply", "add", "maximum", "minimum"}
+    shapes = {"slice", "concatenate", "pad", "reshape", "transpose", "convert", "return"}
+    assert operations <= {*plain, *shapes, PORTABLE[name]}
+
+
+def test_a_program_is_made_anew_inside_and_outside_of_portable():
+    pool = jax.jit(lambda x: jaxpool.max_pool(x, 2))
+    x = jnp.zeros((1, 4, 4, 1))
+
+    def is_portable():
+        return "reduce_window" in pool.lower(x).as_text()
+
+    before = is_portable()
+    with jaxpool.portable():
+        inside = is_portable()
+    assert (before, inside, is_portable()) == (False, True, False)
+
+
+# Operators whose windows are not evenly spaced, or are where data says.
+GATHER = {
+    *("adaptive_avg_pool", "adaptive_max_pool", "adaptive_max_pool_with_argmax"),
+    *("blur_pool", "max_blur_pool", "spatial_pyramid_pool", "max_unpool"),
+    *("fractional_avg_pool", "fractional_max_pool", "fractional_max_pool_with_argmax"),
+    *("ps_roi_align", "ps_roi_pool", "roi_align", "roi_pool"),
+}
+
+
+@pytest.mark.parametrize("operator", OPERATORS, ids=str)
+def test_nothing_made_for_cpu_is_in_programs_for_gpu(operator):
+    """No isolation, and for maxima no gathers and no wider dtype than the array's."""
+    text = lowered(operator, "cuda")
+    assert "optimization_barrier" not in text
+    assert '"stablehlo.gather"' not in text or operator.function.__name__ in GATHER
+
+
+MAXIMA = [row for row in OPERATORS if row.function.__name__ in ("max_pool", "min_pool")]
+
+
+@pytest.mark.parametrize("operator", MAXIMA, ids=str)
+@pytest.mark.parametrize("platform", ["cuda", "tpu"])
+def test_maxima_of_sixteen_bits_are_not_widened_off_cpu(operator, platform):
+    x = jax.ShapeDtypeStruct(operator.shape, jnp.bfloat16)
+    text = jax.jit(operator).trace(x).lower(lowering_platforms=(platform,)).as_text()
+    assert "f32" not in text
+
+
+@pytest.mark.parametrize("operator", OPERATORS, ids=str)
+def test_programs_for_several_platforms_choose_one(operator):
+    x = image(operator)
+    exported = jax.export.export(jax.jit(operator), platforms=("cpu", "cuda", "tpu"))(x)
+    result, expected = quick.jit(exported.call)(x), quick.jit(operator)(x)
+    for ours, other in zip(*map(jax.tree.leaves, (result, expected)), strict=True):
+        np.testing.assert_allclose(ours, other, rtol=1e-5, atol=1e-5)
