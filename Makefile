@@ -5,7 +5,7 @@ VENV ?= .venv
 ARGS ?=
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test test-quick test-matrix check format clean
+.PHONY: quickstart test test-quick test-matrix targets test-targets check format clean
 
 quickstart: $(VENV)/.installed-experiments  ## train four small CNNs that differ in pooling, show the table
 	$(BIN)/python -m experiments run configs/quickstart.toml $(ARGS)
@@ -18,6 +18,12 @@ test-quick: $(VENV)/.installed-test  ## the library's fast tests, about one minu
 
 test-matrix:  ## every test, thorough ones included, on the oldest and the newest supported Python that this machine has
 	$(PYTHON) tools/matrix.py $(ARGS)
+
+targets:  ## the compilers for TPU and CUDA, in a virtual environment of their own
+	$(MAKE) .venv-targets/.installed-targets VENV=.venv-targets
+
+test-targets: targets  ## compile every operator for TPU v5e, TPU v6e and H100
+	.venv-targets/bin/python -m pytest -n 2 tests/compilers $(ARGS)
 
 check: $(VENV)/.installed-dev  ## formatting, lint, types
 	$(BIN)/ruff format --check .

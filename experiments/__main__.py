@@ -73,6 +73,17 @@ def bench(
         typer.Option(help="Only those that match this pattern; may be repeated."),
     ] = None,
     fresh: Annotated[bool, typer.Option(help="Forget earlier times in the folder.")] = False,
+    interpreter: Annotated[
+        Path | None,
+        typer.Option(help="Another Python, for contenders that this one has not installed."),
+    ] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Estimate for a device that is not here instead: tpu-v5e, tpu-v6e or h100; may be "
+            "repeated. Needs `make targets`."
+        ),
+    ] = None,
 ) -> None:
     """Time operators against their peers, or go on with a benchmark that was interrupted."""
     from experiments.config import load
@@ -81,10 +92,13 @@ def bench(
 
     with _plain_errors():
         benchmark = load(config, change or (), Bench)
-        right = bench.run(
-            benchmark, out, _console(), cases=cases, contenders=contenders or (), fresh=fresh
-        )
-        if not right:
+        options = {"cases": cases, "contenders": contenders or (), "fresh": fresh}
+        options["interpreter"] = interpreter
+        right = [
+            bench.run(benchmark, out, _console(), target=each, **options)
+            for each in bench.targeted(target or ())
+        ]
+        if not all(right):
             raise typer.Exit(1)
 
 

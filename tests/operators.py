@@ -157,8 +157,8 @@ OPERATORS = [
     ),
     Operator(
         jaxpool.logsumexp_pool,
-        ((2, 2), np.array([-0.7, 0.0])),
-        {"padding": 1, "method": "separable"},
+        ((4, 3), np.array([-0.7, 0.0])),
+        {"padding": 1, "strides": 1},
         "two axes, two temperatures",
         shape=(2, 4, 5, 2),
         awkward=geometry.ties,

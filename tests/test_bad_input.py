@@ -107,7 +107,6 @@ BAD = {
     "alpha": [Bad(a) for a in (np.nan, -np.inf, True, "2", None, (2,), 2j)],
     "filter_size": [Bad(f) for f in (0, -1, 8, 2.0, True, "2", None, (2,))],
     "key": [Bad(key) for key in (0, 1.5, "2", (0, 1))],
-    "method": [Bad(method) for method in ("fast", "", None, 1)],
     "ceil_mode": flags(),
     "aligned": flags(),
     "pseudo_random": flags(),

@@ -14,7 +14,7 @@ import jax
 from flax import nnx
 
 import jaxpool
-from jaxpool import nn
+from jaxpool import nn, pooling
 
 WITHOUT_OPERATOR = ("strided", "none")
 """The two honest forms of no pooling: the convolution takes the stride, or nothing does."""
@@ -34,7 +34,7 @@ class SlotError(Exception):
 @cache
 def operators() -> Mapping[str, Callable[..., Any]]:
     """The operators of jaxpool that take one array `x`, and what is learned, by name."""
-    public = {name: getattr(jaxpool, name) for name in jaxpool.pooling.__all__}
+    public = {name: getattr(jaxpool, name) for name in pooling.__all__}
     functions = {
         name: value
         for name, value in public.items()

@@ -19,12 +19,13 @@ import jaxpool
 from experiments import environment
 from experiments.config import ConfigError, differences, dump
 from experiments.config.schema import hint
-from experiments.operators import machine, plot, summary, table
+from experiments.operators import machine, plot, summary, table, targets
 from experiments.operators.case import Dtype, Mode
 from experiments.operators.config import ALLOCATORS, Allocator, Bench, Subject
-from experiments.operators.contenders import ITSELF, NAMES, named
+from experiments.operators.contenders import ITSELF, NAMES, YARDSTICK, named
 from experiments.operators.records import COPY, BenchRecord, read
 from experiments.operators.results import OURS, entries
+from experiments.operators.targets import Target
 from experiments.operators.worker import Job
 from experiments.records import Environment, RecordError, append_lines, write, write_atomically
 from experiments.records import read as read_record
@@ -88,6 +89,8 @@ def run(
     cases: str = "*",
     contenders: Sequence[str] = (),
     fresh: bool = False,
+    target: Target | None = None,
+    interpreter: Path | None = None,
 ) -> bool:
     """Runs a benchmark, or what is left of it, and writes its table and plot.
 
@@ -98,6 +101,8 @@ def run(
         cases: Run only those whose name matches this shell-style pattern.
         contenders: Run only these; none means all that the benchmark names.
         fresh: Begin anew and forget what the folder holds.
+        target: A device that is not there: compile for it, and record what its compiler estimates.
+        interpreter: Another Python, for contenders whose library is not installed in this one.
 
     Returns:
         Whether everything that was to be timed gave the right answer and did not fail.
@@ -106,12 +111,19 @@ def run(
         ConfigError: No case matches, or a contender is unknown.
         RecordError: The folder holds work of another config, library or machine.
     """
-    folder = Folder(out / f"bench-{bench.name}")
+    folder = Folder(
+        out / (f"bench-{bench.name}" if target is None else f"bench-{bench.name}-{target}")
+    )
+    python = sys.executable
+    if target is not None:
+        python, bench = targets.python(_CHECKOUT), _to_estimate(bench)
     if fresh:
         folder.clear()
     names = _chosen(contenders or bench.contenders)
     tasks = _tasks(bench, cases)
-    here = describe()
+    here = describe(interpreter)
+    if target is not None:
+        here = targets.describe(target, python, here)
     _refuse_other_work(bench, here, folder)
     write_atomically(folder.config, dump(bench))
     if not folder.environment.exists():
@@ -123,16 +135,38 @@ def run(
             _say(console, f"{place}: done before")
             continue
         _say(console, f"{place} ...")
-        busy = machine.busy_cores()
+        busy = machine.busy_cores() if target is None else None
         if busy is not None and busy > machine.BUSY:
             _say(console, f"    others keep {busy:.1f} cores busy: expect noise", style="yellow")
         # Everybody who took part before takes part again: only one run's times may be compared.
         everyone = tuple(dict.fromkeys([*names, *(r.contender for r in mine)]))
-        found = _in_its_own_process(bench, task, tuple(n for n in everyone if n != COPY), busy)
+        asked = tuple(n for n in everyone if n != COPY)
+        found = _in_its_own_process(bench, task, asked, busy, python, target, interpreter)
         append_lines(folder.records, found)
         for line in summary.progress(entries(found)):
             _say(console, line)
     return _sum_up(bench, folder, console)
+
+
+def targeted(names: Sequence[str]) -> Sequence[Target | None]:
+    """The devices of these names; the one at hand, None, if there are no names.
+
+    Raises:
+        ConfigError: A name is not that of a device.
+    """
+    for name in names:
+        if name not in targets.TITLES:
+            known = ", ".join(targets.TITLES)
+            raise ConfigError(f"--target: there is no device {name!r}; known: {known}")
+    return [known for known in targets.TITLES if known in names] or [None]
+
+
+def _to_estimate(bench: Bench) -> Bench:
+    """Of a benchmark what compilers can say: programs of XLA, forward and gradient, as they are."""
+    modes = tuple(mode for mode in bench.modes if mode in ("forward", "gradient"))
+    names = ("jaxpool", YARDSTICK) if bench.calls else ("jaxpool", "lax")
+    update = {"modes": modes, "contenders": names, "allocators": ("default",), "networks": ()}
+    return bench.model_copy(update=update)
 
 
 def _chosen(patterns: Sequence[str]) -> tuple[str, ...]:
@@ -145,17 +179,31 @@ def _chosen(patterns: Sequence[str]) -> tuple[str, ...]:
     return names
 
 
-def describe() -> Environment:
-    """The environment, with the peers' versions and a digest of the library's own code."""
+def describe(interpreter: Path | None = None) -> Environment:
+    """The environment, with the peers' versions and a digest of the library's own code.
+
+    Args:
+        interpreter: Another Python, whose packages count where they are not installed in this one.
+    """
     here = environment.capture()
     versions = dict(here.versions)
     for package in _PEERS:
         try:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
-            versions[package] = "not installed"
+            versions[package] = _version_elsewhere(package, interpreter)
     versions["jaxpool code"] = _digest(Path(jaxpool.__file__).parent)
     return here.model_copy(update={"versions": versions})
+
+
+def _version_elsewhere(package: str, interpreter: Path | None) -> str:
+    if interpreter is not None:
+        code = "import importlib.metadata as m, sys; print(m.version(sys.argv[1]))"
+        command = [str(interpreter), "-c", code, package]
+        asked = subprocess.run(command, capture_output=True, text=True, check=False)
+        if asked.returncode == 0:
+            return asked.stdout.strip()
+    return "not installed"
 
 
 def _digest(package: Path) -> str:
@@ -205,7 +253,13 @@ def _belongs(record: BenchRecord, task: Task) -> bool:
 
 
 def _in_its_own_process(
-    bench: Bench, task: Task, names: tuple[str, ...], busy_cores: float | None
+    bench: Bench,
+    task: Task,
+    names: tuple[str, ...],
+    busy_cores: float | None,
+    python: str,
+    target: Target | None,
+    interpreter: Path | None,
 ) -> list[BenchRecord]:
     with tempfile.TemporaryDirectory() as scratch:
         job = Job(
@@ -218,13 +272,15 @@ def _in_its_own_process(
             budget=bench.budget,
             busy_cores=busy_cores,
             output=Path(scratch) / "records.jsonl",
+            target=target,
+            interpreter=interpreter and str(interpreter),
         )
         timeout_s = bench.budget.timeout_s * len(task.problems)
         try:
             ended = subprocess.run(
-                [sys.executable, "-m", "experiments.operators.worker"],
+                [python, "-m", "experiments.operators.worker"],
                 input=job.model_dump_json(),
-                env=_environment(task.allocator),
+                env=_environment(task.allocator) | (targets.ENVIRONMENT if target else {}),
                 capture_output=True,
                 text=True,
                 timeout=timeout_s,
@@ -254,7 +310,9 @@ def _environment(allocator: Allocator) -> dict[str, str]:
 
 
 def _failed(job: Job, reason: str) -> list[BenchRecord]:
-    lost = {name: {"outcome": "failed", "reason": reason[:500]} for name in job.contenders}
+    source = "measured" if job.target is None else "estimated"
+    fields = {"outcome": "failed", "reason": reason[:500], "device_source": source}
+    lost = dict.fromkeys(job.contenders, fields)
     return [
         record
         for problem in job.problems
@@ -269,7 +327,8 @@ def _sum_up(bench: Bench, folder: Folder, console: Console) -> bool:
     write_atomically(folder.table, table.table(bench, where, records))
     write_atomically(folder.summary, table.digest(bench, where, records))
     write_atomically(folder.headline, table.headline(where, records))
-    write_atomically(folder.plot, plot.draw(bench, where, records))
+    if all(record.device_source == "measured" for record in records):
+        write_atomically(folder.plot, plot.draw(bench, where, records))
     for allocator in dict.fromkeys(record.allocator for record in records):
         _say(console, f"\n{allocator} allocator")
         for part in summary.summary(bench, [r for r in records if r.allocator == allocator]):

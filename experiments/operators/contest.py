@@ -12,6 +12,7 @@ from experiments.operators import timing
 from experiments.operators.config import Budget
 from experiments.operators.contenders import ITSELF, LeftOut, Program
 from experiments.operators.judging import Results, Verdict
+from experiments.operators.records import Timing
 from experiments.operators.timing import Run
 
 
@@ -59,6 +60,33 @@ def enter(
         _, seconds = _timed(run)
         standings[name] = Standing({"outcome": "timed"}, run, seconds)
     return standings
+
+
+def estimate(prepare: Callable[[], Program]) -> dict[str, Any]:
+    """Some of the fields of the record of a contender that is compiled for an absent device."""
+    try:
+        program = prepare()
+    except LeftOut as reason:
+        return {"outcome": "left_out", "reason": str(reason), "device_source": "estimated"}
+    except Exception as error:  # A compiler's fault is a result, recorded and shown, not our end.
+        traceback.print_exc()
+        reason = f"{type(error).__name__}: {error}"[:500]
+        return {"outcome": "failed", "reason": reason, "device_source": "estimated"}
+    if program.estimate is None:
+        reason = "is not compiled by XLA"
+        return {"outcome": "left_out", "reason": reason, "device_source": "estimated"}
+    seconds = program.estimate.seconds
+    return {
+        "outcome": "timed",
+        "device_source": "estimated",
+        "bytes_moved": program.estimate.bytes_moved,
+        "kernels": program.estimate.kernels,
+        "compile_s": program.compile_s,
+        "temp_bytes": program.temp_bytes,
+        "timing": Timing(
+            median_s=seconds, low_s=None, high_s=None, min_s=seconds, calls=1, samples_s=(seconds,)
+        ),
+    }
 
 
 def race(contests: Sequence[dict[str, Standing]], budget: Budget, seed: int) -> None:

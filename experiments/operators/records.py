@@ -54,6 +54,10 @@ class BenchRecord(Record):
         input_bytes: Size of the input.
         traffic_bytes: What must be read and written at least.
         error: Largest error, relative to the terms' magnitudes.
+        device_source: `measured` on the machine at hand, or `estimated` by the compiler for a
+            device that is not there; the two are never compared.
+        bytes_moved: To and from the device's memory, as the compiler estimates it.
+        kernels: How many the compiled program starts one after the other, likewise.
         compile_s: Seconds to trace and compile.
         temp_bytes: Temporary memory of the compiled program.
         timing: The times.
@@ -74,6 +78,9 @@ class BenchRecord(Record):
     input_bytes: Count
     traffic_bytes: Count
     error: NonNegative | None = None
+    device_source: Literal["measured", "estimated"] = "measured"
+    bytes_moved: Count | None = None
+    kernels: Count | None = None
     compile_s: NonNegative | None = None
     temp_bytes: Count | None = None
     timing: Timing | None = None

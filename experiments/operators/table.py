@@ -21,6 +21,11 @@ multiple of the input. Every contender's results were checked before it was time
 another contender has as well, constants and all, was timed once. In the plot, a grey tick is the
 time of the least traffic at the copy's bandwidth."""
 
+_ESTIMATES = """\
+Nothing here was run: these are the compiler's own estimates for a device that was not there. A
+ratio is the other's time over ours: above 1x, jaxpool is faster. Temporaries: of our compiled
+program, as a multiple of the input. Kernels: how many our program starts one after the other."""
+
 _YARDSTICK = f"""\
 Here jaxpool is the operator that the case names; `{YARDSTICK}` is jaxpool's own as well, with the
 window of the case."""
@@ -37,16 +42,16 @@ def table(bench: Bench, environment: Environment, records: Sequence[BenchRecord]
     Returns:
         Markdown.
     """
-    parts = [f"# {bench.title}", _machine(environment), _LEGEND, *[_YARDSTICK] * bool(bench.calls)]
+    estimated = any(record.device_source == "estimated" for record in records)
+    legend = _ESTIMATES if estimated else _LEGEND
+    parts = [f"# {bench.title}", _machine(environment), legend, *[_YARDSTICK] * bool(bench.calls)]
     for allocator, variables in ALLOCATORS.items():
         if mine := [record for record in records if record.allocator == allocator]:
             settings = " ".join(f"`{name}={value}`" for name, value in variables.items())
             note = f"For every contender alike: {settings or 'as the system has it'}."
-            parts += [
-                f"## Memory allocator: {allocator}",
-                note + _others(mine),
-                *_section(bench, mine),
-            ]
+            if not estimated:
+                parts += [f"## Memory allocator: {allocator}", note + _others(mine)]
+            parts += _section(bench, mine)
     return "\n\n".join(parts) + "\n"
 
 
@@ -66,7 +71,11 @@ def digest(bench: Bench, environment: Environment, records: Sequence[BenchRecord
         mine = [record for record in records if record.allocator == allocator]
         parts += [
             f"The other's time over ours: above 1x, jaxpool is faster. {environment.device}, "
-            f"{environment.started[:10]}, {allocator} allocator.{_others(mine)}",
+            + (
+                "as its compiler estimates it; nothing was run."
+                if mine[0].device_source == "estimated"
+                else f"{environment.started[:10]}, {allocator} allocator.{_others(mine)}"
+            ),
             *summary(bench, mine, minima=False),
         ]
     return "\n\n".join(parts) + "\n"
@@ -137,6 +146,7 @@ def _mode_table(found: Sequence[Entry]) -> str:
         "noise": lambda e: "" if e.noise is None else f"{e.noise - 1:.0%}",
         **{LABELS[peer]: _ratio_column(peer) for peer in peers(found)},
         "share of copy": lambda e: "" if (s := e.share()) is None else f"{s:.0%}",
+        "kernels": _kernels,
         "temporaries, inputs": lambda e: "" if (t := e.temporaries) is None else f"{t:.2f}",
         "compile, s": lambda e: "" if e.compile_s is None else f"{e.compile_s:.2f}",
         "compile vs lax": lambda e: "" if (r := e.compile_ratio("lax")) is None else f"{r:.1f}x",
@@ -156,6 +166,11 @@ def _time(entry: Entry) -> str:
         return duration(timing.median_s)
     half = max(timing.median_s - timing.low_s, timing.high_s - timing.median_s)
     return f"{duration(timing.median_s)} ±{half / timing.median_s:.0%}"
+
+
+def _kernels(entry: Entry) -> str:
+    record = entry.records.get(OURS)
+    return "" if record is None or record.kernels is None else str(record.kernels)
 
 
 def _least(entry: Entry) -> str:

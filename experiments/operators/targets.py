@@ -6,13 +6,18 @@ gives. It is never ranked with measured times.
 """
 
 import re
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import jax
 from jax.experimental import topologies
 from jax.sharding import SingleDeviceSharding
+
+from experiments.config import ConfigError
+from experiments.records import Environment
 
 Target = Literal["tpu-v5e", "tpu-v6e", "h100"]
 
@@ -36,6 +41,41 @@ ENVIRONMENT = {
     "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
 }
 """What a process needs in its environment to compile for these devices on a machine without any."""
+
+
+TITLES: dict[Target, str] = {"tpu-v5e": "TPU v5e", "tpu-v6e": "TPU v6e", "h100": "NVIDIA H100"}
+"""What tables call the devices."""
+
+_PACKAGES: tuple[str, ...] = ("jax", "jaxlib", "libtpu", "jax-cuda13-pjrt")
+
+
+def python(checkout: Path) -> str:
+    """The interpreter that has the compilers: `make targets` makes it.
+
+    Raises:
+        ConfigError: It is not there.
+    """
+    found = checkout / ".venv-targets" / "bin" / "python"
+    if not found.exists():
+        raise ConfigError("--target: the compilers are not installed; run `make targets` first")
+    return str(found)
+
+
+def describe(target: Target, python: str, here: Environment) -> Environment:
+    """The environment of estimates: the target, and the versions of its compiler.
+
+    Args:
+        target: The device.
+        python: The interpreter that has the compilers.
+        here: The machine on which they run.
+    """
+    code = "import sys, importlib.metadata as m; print(*(m.version(p) for p in sys.argv[1:]))"
+    found = subprocess.run(
+        [python, "-c", code, *_PACKAGES], capture_output=True, text=True, check=True
+    )
+    versions: dict[str, str] = dict(zip(_PACKAGES, found.stdout.split(), strict=True))
+    versions["jaxpool code"] = here.versions["jaxpool code"]
+    return here.model_copy(update={"device": TITLES[target], "versions": versions})
 
 
 @dataclass(frozen=True)

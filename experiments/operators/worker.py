@@ -8,6 +8,7 @@ on standard input; the records go, all at once, to the file that it names.
 import sys
 import zlib
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,20 @@ from experiments.operators import contenders, contest, network
 from experiments.operators.calls import Call, Trial
 from experiments.operators.case import Case, Dtype
 from experiments.operators.config import Allocator, Budget, Subject
-from experiments.operators.contenders import YARDSTICK, Mode, Problem, Program
+from experiments.operators.contenders import (
+    YARDSTICK,
+    Mode,
+    Operands,
+    Problem,
+    Program,
+    compiled,
+)
 from experiments.operators.judging import Results, Verdict, judge
 from experiments.operators.network import TRAIN_STEP, Network, Training
 from experiments.operators.network.problem import FirstStep
 from experiments.operators.records import COPY, BenchRecord
 from experiments.operators.reference import Expected, Reference
+from experiments.operators.targets import Target
 from experiments.operators.timing import Run
 from experiments.records import Record, append_lines
 
@@ -44,6 +53,8 @@ class Job(Record):
         budget: How long each problem takes in each mode.
         busy_cores: Cores that other processes kept busy just before.
         output: Where the records go.
+        target: A device that is not there, for which to compile instead of timing.
+        interpreter: Another Python, for contenders whose library is not installed in this one.
     """
 
     problems: tuple[Subject, ...]
@@ -55,6 +66,8 @@ class Job(Record):
     budget: Budget
     busy_cores: float | None
     output: Path
+    target: Target | None = None
+    interpreter: str | None = None
 
     def seed(self, problem: Subject) -> int:
         """A number of the problem and its dtype, the same in every run."""
@@ -86,6 +99,13 @@ class Job(Record):
 
 def run(job: Job) -> list[BenchRecord]:
     """Does a job in this process: mode by mode, the contests of all its problems at a time."""
+    if job.target is not None:
+        return [
+            record
+            for problem in job.problems
+            for mode in job.modes
+            for record in job.records(problem, mode, _estimates(job, problem, mode, job.target))
+        ]
     _warm_up()
     records: list[BenchRecord] = []
     for stage in zip(*(_contests(job, problem) for problem in job.problems), strict=True):
@@ -94,6 +114,32 @@ def run(job: Job) -> list[BenchRecord]:
             fields = {name: standing.fields for name, standing in entered.items()}
             records += job.records(problem, mode, fields)
     return records
+
+
+def _estimates(job: Job, problem: Subject, mode: Mode, target: Target) -> dict[str, dict]:
+    """Fields of the records of one case in one mode, by contender."""
+    dtype = np.dtype(jnp.dtype(job.dtype))
+
+    def zeros(shape: Sequence[int]) -> np.ndarray:
+        return np.broadcast_to(np.zeros((), dtype), tuple(shape))
+
+    match problem:
+        case Case() as case:
+            x, y = zeros(case.shape), zeros(case.output_shape)
+            asked = Problem(mode, x, y, x, case=case, dtype=job.dtype, target=target)
+            makers = {name: partial(contenders.prepare, name, asked) for name in job.contenders}
+        case Call() as call:
+            calls = {"jaxpool": call, YARDSTICK: call.yardstick}
+            trials = {
+                name: Trial.draw(c, mode, job.seed(call), target) for name, c in calls.items()
+            }
+            makers = {n: trial.prepare for n, trial in trials.items() if n in job.contenders}
+            x = zeros(call.shape)
+        case Network():
+            return {}
+    copy = Operands("forward", x, x, x, target=target)
+    makers[COPY] = partial(compiled.prepare, copy, lambda x: x + 1)
+    return {name: contest.estimate(make) for name, make in makers.items()}
 
 
 def _contests(job: Job, problem: Subject) -> Contests:
@@ -113,7 +159,8 @@ def _pooling(job: Job, case: Case) -> Contests:
     x, dy, t = (rng.standard_normal(shape, np.float32).astype(dtype) for shape in shapes)
     reference, extra = Reference(case, x), {COPY: _copy(x)}
     for mode in job.modes:
-        problem = Problem(mode, x, dy, t, case=case, dtype=job.dtype)
+        interpreter = job.interpreter
+        problem = Problem(mode, x, dy, t, case=case, dtype=job.dtype, interpreter=interpreter)
         expected = _expected(reference, problem)
 
         def prepare(name: str, problem: Problem = problem) -> Program:

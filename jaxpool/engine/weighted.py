@@ -37,16 +37,17 @@ from jaxpool.window import Window
 ONE_PASS = 9
 
 
-def parts(window: Window, method: str = "auto") -> list[Window]:
+def parts(window: Window) -> list[Window]:
     """The windows, one after the other, into which a sum of weighted sums may be divided.
 
     Args:
         window: The whole pooling.
-        method: `"direct"`: the whole; else one axis after the other, the last one first; with
-            `"auto"` only if that is less work.
+
+    Returns:
+        The whole or, where that is less work, one axis after the other, the last one first.
     """
     window = Window(window.positions, tuple(map(_lone, window.axes)))
-    if method == "direct" or (method == "auto" and (window.is_tiling or window.taps <= ONE_PASS)):
+    if window.is_tiling or window.taps <= ONE_PASS:
         return [window]
     return [window.only(index) for index in reversed(range(len(window.axes)))]
 

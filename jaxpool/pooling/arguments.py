@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from jaxpool.engine import planner
 from jaxpool.window import Window
 
 Ints = int | Sequence[int]
@@ -90,7 +89,6 @@ def windowed(
     ceil_mode: bool,
     axes: Ints | None,
     where: Any,
-    method: str,
 ) -> tuple[jax.Array, Window, jax.Array | None]:
     """The arguments of every windowed operator, checked: the array, its window, its mask."""
     x = real_array("x", x)
@@ -103,8 +101,6 @@ def windowed(
         ceil_mode=ceil_mode,
         axes=axes,
     )
-    if method not in planner.METHODS:
-        raise ValueError(f"method must be one of {planner.METHODS}, got {method!r}")
     return x, window, mask(where, x)
 
 

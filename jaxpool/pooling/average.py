@@ -29,7 +29,6 @@ def sum_pool(
     ceil_mode: bool = False,
     axes: Ints | None = None,
     where: Any = None,
-    method: str = "auto",
 ) -> jax.Array:
     """The sum of every window.
 
@@ -46,7 +45,6 @@ def sum_pool(
         ceil_mode: Round the output size up.
         axes: The pooled axes by number, for any other layout.
         where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
-        method: How to compute it; for benchmarks.
 
     Returns:
         Array of the dtype of `x` (int32 for bool). A window without an element gives 0.
@@ -68,9 +66,9 @@ def sum_pool(
         `lax.reduce_window` with addition.
     """
     x, window, where = arguments.windowed(
-        x, window_shape, strides, padding, dilation, ceil_mode, axes, where, method
+        x, window_shape, strides, padding, dilation, ceil_mode, axes, where
     )
-    return total(x, window, where, method)
+    return total(x, window, where)
 
 
 @explicit_sharding()
@@ -84,7 +82,6 @@ def avg_pool(
     ceil_mode: bool = False,
     axes: Ints | None = None,
     where: Any = None,
-    method: str = "auto",
     count_include_pad: bool = True,
     divisor_override: float | None = None,
     accumulate_dtype: Any = None,
@@ -102,7 +99,6 @@ def avg_pool(
         ceil_mode: Round the output size up.
         axes: The pooled axes by number, for any other layout.
         where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
-        method: How to compute it; for benchmarks.
         count_include_pad: Divide by the number of taps in the padded input (the overhang of
             `ceil_mode` never counts); False: by the number of taps in the input itself.
         divisor_override: A number, not 0, to divide by instead.
@@ -134,7 +130,7 @@ def avg_pool(
         PyTorch's `AvgPool2d`.
     """
     x, window, where = arguments.windowed(
-        x, window_shape, strides, padding, dilation, ceil_mode, axes, where, method
+        x, window_shape, strides, padding, dilation, ceil_mode, axes, where
     )
     if not isinstance(count_include_pad, bool):
         raise TypeError(f"count_include_pad must be a bool, got {count_include_pad!r}")
@@ -143,14 +139,13 @@ def avg_pool(
         divisor = arguments.number("divisor_override", divisor_override)
         if divisor == 0:
             raise ValueError(f"divisor_override must not be 0, got {divisor_override!r}")
-    return mean(x, window, where, method, count_include_pad, divisor, accumulate_dtype)
+    return mean(x, window, where, count_include_pad, divisor, accumulate_dtype)
 
 
 def mean(
     x: jax.Array,
     window: Window,
     where: jax.Array | None,
-    method: str = "auto",
     include_pad: bool = True,
     divisor: float | None = None,
     accumulate_dtype: Any = None,
@@ -163,30 +158,29 @@ def mean(
         counts = tuple(_counts(axis, include_pad=include_pad) for axis in window.axes)
     else:
         present = count(window, x.ndim, where, include_pad=include_pad).astype(dtype)
-        return _masked_mean(x, where, present, window, method, result)
+        return _masked_mean(x, where, present, window, result)
     share = engine.Share(dtype, counts)
     x = x if x.dtype == result else x.astype(dtype)  # integers, once and in full precision
-    return engine.reduce(x, SUM, window, where=where, method=method, share=share).astype(result)
+    return engine.reduce(x, SUM, window, where=where, share=share).astype(result)
 
 
-@functools.partial(jax.jit, static_argnames=("window", "method", "result"), inline=True)
+@functools.partial(jax.jit, static_argnames=("window", "result"), inline=True)
 def _masked_mean(
     x: jax.Array,
     where: jax.Array,
     counts: jax.Array,
     window: Window,
-    method: str,
     result: np.dtype,
 ) -> jax.Array:
-    summed = engine.reduce(x.astype(counts.dtype), SUM, window, where=where, method=method)
+    summed = engine.reduce(x.astype(counts.dtype), SUM, window, where=where)
     return (summed / counts).astype(result)
 
 
-def total(x: jax.Array, window: Window, where: jax.Array | None, method: str = "auto") -> jax.Array:
+def total(x: jax.Array, window: Window, where: jax.Array | None) -> jax.Array:
     """Windowed sum in a wide enough dtype, returned in that of `x` (int32 for bool)."""
     x = x.astype(np.int32) if x.dtype == np.bool_ else x
     share = engine.Share(arguments.accumulator(x))
-    return engine.reduce(x, SUM, window, where=where, method=method, share=share)
+    return engine.reduce(x, SUM, window, where=where, share=share)
 
 
 def count(window: Window, ndim: int, where: jax.Array, *, include_pad: bool) -> jax.Array:

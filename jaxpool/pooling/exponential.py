@@ -44,7 +44,7 @@ MANY = 16
 
 
 def log_mean_exp(
-    x: jax.Array, temperature: jax.Array, where: jax.Array | None, window: Window, method: str
+    x: jax.Array, temperature: jax.Array, where: jax.Array | None, window: Window
 ) -> jax.Array:
     """The exponential mean of the elements of every window; 0 where there is none.
 
@@ -56,7 +56,6 @@ def log_mean_exp(
             pooled axes.
         where: Which elements exist.
         window: The geometry.
-        method: As for every operator.
     """
     weights = None
     if where is not None:
@@ -67,7 +66,7 @@ def log_mean_exp(
     sign = jnp.where(temperature < 0, -1, 1).astype(x.dtype)
     level = lax.stop_gradient(x)
     excess = jnp.where(jnp.isinf(x), 0, x - level)
-    for part in engine.parts(window, method):
+    for part in engine.parts(window):
         exists = None if weights is None else jnp.broadcast_to(weights > 0, x.shape)
         above = sign * engine.reduce(sign * level, MAX, part, where=exists)
         above = jnp.where(jnp.isinf(above), 0, above)

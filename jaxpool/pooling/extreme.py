@@ -24,7 +24,6 @@ def max_pool(
     ceil_mode: bool = False,
     axes: Ints | None = None,
     where: Any = None,
-    method: str = "auto",
 ) -> jax.Array:
     """The largest element of every window.
 
@@ -46,8 +45,6 @@ def max_pool(
             input and ends outside.
         axes: The pooled axes by number, for any other layout.
         where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
-        method: How to compute it (`"direct"`, `"separable"`, `"doubling"`); for benchmarks. The
-            result is the same.
 
     Returns:
         Array of the dtype of `x` and its shape, but for the pooled axes. A window without an
@@ -73,9 +70,9 @@ def max_pool(
         PyTorch's `MaxPool2d` and ONNX's `MaxPool` (values, ties, ceil_mode).
     """
     x, window, where = arguments.windowed(
-        x, window_shape, strides, padding, dilation, ceil_mode, axes, where, method
+        x, window_shape, strides, padding, dilation, ceil_mode, axes, where
     )
-    return engine.reduce(x, MAX, window, where=where, method=method)
+    return engine.reduce(x, MAX, window, where=where)
 
 
 @explicit_sharding()
@@ -89,7 +86,6 @@ def min_pool(
     ceil_mode: bool = False,
     axes: Ints | None = None,
     where: Any = None,
-    method: str = "auto",
 ) -> jax.Array:
     """The smallest element of every window.
 
@@ -106,7 +102,6 @@ def min_pool(
         ceil_mode: Round the output size up.
         axes: The pooled axes by number, for any other layout.
         where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
-        method: How to compute it; for benchmarks.
 
     Returns:
         Array of the dtype of `x`. A window without an element gives +inf, the largest integer, or
@@ -129,9 +124,9 @@ def min_pool(
         Morphological erosion by a box; Flax's `min_pool`.
     """
     x, window, where = arguments.windowed(
-        x, window_shape, strides, padding, dilation, ceil_mode, axes, where, method
+        x, window_shape, strides, padding, dilation, ceil_mode, axes, where
     )
-    return engine.reduce(x, MIN, window, where=where, method=method)
+    return engine.reduce(x, MIN, window, where=where)
 
 
 @explicit_sharding()
@@ -145,7 +140,6 @@ def max_pool_with_argmax(
     ceil_mode: bool = False,
     axes: Ints | None = None,
     where: Any = None,
-    method: str = "auto",
 ) -> tuple[jax.Array, jax.Array]:
     """The largest element of every window, and where it stands.
 
@@ -162,7 +156,6 @@ def max_pool_with_argmax(
         ceil_mode: Round the output size up.
         axes: The pooled axes by number, for any other layout.
         where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
-        method: How to compute it; for benchmarks.
 
     Returns:
         The values, of the dtype of `x`, and as many indices of dtype int32: the winner's place in
@@ -191,6 +184,6 @@ def max_pool_with_argmax(
         and images.)
     """
     x, window, where = arguments.windowed(
-        x, window_shape, strides, padding, dilation, ceil_mode, axes, where, method
+        x, window_shape, strides, padding, dilation, ceil_mode, axes, where
     )
-    return engine.arg_reduce(x, MAX, window, where=where, method=method)
+    return engine.arg_reduce(x, MAX, window, where=where)

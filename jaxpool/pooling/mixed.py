@@ -28,7 +28,6 @@ def mixed_pool(
     ceil_mode: bool = False,
     axes: Ints | None = None,
     where: Any = None,
-    method: str = "auto",
     count_include_pad: bool = True,
 ) -> jax.Array:
     """A mixture of maximum and average of every window.
@@ -46,7 +45,6 @@ def mixed_pool(
         ceil_mode: Round the output size up.
         axes: The pooled axes by number, for any other layout.
         where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
-        method: How to compute it; for benchmarks.
         count_include_pad: Whether padding counts as zeros in the average; see `avg_pool`.
 
     Returns:
@@ -73,12 +71,12 @@ def mixed_pool(
     """
     x = arguments.floating_array("x", x)
     x, window, where = arguments.windowed(
-        x, window_shape, strides, padding, dilation, ceil_mode, axes, where, method
+        x, window_shape, strides, padding, dilation, ceil_mode, axes, where
     )
     if not isinstance(count_include_pad, bool):
         raise TypeError(f"count_include_pad must be a bool, got {count_include_pad!r}")
     alpha = arguments.parameter("alpha", alpha, x, window, per_window=True)
-    return _mixed(x, alpha, where, window, method, count_include_pad)
+    return _mixed(x, alpha, where, window, count_include_pad)
 
 
 @explicit_sharding()
@@ -93,7 +91,6 @@ def gated_pool(
     ceil_mode: bool = False,
     axes: Ints | None = None,
     where: Any = None,
-    method: str = "auto",
     count_include_pad: bool = True,
 ) -> jax.Array:
     """A mixture of maximum and average whose share every window decides for itself.
@@ -112,7 +109,6 @@ def gated_pool(
         ceil_mode: Round the output size up.
         axes: The pooled axes by number, for any other layout.
         where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
-        method: How to compute it; for benchmarks.
         count_include_pad: Whether padding counts as zeros in the average; see `avg_pool`.
 
     Returns:
@@ -139,12 +135,12 @@ def gated_pool(
     """
     x = arguments.floating_array("x", x)
     x, window, where = arguments.windowed(
-        x, window_shape, strides, padding, dilation, ceil_mode, axes, where, method
+        x, window_shape, strides, padding, dilation, ceil_mode, axes, where
     )
     if not isinstance(count_include_pad, bool):
         raise TypeError(f"count_include_pad must be a bool, got {count_include_pad!r}")
     filters = _one_row_a_tap(arguments.floating_array("filters", filters), x, window, axes)
-    return _gated(x, filters, where, window, method, count_include_pad)
+    return _gated(x, filters, where, window, count_include_pad)
 
 
 def _one_row_a_tap(
@@ -164,18 +160,17 @@ def _one_row_a_tap(
     return filters.transpose(*order, len(order)).reshape(window.taps, filters.shape[-1])
 
 
-@functools.partial(jax.jit, static_argnames=("window", "method", "include_pad"), inline=True)
+@functools.partial(jax.jit, static_argnames=("window", "include_pad"), inline=True)
 def _mixed(
     x: jax.Array,
     alpha: jax.Array,
     where: jax.Array | None,
     window: Window,
-    method: str,
     include_pad: bool,
 ) -> jax.Array:
     wide = x.astype(arguments.accumulator(x))
-    largest = engine.reduce(wide, MAX, window, where=where, method=method)
-    mean = average.mean(wide, window, where, method, include_pad)
+    largest = engine.reduce(wide, MAX, window, where=where)
+    mean = average.mean(wide, window, where, include_pad)
     largest = jnp.where(engine.occupied(window, x.ndim, where), largest, 0)
     return (_share(alpha, largest) + _share(1 - alpha, mean)).astype(x.dtype)
 
@@ -186,13 +181,12 @@ def _share(weight: jax.Array, value: jax.Array) -> jax.Array:
     return weight * jnp.where(nothing, 0, value)
 
 
-@functools.partial(jax.jit, static_argnames=("window", "method", "include_pad"), inline=True)
+@functools.partial(jax.jit, static_argnames=("window", "include_pad"), inline=True)
 def _gated(
     x: jax.Array,
     filters: jax.Array,
     where: jax.Array | None,
     window: Window,
-    method: str,
     include_pad: bool,
 ) -> jax.Array:
     wide = x.astype(arguments.accumulator(x))
@@ -203,4 +197,4 @@ def _gated(
         lambda total, number, element: total + element * rows[number],
         jnp.zeros(window.output_shape(x.shape), wide.dtype),
     )
-    return _mixed(x, jax.nn.sigmoid(gate), where, window, method, include_pad)
+    return _mixed(x, jax.nn.sigmoid(gate), where, window, include_pad)

@@ -35,7 +35,6 @@ def lp_pool(
     ceil_mode: bool = False,
     axes: Ints | None = None,
     where: Any = None,
-    method: str = "auto",
 ) -> jax.Array:
     """The p-norm of every window.
 
@@ -54,7 +53,6 @@ def lp_pool(
         ceil_mode: Round the output size up.
         axes: The pooled axes by number, for any other layout.
         where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
-        method: How to compute it; for benchmarks.
 
     Returns:
         Array of the dtype of `x`. A window without an element gives 0.
@@ -80,9 +78,9 @@ def lp_pool(
     x = arguments.floating_array("x", x)
     p = exponent(p)
     x, window, where = arguments.windowed(
-        x, window_shape, strides, padding, dilation, ceil_mode, axes, where, method
+        x, window_shape, strides, padding, dilation, ceil_mode, axes, where
     )
-    return norm(x, window, p, where, method)
+    return norm(x, window, p, where)
 
 
 def exponent(p: Any) -> float:
@@ -91,21 +89,19 @@ def exponent(p: Any) -> float:
     return math.inf if infinite else arguments.number("p", p, above=0)
 
 
-def norm(
-    x: jax.Array, window: Window, p: float, where: jax.Array | None, method: str = "auto"
-) -> jax.Array:
+def norm(x: jax.Array, window: Window, p: float, where: jax.Array | None) -> jax.Array:
     """The p-norm of every window, computed in a wide enough dtype."""
     if where is not None:
         x = jnp.where(where, x, 0)  # here, so that a masked NaN has no part in the derivative
-    return _norm(x, window, p, method)
+    return _norm(x, window, p)
 
 
-@functools.partial(jax.jit, static_argnames=("window", "p", "method"), inline=True)
-def _norm(x: jax.Array, window: Window, p: float, method: str) -> jax.Array:
+@functools.partial(jax.jit, static_argnames=("window", "p"), inline=True)
+def _norm(x: jax.Array, window: Window, p: float) -> jax.Array:
     wide = x.astype(arguments.accumulator(x))
     if p == math.inf:
         return _largest(jnp.abs(wide), window).astype(x.dtype)
-    for part in engine.parts(window, method):  # a norm of norms
+    for part in engine.parts(window):  # a norm of norms
         wide = bind(_norm_p, wide, window=part, p=p)
     return wide.astype(x.dtype)
 

@@ -34,7 +34,6 @@ def median_pool(
     ceil_mode: bool = False,
     axes: Ints | None = None,
     where: Any = None,
-    method: str = "auto",
 ) -> jax.Array:
     """The median of every window; of an even number of elements, the lower one.
 
@@ -52,7 +51,6 @@ def median_pool(
         ceil_mode: Round the output size up.
         axes: The pooled axes by number, for any other layout.
         where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
-        method: Accepted as by every operator; it changes nothing here.
 
     Returns:
         Array of the dtype of `x`. A window without an element gives 0.
@@ -75,7 +73,7 @@ def median_pool(
         Tukey's running median; `scipy.ndimage.median_filter`, but for even windows.
     """
     x, window, where = arguments.windowed(
-        x, window_shape, strides, padding, dilation, ceil_mode, axes, where, method
+        x, window_shape, strides, padding, dilation, ceil_mode, axes, where
     )
     return _median(x, where, window)
 

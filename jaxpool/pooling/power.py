@@ -29,7 +29,6 @@ def gem_pool(
     ceil_mode: bool = False,
     axes: Ints | None = None,
     where: Any = None,
-    method: str = "auto",
 ) -> jax.Array:
     """The generalised mean of every window: average at p = 1, maximum as p grows.
 
@@ -51,7 +50,6 @@ def gem_pool(
         ceil_mode: Round the output size up.
         axes: The pooled axes by number, for any other layout.
         where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
-        method: How to compute it; for benchmarks.
 
     Returns:
         Array of the dtype of `x`. A window without an element gives 0.
@@ -78,20 +76,20 @@ def gem_pool(
     x = arguments.floating_array("x", x)
     eps = arguments.number("eps", eps, above=0)
     x, window, where = arguments.windowed(
-        x, window_shape, strides, padding, dilation, ceil_mode, axes, where, method
+        x, window_shape, strides, padding, dilation, ceil_mode, axes, where
     )
     p = arguments.parameter("p", p, x, window, above=0)
-    return _gem(x, p, where, window, eps, method)
+    return _gem(x, p, where, window, eps)
 
 
-@functools.partial(jax.jit, static_argnames=("window", "eps", "method"), inline=True)
+@functools.partial(jax.jit, static_argnames=("window", "eps"), inline=True)
 def _gem(
-    x: jax.Array, p: jax.Array, where: jax.Array | None, window: Window, eps: float, method: str
+    x: jax.Array, p: jax.Array, where: jax.Array | None, window: Window, eps: float
 ) -> jax.Array:
     wide = x.astype(arguments.accumulator(x))
     clamped = wide < eps
     if where is not None:  # the logarithm's derivative would be NaN where a masked element is
         clamped |= ~where
     logs = jnp.log(jnp.where(clamped, eps, wide))
-    mean = jnp.exp(log_mean_exp(logs, p, where, window, method))
+    mean = jnp.exp(log_mean_exp(logs, p, where, window))
     return jnp.where(engine.occupied(window, x.ndim, where), mean, 0).astype(x.dtype)

@@ -33,7 +33,6 @@ def soft_pool(
     ceil_mode: bool = False,
     axes: Ints | None = None,
     where: Any = None,
-    method: str = "auto",
 ) -> jax.Array:
     """The mean of every window, each element weighted by its softmax among the others.
 
@@ -50,7 +49,6 @@ def soft_pool(
         ceil_mode: Round the output size up.
         axes: The pooled axes by number, for any other layout.
         where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
-        method: How to compute it; for benchmarks.
 
     Returns:
         Array of the dtype of `x`. A window without an element gives 0.
@@ -75,9 +73,9 @@ def soft_pool(
     """
     x = arguments.floating_array("x", x)
     x, window, where = arguments.windowed(
-        x, window_shape, strides, padding, dilation, ceil_mode, axes, where, method
+        x, window_shape, strides, padding, dilation, ceil_mode, axes, where
     )
-    return _soft(x, where, window, method)
+    return _soft(x, where, window)
 
 
 @explicit_sharding()
@@ -92,7 +90,6 @@ def logsumexp_pool(
     ceil_mode: bool = False,
     axes: Ints | None = None,
     where: Any = None,
-    method: str = "auto",
 ) -> jax.Array:
     """The logarithm of the mean exponential of every window: a maximum of adjustable softness.
 
@@ -112,7 +109,6 @@ def logsumexp_pool(
         ceil_mode: Round the output size up.
         axes: The pooled axes by number, for any other layout.
         where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
-        method: How to compute it; for benchmarks.
 
     Returns:
         Array of the dtype of `x`. A window without an element gives 0.
@@ -139,22 +135,22 @@ def logsumexp_pool(
     """
     x = arguments.floating_array("x", x)
     x, window, where = arguments.windowed(
-        x, window_shape, strides, padding, dilation, ceil_mode, axes, where, method
+        x, window_shape, strides, padding, dilation, ceil_mode, axes, where
     )
     temperature = arguments.parameter("temperature", temperature, x, window)
-    return _logsumexp(x, temperature, where, window, method)
+    return _logsumexp(x, temperature, where, window)
 
 
-@functools.partial(jax.jit, static_argnames=("window", "method"), inline=True)
+@functools.partial(jax.jit, static_argnames=("window"), inline=True)
 def _logsumexp(
-    x: jax.Array, temperature: jax.Array, where: jax.Array | None, window: Window, method: str
+    x: jax.Array, temperature: jax.Array, where: jax.Array | None, window: Window
 ) -> jax.Array:
     wide = x.astype(arguments.accumulator(x))
-    return log_mean_exp(wide, temperature, where, window, method).astype(x.dtype)
+    return log_mean_exp(wide, temperature, where, window).astype(x.dtype)
 
 
-@functools.partial(jax.jit, static_argnames=("window", "method"), inline=True)
-def _soft(x: jax.Array, where: jax.Array | None, window: Window, method: str) -> jax.Array:
+@functools.partial(jax.jit, static_argnames=("window"), inline=True)
+def _soft(x: jax.Array, where: jax.Array | None, window: Window) -> jax.Array:
     """Sums of `weight * exp(level)`, whose levels are the largest elements so far, and constants.
 
     A weight begins as 1, but with the derivative of an exponential. Infinite elements stand aside
@@ -170,7 +166,7 @@ def _soft(x: jax.Array, where: jax.Array | None, window: Window, method: str) ->
     if where is not None:
         level, weight = jnp.where(where, level, -bound), jnp.where(where, weight, 0)
     total = weight * finite
-    for part in engine.parts(window, method):
+    for part in engine.parts(window):
         highest = jnp.maximum(engine.reduce(level, MAX, part), -bound)  # also without an element
         total = engine.collect(_share, total, (level,), (highest,), part)
         weight = engine.collect(_share, weight, (level,), (highest,), part)

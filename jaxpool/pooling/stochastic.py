@@ -32,7 +32,6 @@ def stochastic_pool(
     ceil_mode: bool = False,
     axes: Ints | None = None,
     where: Any = None,
-    method: str = "auto",
 ) -> jax.Array:
     """A random element of every window in training, and the mean over the draws in inference.
 
@@ -52,7 +51,6 @@ def stochastic_pool(
         ceil_mode: Round the output size up.
         axes: The pooled axes by number, for any other layout.
         where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
-        method: Accepted as by every operator; it changes nothing here.
 
     Returns:
         Array of the dtype of `x`. A window without an element gives 0.
@@ -81,7 +79,7 @@ def stochastic_pool(
     """
     x = arguments.floating_array("x", x)
     x, window, where = arguments.windowed(
-        x, window_shape, strides, padding, dilation, ceil_mode, axes, where, method
+        x, window_shape, strides, padding, dilation, ceil_mode, axes, where
     )
     if key is None:
         return _mean(x, where, window)

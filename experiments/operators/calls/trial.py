@@ -9,6 +9,7 @@ from experiments.operators.calls.config import Call
 from experiments.operators.calls.examples import Example
 from experiments.operators.contenders import Mode, Operands, Program, compiled
 from experiments.operators.judging import Results, Verdict
+from experiments.operators.targets import Target
 
 
 @dataclass(frozen=True)
@@ -19,13 +20,13 @@ class Trial:
     operands: Operands
 
     @classmethod
-    def draw(cls, call: Call, mode: Mode, seed: int) -> "Trial":
-        """Normal elements, cotangents and tangents."""
+    def draw(cls, call: Call, mode: Mode, seed: int, target: Target | None = None) -> "Trial":
+        """Normal elements, cotangents and tangents; for the device at hand or another."""
         rng = np.random.default_rng(seed)
         x, (y, *_) = call.shapes(call.dtypes[0])
         arrays = (rng.standard_normal(a.shape, np.float32) for a in (x, y, x))
         example = call.example()
-        return cls(example, Operands(mode, *arrays, others=example.others))
+        return cls(example, Operands(mode, *arrays, others=example.others, target=target))
 
     def prepare(self) -> Program:
         """Compiles the call."""

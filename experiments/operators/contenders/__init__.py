@@ -5,6 +5,7 @@ import importlib.util
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
+from experiments.operators.contenders import elsewhere
 from experiments.operators.contenders.contender import (
     MODES,
     LeftOut,
@@ -79,6 +80,8 @@ def prepare(name: str, problem: Problem) -> Program:
         raise LeftOut("is what other operators are compared with")
     library, _, method = name.partition(":")
     if importlib.util.find_spec(LIBRARIES[library]) is None:
+        if problem.interpreter is not None:
+            return elsewhere.prepare(problem.interpreter, name, problem)
         raise LeftOut(f"{LIBRARIES[library]} is not installed")
     module = importlib.import_module(f"{__name__}.{library}")
     return module.prepare(problem, method) if method else module.prepare(problem)

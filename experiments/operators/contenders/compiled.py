@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.operators import targets
 from experiments.operators.contenders.contender import LeftOut, Operands, Program
 
 Function = Callable[..., Any]
@@ -41,6 +42,8 @@ def prepare(operands: Operands, function: Function, *, channels_first: bool = Fa
 
     detail = "channels first" if channels_first else ""
     computation, needed = whole(operands, function)
+    if operands.target is not None:
+        return _estimated(operands.target, computation, needed)
     arrays = [place(array) for array in needed]
     if operands.mode == "eager":
         jax.block_until_ready(computation(*arrays))  # compiles its parts
@@ -61,6 +64,24 @@ def prepare(operands: Operands, function: Function, *, channels_first: bool = Fa
         compile_s=seconds,
         temp_bytes=None if memory is None else memory.temp_size_in_bytes,
         text=anonymous(compiled.as_text()) or lowered.as_text(),
+    )
+
+
+def _estimated(target: targets.Target, computation: Callable, arrays: Any) -> Program:
+    """A program that only a device that is not there could run."""
+    started = time.perf_counter()
+    try:
+        compiled = targets.compile_for(target, computation, *arrays)
+    except NotImplementedError as error:
+        raise LeftOut(f"JAX has no such derivative: {str(error).splitlines()[0]}") from error
+    seconds = time.perf_counter() - started
+    estimate = targets.estimate(target, compiled)
+
+    def refuse(*_: Any) -> Any:
+        raise RuntimeError(f"there is no {target} here")
+
+    return Program(
+        refuse, refuse, compile_s=seconds, temp_bytes=estimate.temporaries, estimate=estimate
     )
 
 

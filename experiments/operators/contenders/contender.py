@@ -7,6 +7,7 @@ from typing import Any, get_args
 import numpy as np
 
 from experiments.operators.case import Case, Dtype, Mode
+from experiments.operators.targets import Estimate, Target
 
 MODES: tuple[Mode, ...] = get_args(Mode)
 
@@ -26,6 +27,7 @@ class Operands:
         dy: The cotangent of the output.
         t: The tangent of the input.
         others: Further operands of the function, which have no derivative.
+        target: A device that is not there, to compile for; None for the one at hand.
     """
 
     mode: Mode
@@ -33,6 +35,7 @@ class Operands:
     dy: np.ndarray
     t: np.ndarray
     others: tuple[np.ndarray, ...] = ()
+    target: Target | None = None
 
     @property
     def has_derivative(self) -> bool:
@@ -47,10 +50,12 @@ class Problem(Operands):
     Attributes:
         case: The pooling.
         dtype: The dtype of all three arrays.
+        interpreter: Another Python, for contenders whose library is not installed in this one.
     """
 
     case: Case
     dtype: Dtype
+    interpreter: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,7 @@ class Program:
         compile_s: Seconds to trace and compile, if the library compiles.
         temp_bytes: Temporary memory of the compiled program, if known.
         text: The program, if there is one; equal texts are equal programs.
+        estimate: What the compiler says of a program for a device that is not there.
     """
 
     run: Callable[[], Any]
@@ -72,3 +78,4 @@ class Program:
     compile_s: float | None = None
     temp_bytes: int | None = None
     text: str | None = None
+    estimate: Estimate | None = None

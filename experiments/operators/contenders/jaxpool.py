@@ -6,27 +6,40 @@ import jaxpool
 from experiments.operators.case import Case
 from experiments.operators.contenders import compiled
 from experiments.operators.contenders.contender import LeftOut, Problem, Program
+from jaxpool import engine
+from jaxpool.monoid import MAX
+from jaxpool.window import Window
 
 
 def prepare(problem: Problem, method: str = "auto") -> Program:
-    """Compiles `jaxpool.max_pool`, `avg_pool` or their global forms."""
+    """Compiles `jaxpool.max_pool`, `avg_pool` or their global forms, or a maximum by a method."""
     case = problem.case
-    if case.is_global and method != "auto":
+    if method == "auto":
+        return compiled.prepare(problem, lambda x: pool(case, x))
+    if case.operator != "max":
+        raise LeftOut("sums have no method to choose")
+    if case.is_global:
         raise LeftOut("global pools have no method to choose")
-    return compiled.prepare(problem, lambda x: pool(case, x, method))
+
+    def by_method(x: jax.Array) -> jax.Array:
+        window = Window.resolve(
+            x.shape,
+            case.windows,
+            strides=case.steps,
+            padding=case.padding,
+            dilation=case.dilation,
+        )
+        return engine.reduce(x, MAX, window, method=method)
+
+    return compiled.prepare(problem, by_method)
 
 
-def pool(case: Case, x: jax.Array, method: str) -> jax.Array:
+def pool(case: Case, x: jax.Array) -> jax.Array:
     """The case as a user would write it."""
     if case.is_global:
         whole = {"max": jaxpool.global_max_pool, "avg": jaxpool.global_avg_pool}[case.operator]
         return whole(x, keepdims=True)
-    geometry = {
-        "strides": case.steps,
-        "padding": case.padding,
-        "dilation": case.dilation,
-        "method": method,
-    }
+    geometry = {"strides": case.steps, "padding": case.padding, "dilation": case.dilation}
     if case.operator == "max":
         return jaxpool.max_pool(x, case.windows, **geometry)
     return jaxpool.avg_pool(x, case.windows, count_include_pad=case.count_include_pad, **geometry)

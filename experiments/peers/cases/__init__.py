@@ -9,6 +9,7 @@ from typing import Any
 import jaxpool
 from experiments.peers.case import Case
 from experiments.peers.cases import boxes, whole, windowed
+from jaxpool import pooling
 
 MASKS = "masks"
 """The one row that is no operator: `where=`, which nearly all of them have."""
@@ -58,7 +59,7 @@ _CASES: dict[str, tuple[Case, ...]] = {
     "ps_roi_align": boxes.PS_ALIGN,
     "ps_roi_pool": boxes.PS_POOL,
 }
-_OPERATORS = list(jaxpool.pooling.__all__)
+_OPERATORS = list(pooling.__all__)
 
 ROWS: dict[str, Row] = {
     name: Row(name, getattr(jaxpool, name), _CASES.get(name, ()))

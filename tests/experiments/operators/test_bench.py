@@ -1,6 +1,7 @@
 """The whole path through the real command line, on one tiny case and few samples."""
 
 import json
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -143,7 +144,7 @@ def test_who_joins_later_is_timed_beside_all_the_others(config, tmp_path, monkey
     tiny = load(config, ["modes=['forward']"], Bench)
     asked = []
 
-    def instead(_bench, _task, names, _busy_cores):
+    def instead(_bench, _task, names, _busy_cores, *further):
         asked.append(names)
         made = {"case": "tiny", "allocator": "keep", "group": f"group {len(asked)}"}
         return [record(name, 0.001, **made) for name in (*names, COPY)]
@@ -199,3 +200,34 @@ def test_a_round_times_every_case_and_is_resumed_as_a_whole(config, tmp_path):
     shown = console.export_text()
     assert shown.count("[1/1] tiny, other float32 (keep allocator): done before") == 1
     assert shown.count("window 3 against window 2: jaxpool") == 2
+
+
+@pytest.mark.parametrize("target", ["h100", "tpu-v5e"])
+def test_a_benchmark_estimates_for_a_device_that_is_not_here(command, target):
+    if not Path(targets_python(bench._CHECKOUT)).exists():
+        pytest.skip("`make targets` installs the compilers")
+    answer, folder = command("--target", target)
+    assert answer.exit_code == 0, answer.output
+    estimated = folder.with_name(f"{folder.name}-{target}")
+    found = {(r.case, r.mode, r.contender): r for r in read(estimated / "records.jsonl")}
+    ours = found["other", "gradient", "jaxpool"]
+    assert {r.device_source for r in found.values()} == {"estimated"}
+    assert (ours.outcome, ours.kernels >= 1) == ("timed", True)
+    assert 0 < ours.timing.median_s < 1e-3
+    assert ours.bytes_moved >= ours.input_bytes
+    assert "Nothing here was run" in (estimated / "table.md").read_text()
+    assert not (estimated / "plot.png").exists()
+
+
+def targets_python(checkout):
+    return checkout / ".venv-targets" / "bin" / "python"
+
+
+def test_unknown_devices_and_missing_compilers_are_named(command, monkeypatch, tmp_path):
+    answer, _ = command("--target", "tpu-v9")
+    assert answer.exit_code == 2
+    assert "--target: there is no device 'tpu-v9'; known: tpu-v5e, tpu-v6e, h100" in answer.output
+    monkeypatch.setattr(bench, "_CHECKOUT", tmp_path)
+    answer, _ = command("--target", "h100")
+    assert answer.exit_code == 2
+    assert "run `make targets` first" in answer.output

@@ -1,6 +1,9 @@
 """Every contender that is installed gives the reference's answer, or says why it stays out."""
 
 import contextlib
+import dataclasses
+import sys
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +13,7 @@ from jax import lax
 
 from experiments.operators import contenders
 from experiments.operators.case import Case
-from experiments.operators.contenders import ITSELF, LIBRARIES, NAMES, LeftOut, Problem
+from experiments.operators.contenders import ITSELF, LIBRARIES, NAMES, LeftOut, Problem, elsewhere
 from experiments.operators.contenders.compiled import anonymous
 from experiments.operators.judging import judge
 from experiments.operators.reference import Reference
@@ -146,3 +149,27 @@ def test_programs_are_the_same_whoever_wrote_them():
 
 def test_a_program_that_hides_its_constants_is_not_told_by_its_text():
     assert anonymous("%c = f32[99] constant({...})") is None
+
+
+@pytest.mark.parametrize("mode", ["forward", "gradient"])
+def test_a_contender_of_another_interpreter_takes_turns(mode):
+    case = Case.model_validate({"name": "c", **CASES["max padded"]})
+    here, there = (
+        make("lax", problem(case, mode))
+        for make in (contenders.prepare, partial(elsewhere.prepare, sys.executable))
+    )
+    results = (program.fetch(program.run()) for program in (here, there))
+    for expected, result in zip(*results, strict=True):
+        np.testing.assert_array_equal(result, expected)
+    assert there.text == here.text
+    assert there.run.elapsed(2) > 0
+
+
+def test_another_interpreter_is_asked_where_a_library_is_not_installed(monkeypatch):
+    monkeypatch.setitem(LIBRARIES, "torch", "a_torch_that_is_not_there")
+    case = Case.model_validate({"name": "c", **CASES["max padded"]})
+    asked = dataclasses.replace(problem(case, "jvp"), interpreter=sys.executable)
+    with pytest.raises(LeftOut, match=r"is not installed|forward and reverse mode only"):
+        contenders.prepare("torch", asked)
+    with pytest.raises(RuntimeError, match="KeyError"):
+        elsewhere.prepare(sys.executable, "nobody", asked)

@@ -1,0 +1,87 @@
+"""Every operator compiles for devices that are not here, and what it compiles to.
+
+`make test-targets` runs all of it, in an environment that has the compilers; `make test-matrix`
+runs the core where that environment exists. Compilers can abort, so each case is a process.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.operators import OPERATORS
+
+ROOT = Path(__file__).parents[2]
+PYTHON = ROOT / ".venv-targets" / "bin" / "python"
+TARGETS = ["tpu-v5e", "tpu-v6e", "h100"]
+EVERYTHING = Path(sys.prefix) == PYTHON.parents[1]
+
+# Ten of the operators, for a look in passing.
+CORE = {
+    *("max_pool-overlapping", "max_pool-tiling", "min_pool", "sum_pool", "avg_pool", "blur_pool"),
+    *("soft_pool", "adaptive_max_pool", "roi_align", "global_max_pool"),
+}
+
+pytestmark = pytest.mark.skipif(not PYTHON.exists(), reason="`make targets` installs the compilers")
+
+CODE = """
+import functools, json, sys
+import jax
+from experiments.operators import targets
+from tests import modes
+from tests.operators import OPERATORS
+
+target, name, *dtypes = sys.argv[1:]
+(operator,) = [row for row in OPERATORS if str(row) == name]
+result = {}
+for dtype in dtypes:
+    x = jax.ShapeDtypeStruct((8, *operator.shape[1:]), dtype)
+    for mode, function in (
+        ("forward", operator), ("gradient", functools.partial(modes.value_and_gradient, operator))
+    ):
+        compiled = targets.compile_for(target, function, x)
+        result[f"{dtype} {mode}"] = vars(targets.estimate(target, compiled))
+        text = compiled.as_text()
+        result[f"{dtype} {mode}"]["scatter"] = " scatter(" in text
+        result[f"{dtype} {mode}"]["conditional"] = " conditional(" in text
+print(json.dumps(result))
+"""
+
+
+def compiled(target, operator, dtypes):
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "JAX_PLATFORMS": "cpu",
+        "TPU_SKIP_MDS_QUERY": "1",
+        "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+    }
+    ended = subprocess.run(
+        [PYTHON, "-c", CODE, target, str(operator), *dtypes],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    return json.loads(ended.stdout.splitlines()[-1])
+
+
+ROWS = [row for row in OPERATORS if EVERYTHING or str(row) in CORE]
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("target", TARGETS if EVERYTHING else ["tpu-v5e", "h100"])
+@pytest.mark.parametrize("operator", ROWS, ids=str)
+def test_every_operator_compiles(operator, target):
+    dtypes = ["float32", "bfloat16"] if EVERYTHING else ["float32"]
+    programs = compiled(target, operator, dtypes)
+    assert len(programs) == 2 * len(dtypes)
+    for program in programs.values():
+        assert program["seconds"] > 0
+        assert program["kernels"] > 0
+        # (Of a while loop that boxes need, the condition is no isolation.)
+        assert not program["conditional"] or "roi" in str(operator)
