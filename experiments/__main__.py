@@ -29,10 +29,15 @@ def run(
     out: Annotated[Path, typer.Option(help=_OUT)] = Path("runs"),
 ) -> None:
     """Run a study, or go on with one that was interrupted, and show its results."""
+    from experiments.allocator import keep_freed_memory
+
+    kept = keep_freed_memory()  # before any thread has an arena of its own
     from experiments import study
     from experiments.config import load
 
     with _plain_errors():
+        if kept:
+            _console().print("memory: glibc keeps what is freed (mallopt)", highlight=False)
         study.run(load(config, change or ()), out, _console())
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import jax
 
+from experiments.allocator import kept
 from experiments.records import Environment
 from jaxpool.version import __version__ as jaxpool_version
 
@@ -66,12 +67,13 @@ def cpu_model() -> str:
 
 
 def allocator() -> dict[str, str]:
-    """The environment's settings of the memory allocator, which decide much of a CPU's speed.
+    """The settings of the memory allocator, which decide much of a CPU's speed.
 
     Of preloaded libraries only the file names are kept: they say which allocator, not whose disk.
     """
     names = sorted(n for n in os.environ if n.startswith("MALLOC_") or n == "GLIBC_TUNABLES")
     settings = {name: os.environ[name] for name in names}
+    settings |= kept()
     if preloaded := os.environ.get("LD_PRELOAD", "").replace(":", " ").split():
         settings["LD_PRELOAD"] = " ".join(Path(library).name for library in preloaded)
     return settings

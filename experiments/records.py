@@ -156,7 +156,7 @@ class Environment(Versioned):
         cpu_model: The host's processor.
         cores: The cores this process may use.
         xla_flags: The environment variable ``XLA_FLAGS``, empty if unset.
-        allocator: The environment variables that steer the memory allocator.
+        allocator: The settings of the memory allocator, in the environment and by `mallopt`.
         git_commit: The checkout's commit, or None outside one.
         git_dirty: Whether tracked files differ from that commit, or None outside a checkout.
     """

@@ -100,10 +100,13 @@ def headline(environment: Environment, records: Sequence[BenchRecord]) -> str:
         if of_mode:
             rows.append([title, *(mean_and_lowest(of_mode, peer, median) for peer in shown)])
     jax = environment.versions["jax"]
+    source = f"jax {jax}, {environment.started[:10]}"
+    if records[-1].device_source == "estimated":
+        source = f"as its compiler estimates it (jax {jax})"
     return (
         f"# {environment.device}, jax {jax}\n\n"
         f"{markdown_table(['float32', *(f'against {LABELS[peer]}' for peer in shown)], rows)}\n\n"
-        f"{environment.device}, jax {jax}, {environment.started[:10]}.\n"
+        f"{environment.device}, {source}.\n"
     )
 
 
@@ -115,7 +118,7 @@ def _others(records: Sequence[BenchRecord]) -> str:
 
 
 def _section(bench: Bench, records: Sequence[BenchRecord]) -> list[str]:
-    parts = summary(bench, records)
+    parts = summary(bench, records, minima=records[0].device_source == "measured")
     for mode, title in MODES.items():
         found = [entry for entry in entries(records) if entry.any.mode == mode]
         if found:
@@ -142,7 +145,7 @@ def _mode_table(found: Sequence[Entry]) -> str:
         "case": lambda e: f"{e.any.case}: {e.any.description}",
         "dtype": lambda e: e.any.dtype,
         "jaxpool": _time,
-        "least": _least,
+        "least": lambda e: "" if e.any.device_source == "estimated" else _least(e),
         "noise": lambda e: "" if e.noise is None else f"{e.noise - 1:.0%}",
         **{LABELS[peer]: _ratio_column(peer) for peer in peers(found)},
         "share of copy": lambda e: "" if (s := e.share()) is None else f"{s:.0%}",
