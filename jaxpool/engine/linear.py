@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 from jaxpool.engine import layout, masked, sums
-from jaxpool.engine.apart import apart, stored
+from jaxpool.engine.isolate import isolate, materialize
 from jaxpool.engine.primitives import adjoint_pair, bind
 from jaxpool.engine.sums import WHOLE, Share
 from jaxpool.engine.target import Target
@@ -63,12 +63,12 @@ def distribute_code(
     every = layout.holes(window, y.shape, target=target)
     if every is not None:
         zero = np.zeros((), y.dtype)
-        y = apart(lambda y: layout.with_holes(y, window, zero), y, target=target)
+        y = isolate(lambda y: layout.with_holes(y, window, zero), y, target=target)
         none = masked.no_winner(winner[0].dtype)
-        winner = (apart(lambda i: layout.with_holes(i, window, none), *winner, target=target),)
+        winner = (isolate(lambda i: layout.with_holes(i, window, none), *winner, target=target),)
         window = every
     if window.is_tiling and window.taps >= MANY:
-        y = stored(y, target=target)  # which would be made again for each tap
+        y = materialize(y, target=target)  # which would be made again for each tap
     return _masked(masked.distribute, y, *winner, window=window, target=target)
 
 
@@ -77,10 +77,10 @@ def _masked(step, x: jax.Array, winner: jax.Array, *, window: Window, target: Ta
         return step(x, winner=winner, window=window, target=target)
     by = layout.of(window, x.shape, target=target)
 
-    def apart_from_others(x: jax.Array, winner: jax.Array) -> jax.Array:
+    def alone(x: jax.Array, winner: jax.Array) -> jax.Array:
         return step(x, winner=winner, window=by.window, target=target)
 
-    return by.restore(apart(apart_from_others, by.lay(x), by.lay(winner), target=target))
+    return by.restore(isolate(alone, by.lay(x), by.lay(winner), target=target))
 
 
 _COLLECT, _DISTRIBUTE = adjoint_pair("jaxpool", collect_code, distribute_code, ["window", "share"])

@@ -12,7 +12,7 @@ import numpy as np
 from jax import lax
 
 from jaxpool.axis import NO_TAP, Axis, Reader
-from jaxpool.engine import blocks, keys, rows, taps
+from jaxpool.engine import blocks, half_order, rows, taps
 from jaxpool.engine.target import CPU, Target
 from jaxpool.window import Window
 
@@ -32,8 +32,8 @@ def no_winner(dtype: np.dtype) -> np.ndarray:
 
 def collect(x: jax.Array, window: Window, winner: jax.Array, *, target: Target) -> jax.Array:
     """The winning element of each window; 0 where there is none."""
-    if target is CPU and keys.serve(x.dtype):  # which need not be understood to be chosen
-        return keys.again(collect(keys.bits(x), window, winner, target=target), x.dtype)
+    if target is CPU and half_order.serve(x.dtype):  # which need not be understood to be chosen
+        return half_order.again(collect(half_order.bits(x), window, winner, target=target), x.dtype)
     zero = np.zeros((), x.dtype)
     if blocks.fits(window, blocks.MANY):
         tiles = blocks.split(x, window, zero)
@@ -87,8 +87,10 @@ def distribute(y: jax.Array, window: Window, winner: jax.Array, *, target: Targe
         )
     if target is not CPU and window.is_even:
         return _by_shift(rows.wide(y), window, winner).astype(y.dtype)
-    if window.is_tiling and keys.serve(y.dtype):  # nothing to add up
-        return keys.again(_by_reader(keys.bits(y), window, winner, target=target), y.dtype)
+    if window.is_tiling and half_order.serve(y.dtype):  # nothing to add up
+        return half_order.again(
+            _by_reader(half_order.bits(y), window, winner, target=target), y.dtype
+        )
     total = _by_reader(rows.wide(y), window, winner, target=target)
     return rows.narrow(total, y.dtype, target=target)
 

@@ -19,7 +19,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching
 
 from jaxpool.engine import rows
-from jaxpool.engine.apart import apart
+from jaxpool.engine.isolate import isolate
 from jaxpool.engine.primitives import batched, bind, implement, result_type
 from jaxpool.engine.target import Target
 
@@ -53,7 +53,7 @@ def _move(x: jax.Array, *numbers: jax.Array, count: int, axis: int, target: Targ
             terms.append(jnp.where(source >= 0, found, jnp.zeros((), wide.dtype)))
         return functools.reduce(operator.add, terms).astype(x.dtype)
 
-    return apart(step, x, *numbers[:count], target=target)
+    return isolate(step, x, *numbers[:count], target=target)
 
 
 def _shape(x: jax.Array, source: jax.Array, axis: int) -> tuple[int, ...]:

@@ -138,12 +138,12 @@ def doubling(axis: Axis) -> tuple[Axis, ...]:
     last_start = (axis.output - 1) * axis.stride - axis.low
     *inner, (taps, distance) = widths(axis.window)
     result, width, covers, first, last = [], 1, 1, 0, axis.size - 1
-    for count, apart in inner:
-        width += (count - 1) * apart
+    for count, step in inner:
+        width += (count - 1) * step
         begin = max(-axis.low, -(width - 1) * d)
         end = min(last_start + (axis.window - width) * d, axis.size - 1)
         size, outputs = last - first + 1, end - begin + 1
-        result.append(_step(size, count, apart * d, 1, first - begin, outputs, covers))
+        result.append(_step(size, count, step * d, 1, first - begin, outputs, covers))
         first, last, covers = begin, end, width if d == 1 else 1
     size = last - first + 1
     final = _step(size, taps, distance * d, axis.stride, axis.low + first, axis.output, covers)

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxpool.engine.apart import apart
+from jaxpool.engine.isolate import isolate
 from jaxpool.engine.target import CPU, Target
 
 # The most numbers of rows that a program holds as a constant: 4 MB.
@@ -131,7 +131,7 @@ def source(
         return functools.partial(take, x)
     nothing = np.asarray(0 if fill is None else fill, x.dtype)
     config = [(0, 0, 0)] * (x.ndim - 1) + [(low, high, 0)]
-    copy = apart(lambda x: lax.pad(x, nothing, config), x, target=target)
+    copy = isolate(lambda x: lax.pad(x, nothing, config), x, target=target)
 
     def take_from_copy(numbers: Mapping[int, np.ndarray], *arguments: Any, **options: Any):
         return take(copy, {**numbers, -1: numbers[-1] + low}, *arguments, **options)

@@ -15,10 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxpool.axis import NO_TAP, Axis, Uneven
-from jaxpool.engine import blocks, layout, native, planner, rows, taps
-from jaxpool.engine.apart import apart
-from jaxpool.engine.target import CPU, TPU, Target
+from jaxpool.axis import NO_TAP, Axis
+from jaxpool.engine import blocks, layout, native, planner, rows, rules, taps
+from jaxpool.engine.isolate import isolate
+from jaxpool.engine.rules import NATIVE
+from jaxpool.engine.target import CPU, Target
 from jaxpool.monoid import SUM
 from jaxpool.window import Window
 
@@ -78,7 +79,7 @@ WHOLE = Share()
 
 def windowed_sum(x: jax.Array, window: Window, share: Share, *, target: Target) -> jax.Array:
     """Each window's share of its sum, padding counting as 0."""
-    if native.serves(window) and (target is TPU or (target.is_divided and not window.is_even)):
+    if rules.rule(target, window).total is NATIVE:
         return share.of(_native(x, window, share), window).astype(x.dtype)
     few = window.taps <= _few(window, x.dtype)
     if window.is_tiling and (few or max(window.output) <= 1):
@@ -88,7 +89,7 @@ def windowed_sum(x: jax.Array, window: Window, share: Share, *, target: Target) 
         step = functools.partial(
             _sum_at_once, window=by.window, share=share.of_elements(by.row), target=target
         )
-        return by.restore(apart(step, by.lay(x), target=target, small=SMALL))
+        return by.restore(isolate(step, by.lay(x), target=target, small=SMALL))
     wide, widen = (x, True) if share.widens(x) else (share.wide(x), False)
     steps = [step for i in reversed(range(len(window.axes))) for step in _steps(window.only(i))]
     for number, step in enumerate(steps):
@@ -145,7 +146,7 @@ def _sum_along(
     if planner.doubles(axis):
         return _by_parts(x, window, last=last, widen=widen, target=target)
     step = functools.partial(_sum_of_taps, window=window, widen=widen, target=target)
-    return step(x) if last else apart(step, x, target=target, small=SMALL)
+    return step(x) if last else isolate(step, x, target=target, small=SMALL)
 
 
 def _sum_of_taps(x: jax.Array, window: Window, *, widen: bool = False, target: Target) -> jax.Array:
@@ -166,7 +167,7 @@ def _by_parts(
     width = part(axis.window)
     if width == 1:
         step = functools.partial(_sum_of_taps, window=window, widen=widen, target=target)
-        return apart(step, x, target=target)
+        return isolate(step, x, target=target)
     count, rest = divmod(axis.window, width)
     apart_by, reach = width * axis.dilation, (width - 1) * axis.dilation
     furthest = (axis.output - 1) * axis.stride - axis.low + (count - 1) * apart_by
@@ -187,7 +188,7 @@ def _by_parts(
         return functools.reduce(lax.add, terms)
 
     operands = [sums, x] if rest else [sums]
-    return add(*operands) if last else apart(add, *operands, target=target)
+    return add(*operands) if last else isolate(add, *operands, target=target)
 
 
 @functools.cache
@@ -206,11 +207,7 @@ def _price(window: int, width: int) -> int:
 
 def spread(y: jax.Array, window: Window, share: Share, *, target: Target) -> jax.Array:
     """For each input, the sum over the windows that contain it of their shares."""
-    bins = any(isinstance(axis, Uneven) for axis in window.axes)
-    uneven = bins or (target.is_divided and not window.is_even)
-    # (Gradient of the adaptive mean of 32x45x45x128 to 7x7 on H100, as XLA estimates it: 22 us by
-    # reading rows, 17 by slices.)
-    if native.serves(window) and (target is TPU or (target is not CPU and uneven)):
+    if rules.rule(target, window).spread is NATIVE:
         wide = share.of(share.wide(y), window)
         shape = list(y.shape)
         for position, axis in zip(window.positions, window.axes, strict=True):
@@ -225,7 +222,7 @@ def spread(y: jax.Array, window: Window, share: Share, *, target: Target) -> jax
         step = functools.partial(
             _spread_at_once, window=by.window, share=share.of_elements(by.row), target=target
         )
-        return by.restore(apart(step, by.lay(y), target=target, small=SMALL))
+        return by.restore(isolate(step, by.lay(y), target=target, small=SMALL))
     wide = share.of(share.wide(y), window)
     for index in range(len(window.axes)):
         last = 0 < index == len(window.axes) - 1
@@ -262,7 +259,7 @@ def _spread_along(y: jax.Array, window: Window, *, last: bool, target: Target) -
         mirrored = Window((position,), (_mirrored(holes),))
         return _by_parts(taps.pad(y, zero, config), mirrored, target=target)
     step = functools.partial(_spread_taps, window=window, target=target)
-    return step(y) if last or window.is_tiling else apart(step, y, target=target, small=SMALL)
+    return step(y) if last or window.is_tiling else isolate(step, y, target=target, small=SMALL)
 
 
 def _spread_taps(y: jax.Array, window: Window, *, target: Target) -> jax.Array:

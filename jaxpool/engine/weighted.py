@@ -27,7 +27,7 @@ from jax.interpreters import ad, batching
 
 from jaxpool.axis import Axis
 from jaxpool.engine import kernel_sums
-from jaxpool.engine.apart import apart, stored
+from jaxpool.engine.isolate import isolate, materialize
 from jaxpool.engine.kernel_sums import Arrays, Kernel
 from jaxpool.engine.primitives import bind, implement, result_type
 from jaxpool.engine.target import Target
@@ -125,7 +125,7 @@ def _collect(
         v, xs, ys = _split(operands, linear, inputs)
         return kernel_sums.collect(kernel, v, xs, ys, window, target=target)
 
-    return step(*operands) if window.is_tiling else apart(step, *operands, target=target)
+    return step(*operands) if window.is_tiling else isolate(step, *operands, target=target)
 
 
 def _distribute(
@@ -136,9 +136,9 @@ def _distribute(
         return kernel_sums.distribute(kernel, g, xs, ys, window, target=target)
 
     if not window.is_tiling:
-        return apart(step, *operands, target=target)
+        return isolate(step, *operands, target=target)
     (g,), xs, ys = _split(operands, linear, inputs)  # what is an output's is worked out once
-    return step(stored(g, target=target), *xs, *(stored(y, target=target) for y in ys))
+    return step(materialize(g, target=target), *xs, *(materialize(y, target=target) for y in ys))
 
 
 def _collect_jvp(primals, tangents, *, kernel, window, linear, inputs):

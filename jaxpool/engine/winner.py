@@ -20,9 +20,10 @@ from jax.ad_checkpoint import checkpoint_name
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching
 
-from jaxpool.engine import blocks, keys, layout, linear, masked, native, rows, taps
-from jaxpool.engine.apart import apart, stored
+from jaxpool.engine import blocks, half_order, layout, linear, masked, native, rows, rules, taps
+from jaxpool.engine.isolate import isolate, materialize
 from jaxpool.engine.primitives import adjoint_pair, batched, bind, implement, result_type
+from jaxpool.engine.rules import NATIVE
 from jaxpool.engine.target import CPU, CPUS, TPU, Target
 from jaxpool.monoid import MAX, Monoid
 from jaxpool.window import Window
@@ -93,7 +94,7 @@ def _return_code(
 
     What one target does not read is dead code in its programs.
     """
-    if native.distributes(window) and _natively(window, target):
+    if native.distributes(window) and rules.rule(target, window).returned is NATIVE:
         again = functools.partial(value, monoid=monoid, target=target)
         return native.distribute(y, source, monoid, window, again)
     for step, index in reversed(list(zip(plan, winners, strict=True))):
@@ -150,7 +151,7 @@ def value(x: jax.Array, monoid: Monoid, window: Window, *, target: Target) -> ja
     `lax.max` keeps NaN. XLA's CPU reductions, from some 8,192 elements on, do not, hence the
     slices, and the choice in reducing very wide tiles.
     """
-    if native.serves(window) and _natively(window, target):
+    if rules.rule(target, window).extreme is NATIVE:
         y = native.reduce(x, monoid, window)
         return _with_nan(y, x, window) if target is CPUS else y
     dtype, identity = x.dtype, monoid.identity(x.dtype)
@@ -167,12 +168,12 @@ def value(x: jax.Array, monoid: Monoid, window: Window, *, target: Target) -> ja
     read = functools.partial(
         taps.elements, target=target, clamp=taps.hold_edges(window), by_copy=_worth_a_copy(x)
     )
-    if not (target is CPU and keys.serve(dtype)):
+    if not (target is CPU and half_order.serve(dtype)):
         every = read(x, window, identity, widen=target is CPU)
         return functools.reduce(monoid.combine, every).astype(dtype)
-    every = read(keys.bits(x), window, identity.view(np.int16))
-    every = (keys.of(bits, dtype, monoid) for bits in every)
-    return keys.floats(functools.reduce(monoid.combine, every), dtype)
+    every = read(half_order.bits(x), window, identity.view(np.int16))
+    every = (half_order.of(bits, dtype, monoid) for bits in every)
+    return half_order.floats(functools.reduce(monoid.combine, every), dtype)
 
 
 def _worth_a_copy(x: jax.Array) -> bool:
@@ -204,10 +205,10 @@ def winner(
         numbers = blocks.tap_numbers(window, x.ndim, dtype)
         return blocks.reduce(jnp.where(hit, numbers, none), window, none, lax.min)
     read = functools.partial(taps.elements, window=window, fill=None, target=target, by_copy=True)
-    if target is CPU and keys.serve(x.dtype):
+    if target is CPU and half_order.serve(x.dtype):
         y, *elements = (
-            keys.comparable(keys.of(bits, x.dtype, monoid), x.dtype, monoid)
-            for bits in (keys.bits(y), *read(keys.bits(x)))
+            half_order.comparable(half_order.of(bits, x.dtype, monoid), x.dtype, monoid)
+            for bits in (half_order.bits(y), *read(half_order.bits(x)))
         )
     else:
         y = rows.wide(y) if target is CPU else y
@@ -253,16 +254,11 @@ def _extreme_code(
     x: jax.Array, *masks: jax.Array, monoid: Monoid, window: Window, plan: Plan, target: Target
 ) -> jax.Array:
     del masks  # only the derivative needs to know which windows have an element
-    if target is TPU and native.serves(window):
+    if target is TPU and rules.rule(target, window).extreme is NATIVE:
         return native.reduce(x, monoid, window)
     for number in range(len(plan)):
         x = _value(x, monoid, plan, number, target=target)
     return x
-
-
-def _natively(window: Window, target: Target) -> bool:
-    """Whether XLA's own operations are best: on TPU, and for uneven windows on several devices."""
-    return target is TPU or (target.is_divided and not window.is_even)
 
 
 def _with_nan(y: jax.Array, x: jax.Array, window: Window) -> jax.Array:
@@ -287,7 +283,7 @@ def _value(x: jax.Array, monoid: Monoid, plan: Plan, number: int, *, target: Tar
     copied = by.into_pooled and by.window.axes[-1].reach != (0, 0) and _worth_a_copy(x)
     if last and (copied or not (repeats or by.trailing)):
         return by.restore(step(by.lay(x)))
-    return by.restore(apart(step, by.lay(x), target=target))
+    return by.restore(isolate(step, by.lay(x), target=target))
 
 
 def _winners_code(
@@ -333,11 +329,13 @@ def _together(
 
     if alone:
         by = layout.of(window, x.shape, target=CPU)
-        both = by.restore(apart(functools.partial(search, window=by.window), by.lay(x), target=CPU))
+        both = by.restore(
+            isolate(functools.partial(search, window=by.window), by.lay(x), target=CPU)
+        )
     else:
-        both = stored(search(x, window), target=CPU)
+        both = materialize(search(x, window), target=CPU)
     index = lax.imag(both).astype(masked.index_dtype(window))
-    return lax.real(both), stored(index, target=CPU)
+    return lax.real(both), materialize(index, target=CPU)
 
 
 def _winner(
@@ -356,14 +354,14 @@ def _winner(
     need not be stored (a CNN's training step at batch 128: 46 MB of temporaries, and 28 like this).
     """
     if not alone:
-        return stored(winner(x, y, monoid, window, where, target=target), target=target)
+        return materialize(winner(x, y, monoid, window, where, target=target), target=target)
     by = layout.of(window, x.shape, target=target)
 
     def search(x: jax.Array, y: jax.Array, *where: jax.Array) -> jax.Array:
         return winner(x, y, monoid, by.window, *(where or (None,)), target=target)
 
     operands = (x, y) if where is None else (x, y, where)
-    return by.restore(apart(search, *map(by.lay, operands), target=target))
+    return by.restore(isolate(search, *map(by.lay, operands), target=target))
 
 
 _extreme_p = Primitive("jaxpool_extreme")

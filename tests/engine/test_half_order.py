@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import jaxpool
-from jaxpool.engine import keys
+from jaxpool.engine import half_order
 from jaxpool.monoid import MAX, MIN
 
 HALVES = [jnp.float16, jnp.bfloat16]
@@ -24,7 +24,7 @@ def every_float(dtype):
 def test_keys_are_in_order_and_lead_back(dtype, monoid):
     bits, floats = every_float(dtype)
     dtype = np.dtype(dtype)
-    found = np.asarray(keys.of(jnp.asarray(bits), dtype, monoid))
+    found = np.asarray(half_order.of(jnp.asarray(bits), dtype, monoid))
     number = ~np.isnan(floats)
     ordered = floats[number][np.argsort(found[number])]
     assert (np.diff(ordered[np.isfinite(ordered)]) >= 0).all()
@@ -35,7 +35,7 @@ def test_keys_are_in_order_and_lead_back(dtype, monoid):
         assert found[~number].min() > found[number].max()
     else:
         assert found[~number].max() < found[number].min()
-    again = np.asarray(keys.floats(jnp.asarray(found), dtype))
+    again = np.asarray(half_order.floats(jnp.asarray(found), dtype))
     np.testing.assert_array_equal(again[number].view(np.int16), bits[number])
     assert np.isnan(again[~number].astype(np.float32)).all()
 
@@ -45,7 +45,7 @@ def test_keys_are_in_order_and_lead_back(dtype, monoid):
 def test_keys_to_compare_are_equal_where_the_floats_are(dtype, monoid):
     bits, floats = every_float(dtype)
     dtype = np.dtype(dtype)
-    found = keys.comparable(keys.of(jnp.asarray(bits), dtype, monoid), dtype, monoid)
+    found = half_order.comparable(half_order.of(jnp.asarray(bits), dtype, monoid), dtype, monoid)
     found, number = np.asarray(found), ~np.isnan(floats)
     assert len(np.unique(found[~number])) == 1
     assert found[floats == 0].tolist() == [0, 0]

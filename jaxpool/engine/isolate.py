@@ -21,7 +21,7 @@ from jaxpool.engine.target import CPU, Target
 SMALL = 2_048
 
 
-def apart(
+def isolate(
     step: Callable[..., jax.Array], *operands: jax.Array, target: Target, small: int = SMALL
 ) -> jax.Array:
     """`step(*operands)`, on CPU as a computation of its own unless the operands are small."""
@@ -34,6 +34,6 @@ def apart(
     return lax.cond(unseen, step, lambda *_: jnp.zeros(out.shape, out.dtype), *operands)
 
 
-def stored(x: jax.Array, *, target: Target) -> jax.Array:
+def materialize(x: jax.Array, *, target: Target) -> jax.Array:
     """`x`, apart from what reads it, but not from what it is made of."""
-    return apart(lambda x: x, x, target=target)
+    return isolate(lambda x: x, x, target=target)
