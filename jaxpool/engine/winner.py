@@ -289,21 +289,22 @@ def _value(x: jax.Array, monoid: Monoid, plan: Plan, number: int, *, target: Tar
 def _winners_code(
     x: jax.Array, *masks: jax.Array, monoid: Monoid, window: Window, plan: Plan, target: Target
 ) -> list[jax.Array]:
-    del window
     (where,) = masks or (None,)
-    winners = []
-    for number, window in enumerate(plan):
-        alone = len(plan) > 1 or not window.is_tiling
-        if target is CPU and where is None and _pay_together(x, window):
-            y, index = _together(x, monoid, window, alone=alone)
+    winners, values = [], x
+    for number, step in enumerate(plan):
+        alone = len(plan) > 1 or not step.is_tiling
+        if target is CPU and where is None and _pay_together(values, step):
+            y, index = _together(values, monoid, step, alone=alone)
         else:
-            y = _value(x, monoid, plan, number, target=target)
-            index = _winner(x, y, monoid, window, where, alone=alone, target=target)
+            y = _value(values, monoid, plan, number, target=target)
+            index = _winner(values, y, monoid, step, where, alone=alone, target=target)
         winners.append(index)
-        x = y
+        values = y
         if where is not None:
             where = index != masked.no_winner(index.dtype)
-    return [x, *winners]
+    if target is TPU and rules.rule(target, window).extreme is NATIVE:
+        values = native.reduce(x, monoid, window)  # where nobody asks for the winners, all there is
+    return [values, *winners]
 
 
 def _pay_together(x: jax.Array, window: Window) -> bool:
