@@ -28,7 +28,7 @@ CORE = {
 pytestmark = pytest.mark.skipif(not PYTHON.exists(), reason="`make targets` installs the compilers")
 
 CODE = """
-import functools, json, sys
+import functools, json, re, sys
 import jax
 from experiments.operators import targets
 from tests import modes
@@ -45,7 +45,8 @@ for dtype in dtypes:
         compiled = targets.compile_for(target, function, x)
         result[f"{dtype} {mode}"] = vars(targets.estimate(target, compiled))
         text = compiled.as_text()
-        result[f"{dtype} {mode}"]["scatter"] = " scatter(" in text
+        scattered = re.findall(r"= (?:f32|bf16)\\[\\S+ scatter\\(", text)
+        result[f"{dtype} {mode}"]["scatter"] = bool(scattered)
         result[f"{dtype} {mode}"]["conditional"] = " conditional(" in text
 print(json.dumps(result))
 """
@@ -80,8 +81,11 @@ def test_every_operator_compiles(operator, target):
     dtypes = ["float32", "bfloat16"] if EVERYTHING else ["float32"]
     programs = compiled(target, operator, dtypes)
     assert len(programs) == 2 * len(dtypes)
+    boxes = "roi" in str(operator)
     for program in programs.values():
         assert program["seconds"] > 0
         assert program["kernels"] > 0
+        # What adds up floats in no fixed order gives other results in each run.
+        assert not program["scatter"] or boxes or target != "h100"
         # (Of a while loop that boxes need, the condition is no isolation.)
-        assert not program["conditional"] or "roi" in str(operator)
+        assert not program["conditional"] or boxes
