@@ -145,6 +145,8 @@ def distribute(
     monoid: Monoid,
     window: Window,
     extreme: Callable[..., jax.Array],
+    *,
+    divided: bool,
 ) -> jax.Array:
     """Give each output's value to the first input that holds the extreme of its window.
 
@@ -154,6 +156,7 @@ def distribute(
         monoid: The maximum or the minimum.
         window: The windows.
         extreme: `extreme(x, window=window)`, the extreme of each window.
+        divided: Whether XLA divides the program among several devices.
     """
     steps = parts(window)
     values = [x]
@@ -161,11 +164,13 @@ def distribute(
         values.append(extreme(values[-1], window=step))
     for value, step in reversed(list(zip(values, steps, strict=True))):
         scatter = _select_and_scatter if step.is_even else _scatter_to_bins
-        y = scatter(value, y, monoid, step)
+        y = scatter(value, y, monoid, step, divided=divided)
     return y
 
 
-def _scatter_to_bins(x: jax.Array, y: jax.Array, monoid: Monoid, window: Window) -> jax.Array:
+def _scatter_to_bins(
+    x: jax.Array, y: jax.Array, monoid: Monoid, window: Window, *, divided: bool
+) -> jax.Array:
     (axis,), (position,) = window.axes, window.positions
     config, terms = [(0, 0, 0)] * x.ndim, []
     for number, part in enumerate(_bins(x, axis, x.ndim + position)):
@@ -173,23 +178,40 @@ def _scatter_to_bins(x: jax.Array, y: jax.Array, monoid: Monoid, window: Window)
         row = lax.slice_in_dim(y, number, number + 1, axis=x.ndim + position)
         whole = Window(window.positions, (Axis(length, length),))
         config[position] = (start, axis.size - start - length, 0)
-        term = _select_and_scatter(part, row, monoid, whole)
+        term = _select_and_scatter(part, row, monoid, whole, divided=divided)
         terms.append(taps.pad(term, np.zeros((), y.dtype), config))
     return functools.reduce(lax.add, terms)
 
 
-def _select_and_scatter(x: jax.Array, y: jax.Array, monoid: Monoid, window: Window) -> jax.Array:
+def _select_and_scatter(
+    x: jax.Array, y: jax.Array, monoid: Monoid, window: Window, *, divided: bool
+) -> jax.Array:
+    if divided:
+        x = _without_nan(x, monoid)
     (x, padding), whole = _cropped(x, window), x
     scattered = _select_and_scatter_p.bind(
         x,
         y,
         largest=monoid is MAX,
+        keeps_nan=not divided,
         windows=_along(x.ndim, window, "window"),
         strides=_along(x.ndim, window, "stride"),
         padding=tuple(padding),
     )
     back = [(-low, -high, 0) for low, high in _crops(whole.ndim, window)]
     return taps.pad(scattered, np.zeros((), y.dtype), back)
+
+
+def _without_nan(x: jax.Array, monoid: Monoid) -> jax.Array:
+    """In the same order, but with infinity for NaN, and the largest number for infinity.
+
+    XLA divides only a `select_and_scatter` whose choice is one comparison, which NaN would lose.
+    (Where a window holds both infinity and the largest number, the first of them is chosen.)
+    """
+    sign = 1 if monoid is MAX else -1
+    largest = jnp.asarray(sign * jnp.finfo(x.dtype).max, x.dtype)
+    infinity = jnp.asarray(sign * np.inf, x.dtype)
+    return jnp.where(jnp.isnan(x), infinity, jnp.where(x == infinity, largest, x))
 
 
 def _cropped(x: jax.Array, window: Window) -> tuple[jax.Array, Pairs]:
@@ -225,11 +247,12 @@ def _lower(
     y: Any,
     *,
     largest: bool,
+    keeps_nan: bool,
     windows: Sequence[int],
     strides: Sequence[int],
     padding: Pairs,
 ) -> list[Any]:
-    """NaN is kept once it is met, and the first of equals: `a` stays if `a >= b`, or if NaN."""
+    """The first of equals stays, and NaN once it is met: `a` stays if `a >= b`, or if NaN."""
     dtype = context.avals_out[0].dtype
     pairs: Any = np.array(padding, np.int64)
     scalar = ir.RankedTensorType.get([], ir.RankedTensorType(x.type).element_type)
@@ -246,7 +269,9 @@ def _lower(
     with ir.InsertionPoint(select):
         a, b = select.arguments
         kept = _compared(a, b, "GE" if largest else "LE")
-        stablehlo.return_([stablehlo.or_(kept, _compared(a, a, "NE"))])
+        if keeps_nan:
+            kept = stablehlo.or_(kept, _compared(a, a, "NE"))
+        stablehlo.return_([kept])
     scatter = operation.scatter.blocks.append(scalar, scalar)
     with ir.InsertionPoint(scatter):
         stablehlo.return_([stablehlo.add(*scatter.arguments)])

@@ -23,7 +23,7 @@ from jax.interpreters import ad, batching, mlir
 from jax.sharding import AbstractMesh, use_abstract_mesh
 from jax.sharding import PartitionSpec as P
 
-from jaxpool.engine.target import CPU, CPUS, GPU, GPUS, TPU
+from jaxpool.engine.target import CPU, CPUS, GPU, GPUS, TPU, TPUS
 
 
 def implement(primitive: Primitive, code: Callable[..., Any], parameters: Sequence[str]) -> None:
@@ -66,8 +66,8 @@ def _lowering(code: Callable[..., Any], multiple_results: bool) -> Callable[...,
 def _form(context: Any, code: Callable[..., Any]) -> Callable[..., Any]:
     """The code for the platforms for which a program is lowered."""
     platforms = context.platforms or context.module_context.platforms
-    cpu, gpu = (CPUS, GPUS) if _is_divided(context) else (CPU, GPU)
-    known = {"cpu": cpu, "tpu": TPU}
+    cpu, gpu, tpu = (CPUS, GPUS, TPUS) if _is_divided(context) else (CPU, GPU, TPU)
+    known = {"cpu": cpu, "tpu": tpu}
     targets = {p: known.get(p, gpu) for p in platforms}
     if is_portable.value:
         targets = dict.fromkeys(platforms, TPU)

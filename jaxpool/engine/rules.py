@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from jaxpool.axis import Filtered, Uneven
 from jaxpool.engine import native
-from jaxpool.engine.target import CPU, CPUS, GPU, GPUS, TPU, Target
+from jaxpool.engine.target import CPU, CPUS, GPU, GPUS, TPU, TPUS, Target
 from jaxpool.window import Window
 
 
@@ -75,6 +75,9 @@ RULES: dict[tuple[Target, Shape], Rule] = {
     (GPUS, EVEN): _BY_US,
     (GPUS, BINS): _BY_XLA,
     (GPUS, FILTER): _BY_XLA,
+    (TPUS, EVEN): _BY_XLA,
+    (TPUS, BINS): _BY_XLA,
+    (TPUS, FILTER): _BY_XLA,
 }
 
 

@@ -8,8 +8,8 @@ import enum
 class Target(enum.Enum):
     """Whose compiler reads a program. Each has rules of its own (see docs/architecture.md).
 
-    GPU is also the form for devices that have no rules. CPUS and GPUS are for programs that XLA
-    divides among several devices: rows read by number it would gather whole from all of them.
+    GPU is also the form for devices that have no rules. CPUS, GPUS and TPUS are for programs that
+    XLA divides among several devices: what it cannot divide, it gathers whole from all of them.
     """
 
     CPU = enum.auto()
@@ -17,11 +17,12 @@ class Target(enum.Enum):
     TPU = enum.auto()
     CPUS = enum.auto()
     GPUS = enum.auto()
+    TPUS = enum.auto()
 
     @property
     def is_divided(self) -> bool:
-        """Whether the program is for several CPUs or GPUs."""
-        return self in (Target.CPUS, Target.GPUS)
+        """Whether the program is for several devices, among which XLA divides it."""
+        return self in (Target.CPUS, Target.GPUS, Target.TPUS)
 
 
-CPU, GPU, TPU, CPUS, GPUS = Target
+CPU, GPU, TPU, CPUS, GPUS, TPUS = Target

@@ -24,7 +24,7 @@ from jaxpool.engine import blocks, half_order, layout, linear, masked, native, r
 from jaxpool.engine.isolate import isolate, materialize
 from jaxpool.engine.primitives import adjoint_pair, batched, bind, implement, result_type
 from jaxpool.engine.rules import NATIVE
-from jaxpool.engine.target import CPU, CPUS, TPU, Target
+from jaxpool.engine.target import CPU, CPUS, TPU, TPUS, Target
 from jaxpool.monoid import MAX, Monoid
 from jaxpool.window import Window
 
@@ -96,7 +96,7 @@ def _return_code(
     """
     if native.distributes(window) and rules.rule(target, window).returned is NATIVE:
         again = functools.partial(value, monoid=monoid, target=target)
-        return native.distribute(y, source, monoid, window, again)
+        return native.distribute(y, source, monoid, window, again, divided=target.is_divided)
     for step, index in reversed(list(zip(plan, winners, strict=True))):
         y = linear.distribute_code(y, index, window=step, target=target)
     return y
@@ -254,7 +254,7 @@ def _extreme_code(
     x: jax.Array, *masks: jax.Array, monoid: Monoid, window: Window, plan: Plan, target: Target
 ) -> jax.Array:
     del masks  # only the derivative needs to know which windows have an element
-    if target is TPU and rules.rule(target, window).extreme is NATIVE:
+    if target in (TPU, TPUS) and rules.rule(target, window).extreme is NATIVE:
         return native.reduce(x, monoid, window)
     for number in range(len(plan)):
         x = _value(x, monoid, plan, number, target=target)
@@ -302,7 +302,7 @@ def _winners_code(
         values = y
         if where is not None:
             where = index != masked.no_winner(index.dtype)
-    if target is TPU and rules.rule(target, window).extreme is NATIVE:
+    if target in (TPU, TPUS) and rules.rule(target, window).extreme is NATIVE:
         values = native.reduce(x, monoid, window)  # where nobody asks for the winners, all there is
     return [values, *winners]
 

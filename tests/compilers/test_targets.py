@@ -52,7 +52,49 @@ print(json.dumps(result))
 """
 
 
+DIVIDED = """
+import json, re, sys
+import jax, numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec as P
+import jaxpool
+from experiments.operators import targets
+
+devices = np.array(targets.devices(sys.argv[1], 8)).reshape(2, 4)
+mesh = Mesh(devices, ("a", "b"), axis_types=(AxisType.Auto,) * 2)
+gathered = {}
+for name, function in {
+    "max": lambda x: jaxpool.max_pool(x, 3, strides=2, padding=1),
+    "wide max": lambda x: jaxpool.max_pool(x, 17, strides=1, padding="SAME"),
+    "mean": lambda x: jaxpool.avg_pool(x, 3, strides=1, padding="SAME"),
+    "adaptive max": lambda x: jaxpool.adaptive_max_pool(x, 7),
+    "blur": jaxpool.blur_pool,
+}.items():
+    for spec in (P(None, "b"), P("a", "b")):
+        sharding = NamedSharding(mesh, spec)
+        x = jax.ShapeDtypeStruct((8, 64, 64, 128), np.float32, sharding=sharding)
+        gradient = jax.grad(lambda x: (function(x) ** 2).sum())
+        for mode, g in (("", function), (" gradient", gradient)):
+            out = sharding if mode else None
+            text = jax.jit(g, out_shardings=out).lower(x).compile().as_text()
+            whole = re.findall(r"\\[\\d+,64,64,\\d+\\]\\S* all-gather", text)
+            gathered[f"{name}{mode} {spec}"] = len(whole)
+print(json.dumps(gathered))
+"""
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("target", ["tpu-v5e", "h100"])
+def test_programs_of_eight_devices_gather_no_input(target):
+    gathered = answer(DIVIDED, target)
+    assert len(gathered) == 20
+    assert not any(gathered.values()), gathered
+
+
 def compiled(target, operator, dtypes):
+    return answer(CODE, target, str(operator), *dtypes)
+
+
+def answer(code, *arguments):
     environment = {
         **os.environ,
         "PYTHONPATH": str(ROOT),
@@ -61,7 +103,7 @@ def compiled(target, operator, dtypes):
         "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
     }
     ended = subprocess.run(
-        [PYTHON, "-c", CODE, target, str(operator), *dtypes],
+        [PYTHON, "-c", code, *arguments],
         capture_output=True,
         text=True,
         env=environment,
