@@ -37,7 +37,7 @@ def run(
 
     with _plain_errors():
         if kept:
-            _console().print("memory: glibc keeps what is freed (mallopt)", highlight=False)
+            typer.echo("memory: glibc keeps what is freed (mallopt)", err=True)
         study.run(load(config, change or ()), out, _console())
 
 

@@ -51,8 +51,10 @@ CASES = [
 @pytest.mark.parametrize(("mode", "batch", "operator"), CASES)
 def test_as_in_a_plain_call(mode, batch, operator):
     x = image(operator, BATCHES[batch])
+    # (`jet` multiplies by n!, and divided programs add up what bins share in another order.)
+    exact = operator.exact and mode != "jet" and not mode.startswith("explicit")
     for result, expected in modes.MODES[mode](operator, x):
-        agree(result, expected, operator.exact and mode != "jet")  # (which multiplies by n!)
+        agree(result, expected, exact)
 
 
 # Operators as functions of `x`, which is the same on all devices, and of a second operand, of which

@@ -25,6 +25,7 @@ def test_capture_describes_this_process(tmp_path, monkeypatch):
 def test_unset_settings_are_empty(monkeypatch):
     for name in ("XLA_FLAGS", "LD_PRELOAD", *environment.allocator()):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("experiments.allocator._kept", {})
     captured = environment.capture()
     assert captured.xla_flags == ""
     assert captured.allocator == {}
