@@ -31,13 +31,11 @@ def run(
     """Run a study, or go on with one that was interrupted, and show its results."""
     from experiments.allocator import keep_freed_memory
 
-    kept = keep_freed_memory()  # before any thread has an arena of its own
+    keep_freed_memory()  # before any thread has an arena of its own
     from experiments import study
     from experiments.config import load
 
     with _plain_errors():
-        if kept:
-            typer.echo("memory: glibc keeps what is freed (mallopt)", err=True)
         study.run(load(config, change or ()), out, _console())
 
 

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from rich.console import Console
 
-from experiments import checkpoint, data, environment, records, report, training
+from experiments import allocator, checkpoint, data, environment, records, report, training
 from experiments.config import ConfigError, Study, differences, dump
 from experiments.data import Dataset, Split
 from experiments.folder import StudyFolder
@@ -46,6 +46,8 @@ def run(study: Study, out: Path, console: Console) -> Path:
     todo = {variant: training.groups(study, variant, folder) for variant in study.variants}
     if any(todo.values()) or not measured(study, folder):
         records.write(folder.environment, environment.capture())
+        if allocator.kept():
+            console.print("memory: glibc keeps what is freed (mallopt)", highlight=False)
     train(study, dataset, todo, folder, console)
     if not measured(study, folder):
         for result in measure(study, lambda words: console.print(words, highlight=False)):

@@ -45,8 +45,9 @@ def test_the_portable_form_is_one_program_for_all_platforms(operator):
     platforms = ("cpu", "cuda", "tpu")
     with jaxpool.portable():
         text = str(jax.export.export(jax.jit(operator), platforms=platforms)(x).mlir_module())
-    draws = "key" in str(operator)  # JAX draws by platform
-    assert draws or "stablehlo.case" not in text
+    # (JAX itself draws keys, and in some versions takes a sigmoid, by platform.)
+    by_platform = "key" in str(operator) or operator.function is jaxpool.gated_pool
+    assert by_platform or "stablehlo.case" not in text
 
 
 PORTABLE = {
