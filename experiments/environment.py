@@ -1,8 +1,10 @@
 """Where a study runs: versions, device, and the settings that change how fast it is."""
 
+import json
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -77,6 +79,33 @@ def allocator() -> dict[str, str]:
     if preloaded := os.environ.get("LD_PRELOAD", "").replace(":", " ").split():
         settings["LD_PRELOAD"] = " ".join(Path(library).name for library in preloaded)
     return settings
+
+
+def versions_in(python: str, packages: Sequence[str]) -> dict[str, str]:
+    """The versions of those packages that another Python interpreter has installed.
+
+    Args:
+        python: The path of the interpreter.
+        packages: Names of distributions.
+    """
+    asked = subprocess.run(
+        [python, "-c", _VERSIONS, *packages], capture_output=True, text=True, check=True
+    )
+    return json.loads(asked.stdout)
+
+
+_VERSIONS = """
+import json, sys
+from importlib import metadata
+
+found = {}
+for package in sys.argv[1:]:
+    try:
+        found[package] = metadata.version(package)
+    except metadata.PackageNotFoundError:
+        pass
+print(json.dumps(found))
+"""
 
 
 def _git(*arguments: str) -> str | None:

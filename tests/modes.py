@@ -166,7 +166,7 @@ def lowered(operator, x):
 
 
 def apply(mode, operator):
-    """Whether the mode has anything to say of the operator."""
+    """Whether the mode applies to the operator."""
     return mode != "debug_nans" or "where" in inspect.signature(operator.function).parameters
 
 

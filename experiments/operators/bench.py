@@ -149,7 +149,7 @@ def run(
 
 
 def targeted(names: Sequence[str]) -> Sequence[Target | None]:
-    """The devices of these names; the one at hand, None, if there are no names.
+    """The targets with these names; without names [None], which stands for the local device.
 
     Raises:
         ConfigError: A name is not that of a device.
@@ -187,23 +187,14 @@ def describe(interpreter: Path | None = None) -> Environment:
     """
     here = environment.capture()
     versions = dict(here.versions)
+    elsewhere = {} if interpreter is None else environment.versions_in(str(interpreter), _PEERS)
     for package in _PEERS:
         try:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
-            versions[package] = _version_elsewhere(package, interpreter)
+            versions[package] = elsewhere.get(package, "not installed")
     versions["jaxpool code"] = _digest(Path(jaxpool.__file__).parent)
     return here.model_copy(update={"versions": versions})
-
-
-def _version_elsewhere(package: str, interpreter: Path | None) -> str:
-    if interpreter is not None:
-        code = "import importlib.metadata as m, sys; print(m.version(sys.argv[1]))"
-        command = [str(interpreter), "-c", code, package]
-        asked = subprocess.run(command, capture_output=True, text=True, check=False)
-        if asked.returncode == 0:
-            return asked.stdout.strip()
-    return "not installed"
 
 
 def _digest(package: Path) -> str:

@@ -55,9 +55,9 @@ class BenchRecord(Record):
         traffic_bytes: What must be read and written at least.
         error: Largest error, relative to the terms' magnitudes.
         device_source: `measured` on the machine at hand, or `estimated` by the compiler for a
-            device that is not there; the two are never compared.
-        bytes_moved: To and from the device's memory, as the compiler estimates it.
-        kernels: How many the compiled program starts one after the other, likewise.
+            device that is absent; measured and estimated times are never compared.
+        bytes_moved: Estimated traffic to and from the device's memory, in bytes.
+        kernels: Number of kernels that the compiled program launches, where estimated.
         compile_s: Seconds to trace and compile.
         temp_bytes: Temporary memory of the compiled program.
         timing: The times.

@@ -6,7 +6,6 @@ gives. It is never ranked with measured times.
 """
 
 import re
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import jax
 from jax.experimental import topologies
 from jax.sharding import SingleDeviceSharding
 
+from experiments import environment
 from experiments.config import ConfigError
 from experiments.records import Environment
 
@@ -46,7 +46,7 @@ ENVIRONMENT = {
 TITLES: dict[Target, str] = {"tpu-v5e": "TPU v5e", "tpu-v6e": "TPU v6e", "h100": "NVIDIA H100"}
 """What tables call the devices."""
 
-_PACKAGES: tuple[str, ...] = ("jax", "jaxlib", "libtpu", "jax-cuda13-pjrt")
+_PACKAGES = ("jax", "jaxlib", "libtpu", "jax-cuda13-pjrt")
 
 
 def python(checkout: Path) -> str:
@@ -69,12 +69,8 @@ def describe(target: Target, python: str, here: Environment) -> Environment:
         python: The interpreter that has the compilers.
         here: The machine on which they run.
     """
-    code = "import sys, importlib.metadata as m; print(*(m.version(p) for p in sys.argv[1:]))"
-    found = subprocess.run(
-        [python, "-c", code, *_PACKAGES], capture_output=True, text=True, check=True
-    )
-    versions: dict[str, str] = dict(zip(_PACKAGES, found.stdout.split(), strict=True))
-    versions["jaxpool code"] = here.versions["jaxpool code"]
+    code = {"jaxpool code": here.versions["jaxpool code"]}
+    versions = environment.versions_in(python, _PACKAGES) | code
     return here.model_copy(update={"device": TITLES[target], "versions": versions})
 
 

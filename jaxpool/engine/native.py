@@ -37,7 +37,7 @@ Pairs = list[tuple[int, int]]
 
 
 def serves(window: Window) -> bool:
-    """Whether programs of these windows are short."""
+    """Whether these windows take few operations: uneven bins take one each."""
     return all(not isinstance(axis, Uneven) or axis.output <= MOST_BINS for axis in window.axes)
 
 
@@ -99,15 +99,15 @@ def filtered(x: jax.Array, window: Window, dtype: np.dtype) -> jax.Array:
     for position, axis in zip(window.positions, window.axes, strict=True):
         x = _with_ends(x, axis, x.ndim + position)
     pooled = [x.ndim + position for position in window.positions]
-    *batch, channel = [None, *(i for i in range(x.ndim) if i not in pooled)]
-    batch = [i for i in batch if i is not None]
-    order = [*batch, *pooled, *([] if channel is None else [channel])]
-    count, channels = len(pooled), 1 if channel is None else x.shape[channel]
-    sizes = [x.shape[i] for i in batch]
+    others = [i for i in range(x.ndim) if i not in pooled]
+    batch, channel = others[:-1], others[-1:]  # (one channel if all axes are pooled)
+    order = [*batch, *pooled, *channel]
+    outer, spatial, inner = ([x.shape[i] for i in axes] for axes in (batch, pooled, channel))
+    channels = math.prod(inner)
     weights = functools.reduce(np.multiply.outer, [np.array(axis.weights) for axis in window.axes])
-    letters = "DHW"[-count:]
+    letters = "DHW"[-len(pooled) :]
     y = lax.conv_general_dilated(
-        x.transpose(order).reshape(math.prod(sizes), *(x.shape[i] for i in pooled), channels),
+        x.transpose(order).reshape(math.prod(outer), *spatial, channels),
         jnp.broadcast_to(weights.astype(x.dtype)[..., None, None], (*weights.shape, 1, channels)),
         [axis.stride for axis in window.axes],
         "VALID",
@@ -117,12 +117,12 @@ def filtered(x: jax.Array, window: Window, dtype: np.dtype) -> jax.Array:
         preferred_element_type=dtype,
     )
     y = y[(slice(None), *map(slice, window.output))]
-    y = y.reshape(*sizes, *window.output, *([] if channel is None else [channels]))
+    y = y.reshape(*outer, *window.output, *inner)
     return y.transpose(np.argsort(order))
 
 
 def _with_ends(x: jax.Array, axis: Filtered, dimension: int) -> jax.Array:
-    """With what a filter reads beyond the ends of an axis."""
+    """Pad an axis with the elements that the filter reads beyond its ends."""
     low = (axis.window - 1) // 2
     high = (axis.output - 1) * axis.stride + axis.window - low - axis.size
     before, after = np.arange(-low, 0), np.arange(axis.size, axis.size + max(high, 0))
@@ -135,7 +135,7 @@ def _with_ends(x: jax.Array, axis: Filtered, dimension: int) -> jax.Array:
 
 
 def distributes(window: Window) -> bool:
-    """Whether `distribute` knows these windows."""
+    """Whether `distribute` supports these windows: `select_and_scatter` has no dilation."""
     return serves(window) and all(axis.dilation == 1 for axis in window.axes)
 
 
@@ -188,7 +188,7 @@ def _select_and_scatter(
 ) -> jax.Array:
     if divided:
         x = _without_nan(x, monoid)
-    (x, padding), whole = _cropped(x, window), x
+    x, padding = _cropped(x, window)
     scattered = _select_and_scatter_p.bind(
         x,
         y,
@@ -198,7 +198,7 @@ def _select_and_scatter(
         strides=_along(x.ndim, window, "stride"),
         padding=tuple(padding),
     )
-    back = [(-low, -high, 0) for low, high in _crops(whole.ndim, window)]
+    back = [(-low, -high, 0) for low, high in _crops(x.ndim, window)]
     return taps.pad(scattered, np.zeros((), y.dtype), back)
 
 
@@ -215,7 +215,7 @@ def _without_nan(x: jax.Array, monoid: Monoid) -> jax.Array:
 
 
 def _cropped(x: jax.Array, window: Window) -> tuple[jax.Array, Pairs]:
-    """The array without what would be read too much, and the padding of each of its axes."""
+    """Apply negative padding by slicing; the array, and what padding of its axes remains."""
     padding = [(0, 0)] * x.ndim
     for position, axis in zip(window.positions, window.axes, strict=True):
         low, high = axis.reach

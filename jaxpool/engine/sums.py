@@ -232,7 +232,7 @@ def spread(y: jax.Array, window: Window, share: Share, *, target: Target) -> jax
 
 
 def _reads_at_once(window: Window, target: Target) -> bool:
-    """Whether one loop over all readers of an input beats a pass an axis.
+    """Whether to compute the adjoint in one loop over all axes, rather than one axis at a time.
 
     On GPU each reader of an uneven window is a gather (gradient of the blur of 32x60x60x128 on
     H100, as XLA estimates it: 95 us at once, 69 an axis at a time).

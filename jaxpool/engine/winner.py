@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -24,7 +25,7 @@ from jaxpool.engine import blocks, half_order, layout, linear, masked, native, r
 from jaxpool.engine.isolate import isolate, materialize
 from jaxpool.engine.primitives import adjoint_pair, batched, bind, implement, result_type
 from jaxpool.engine.rules import NATIVE
-from jaxpool.engine.target import CPU, CPUS, TPU, TPUS, Target
+from jaxpool.engine.target import CPU, CPUS, Target
 from jaxpool.monoid import MAX, Monoid
 from jaxpool.window import Window
 
@@ -59,7 +60,7 @@ def _operands(x: jax.Array, where: jax.Array | None) -> tuple[jax.Array, ...]:
     return (x,) if where is None else (x, where)
 
 
-def follow(x: jax.Array, plan: Plan, winners: list[jax.Array]) -> jax.Array:
+def follow(x: jax.Array, plan: Plan, winners: Sequence[jax.Array]) -> jax.Array:
     """Carry input-shaped numbers to the outputs that their positions won; 0 for empty windows."""
     for window, index in zip(plan, winners, strict=True):
         x = linear.collect(x, window, index)
@@ -67,18 +68,10 @@ def follow(x: jax.Array, plan: Plan, winners: list[jax.Array]) -> jax.Array:
 
 
 def _follow_code(
-    x: jax.Array,
-    source: jax.Array,
-    *winners: jax.Array,
-    monoid: Monoid,
-    window: Window,
-    plan: Plan,
-    target: Target,
+    x: jax.Array, source: jax.Array, *winners: jax.Array, plan: Plan, **_: Any
 ) -> jax.Array:
-    del source, monoid, window
-    for step, index in zip(plan, winners, strict=True):
-        x = linear.collect_code(x, index, window=step, target=target)
-    return x
+    del source  # (the adjoint may need it)
+    return follow(x, plan, winners)
 
 
 def _return_code(
@@ -90,15 +83,15 @@ def _return_code(
     plan: Plan,
     target: Target,
 ) -> jax.Array:
-    """The adjoint of `_follow_code`: by the winners or, on TPU, by looking for them again.
+    """The adjoint of `_follow_code`: by the winners or, on TPU, by `select_and_scatter`.
 
-    What one target does not read is dead code in its programs.
+    Of `source` and `winners` a program computes only those that its target reads.
     """
     if native.distributes(window) and rules.rule(target, window).returned is NATIVE:
-        again = functools.partial(value, monoid=monoid, target=target)
-        return native.distribute(y, source, monoid, window, again, divided=target.is_divided)
+        extremes = functools.partial(value, monoid=monoid, target=target)
+        return native.distribute(y, source, monoid, window, extremes, divided=target.is_divided)
     for step, index in reversed(list(zip(plan, winners, strict=True))):
-        y = linear.distribute_code(y, index, window=step, target=target)
+        y = linear.distribute(y, step, index)
     return y
 
 
@@ -146,7 +139,7 @@ def places(window: Window, plan: Plan, winners: list[jax.Array]) -> jax.Array:
 
 
 def value(x: jax.Array, monoid: Monoid, window: Window, *, target: Target) -> jax.Array:
-    """One step: the extreme of every window.
+    """The extreme of every window, in one step of a plan or natively.
 
     `lax.max` keeps NaN. XLA's CPU reductions, from some 8,192 elements on, do not, hence the
     slices, and the choice in reducing very wide tiles.
@@ -254,8 +247,8 @@ def _extreme_code(
     x: jax.Array, *masks: jax.Array, monoid: Monoid, window: Window, plan: Plan, target: Target
 ) -> jax.Array:
     del masks  # only the derivative needs to know which windows have an element
-    if target in (TPU, TPUS) and rules.rule(target, window).extreme is NATIVE:
-        return native.reduce(x, monoid, window)
+    if rules.rule(target, window).extreme is NATIVE:
+        return value(x, monoid, window, target=target)
     for number in range(len(plan)):
         x = _value(x, monoid, plan, number, target=target)
     return x
@@ -302,8 +295,9 @@ def _winners_code(
         values = y
         if where is not None:
             where = index != masked.no_winner(index.dtype)
-    if target in (TPU, TPUS) and rules.rule(target, window).extreme is NATIVE:
-        values = native.reduce(x, monoid, window)  # where nobody asks for the winners, all there is
+    if rules.rule(target, window).extreme is NATIVE:
+        # One operation; the steps above are dead code unless the winners are used.
+        values = value(x, monoid, window, target=target)
     return [values, *winners]
 
 

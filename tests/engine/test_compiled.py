@@ -1,4 +1,4 @@
-"""What XLA:CPU makes of the engine: how many kernels, and how much temporary memory.
+"""Programs that XLA:CPU compiles: the number of kernels, and the size of temporary buffers.
 
 Each version of XLA fuses in its own way, and what it no longer fuses is slow: jaxlib 0.12 once made
 eleven kernels of the three of a maximum, which then took ten times as long.

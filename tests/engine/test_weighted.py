@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from jaxpool.engine import kernel_sums, weighted
 from jaxpool.window import Window
-from tests import differences, geometry, quick
+from tests import constant, differences, geometry, quick
 from tests.geometry import examples
 
 
@@ -28,14 +28,7 @@ def every(v, x, y, g, window):
     )
 
 
-@pytest.fixture(params=[64, 1], ids=["spelt out", "looped"], scope="module")
-def few(request):
-    before = kernel_sums.FEW
-    kernel_sums.FEW = request.param
-    jax.clear_caches()
-    yield
-    kernel_sums.FEW = before
-    jax.clear_caches()
+few = constant.setting(kernel_sums, "FEW", spelt_out=64, looped=1)
 
 
 @pytest.mark.usefixtures("few")

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import jaxpool
 from jaxpool.pooling import order
-from tests import geometry, quick
+from tests import constant, geometry, quick
 from tests.geometry import examples
 
 DTYPES = ["float32", "float16", "bfloat16", "int8", "uint16", "int32", "bool"]
@@ -21,14 +21,7 @@ def lower_median(elements, indices, count):
     return sorted(map(float, elements))[(len(elements) - 1) // 2]
 
 
-@pytest.fixture(params=[0, 25], ids=["bit by bit", "pairwise"], scope="module")
-def method(request):
-    before = order.PAIRWISE
-    order.PAIRWISE = request.param
-    jax.clear_caches()
-    yield
-    order.PAIRWISE = before
-    jax.clear_caches()
+method = constant.setting(order, "PAIRWISE", bit_by_bit=0, pairwise=25)
 
 
 @pytest.mark.usefixtures("method")

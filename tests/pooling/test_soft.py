@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import jaxpool
 from jaxpool.engine import weighted
-from tests import geometry, quick
+from tests import constant, geometry, quick
 from tests.geometry import examples
 
 
@@ -36,15 +36,8 @@ def log_mean_exp(temperature):
 TEMPERATURES = (0.0, 0.7, -2.0, 30.0)
 
 
-@pytest.fixture(params=[0, weighted.ONE_PASS], ids=["an axis at a time", "at once"], scope="module")
-def passes(request):
-    """Windows of more taps than this are reduced an axis at a time."""
-    before = weighted.ONE_PASS
-    weighted.ONE_PASS = request.param
-    jax.clear_caches()
-    yield
-    weighted.ONE_PASS = before
-    jax.clear_caches()
+# Windows of more taps than this are reduced one axis after the other.
+passes = constant.setting(weighted, "ONE_PASS", by_axis=0, at_once=weighted.ONE_PASS)
 
 
 @pytest.mark.usefixtures("passes")

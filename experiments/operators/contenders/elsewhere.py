@@ -1,8 +1,9 @@
-"""A contender whose library another interpreter has: a process of its own that takes turns.
+"""Contenders whose library is installed in another Python interpreter only.
 
-It prepares the program, runs it when told, and measures its own calls, so that no time is spent on
-the way between the processes. `python -m experiments.operators.contenders.elsewhere` is the other
-end: pickled questions on standard input, pickled answers on standard output.
+That interpreter runs in a child process, which compiles the program, calls it on request and times
+its own calls, so the times exclude communication between the processes. The child runs this module
+with `python -m`; it reads pickled requests from standard input and writes pickled replies to
+standard output.
 """
 
 import os
