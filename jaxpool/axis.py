@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -17,12 +18,63 @@ class Reader:
     taps: np.ndarray  # (size,); NO_TAP where the output does not exist or does not read the input
 
 
+class PooledAxis(Protocol):
+    """What the engine asks of any axis. It is hashable, and equal to any of the same geometry."""
+
+    @property
+    def size(self) -> int:
+        """Number of inputs."""
+        ...
+
+    @property
+    def window(self) -> int:
+        """Taps of the longest window."""
+        ...
+
+    @property
+    def output(self) -> int:
+        """Number of windows."""
+        ...
+
+    @property
+    def dilation(self) -> int:
+        """Distance between neighbouring taps."""
+        ...
+
+    @property
+    def weights(self) -> tuple[float, ...] | None:
+        """One factor per tap; None for 1."""
+        ...
+
+    @property
+    def is_tiling(self) -> bool:
+        """Whether no input is read by two windows, and taps are neighbours."""
+        ...
+
+    def counts(self, *, include_pad: bool) -> tuple[int, ...]:
+        """Number of taps per output that lie in the padded image, or in the image itself."""
+        ...
+
+    def inputs(self, tap: int) -> np.ndarray:
+        """The input that `tap` reads, one per output; may lie outside."""
+        ...
+
+    def exists(self, tap: int) -> np.ndarray:
+        """For which outputs `tap` reads inside the image."""
+        ...
+
+    def readers(self) -> list[Reader]:
+        """The readers of every input, the fewest that reach all."""
+        ...
+
+
 @dataclass(frozen=True)
 class Axis:
     """One pooled axis: output `o`, tap `t` reads input `o * stride + t * dilation - low`.
 
-    `low` and `high` count padded positions; negative ones leave positions of the input unread. In a
-    chain of windows, `covers` is how many neighbours, itself the first, an input stands for.
+    `low` and `high` count padded positions; negative ones leave positions of the input unread.
+    `covers`: number of consecutive original elements that each input already summarises (1 in the
+    first step of a chain of windows).
     """
 
     size: int
@@ -75,14 +127,14 @@ class Axis:
         """Whether no input is read by two windows, and taps are neighbours."""
         return self.dilation == 1 and self.stride >= self.window
 
-    def rows(self, tap: int) -> np.ndarray:
-        """The inputs that `tap` reads, one an output; may lie outside."""
+    def inputs(self, tap: int) -> np.ndarray:
+        """The input that `tap` reads, one per output; may lie outside."""
         return np.arange(self.output) * self.stride + tap * self.dilation - self.low
 
     def exists(self, tap: int) -> np.ndarray:
         """For which outputs `tap` reads inside the image."""
-        rows = self.rows(tap)
-        return (rows >= 0) & (rows < self.size)
+        inputs = self.inputs(tap)
+        return (inputs >= 0) & (inputs < self.size)
 
     def readers(self) -> list[Reader]:
         """The readers of every input, the fewest that reach all."""
@@ -96,15 +148,8 @@ class Axis:
             result.append(Reader(outputs, np.where(reads, tap, NO_TAP)))
         return result
 
-    def inside(self, tap: int) -> tuple[int, int]:
-        """The outputs `[first, last)` for which `tap` reads inside the image."""
-        offset = tap * self.dilation - self.low
-        first = max(0, -(offset // self.stride))  # ceil(-offset / stride)
-        last = min(self.output, -((offset - self.size) // self.stride))
-        return min(first, self.output), max(last, min(first, self.output))
-
     def counts(self, *, include_pad: bool) -> tuple[int, ...]:
-        """For each output, how many taps lie in the padded image, or in the image itself."""
+        """Number of taps per output that lie in the padded image, or in the image itself."""
         begin = -self.low if include_pad else 0
         end = self.size + (self.high if include_pad else 0)
         starts = range(-self.low, self.output * self.stride - self.low, self.stride)
@@ -136,12 +181,12 @@ class Uneven:
         return len(self.starts)
 
     def counts(self, *, include_pad: bool) -> tuple[int, ...]:
-        """For each output, how many taps it has; there is no padding."""
+        """Number of taps per output; there is no padding."""
         del include_pad
         return self.lengths
 
-    def rows(self, tap: int) -> np.ndarray:
-        """The inputs that `tap` reads, one an output; of a tap that does not exist, the last's."""
+    def inputs(self, tap: int) -> np.ndarray:
+        """The input that `tap` reads, one per output; for a missing tap that of the last one."""
         return np.array(self.starts) + np.minimum(tap, np.array(self.lengths) - 1)
 
     def exists(self, tap: int) -> np.ndarray:
@@ -175,6 +220,7 @@ class Filtered:
     stride: int
 
     is_tiling = is_global = False
+    dilation = 1
 
     @property
     def window(self) -> int:
@@ -186,8 +232,13 @@ class Filtered:
         """Number of windows."""
         return -(-self.size // self.stride)
 
-    def rows(self, tap: int) -> np.ndarray:
-        """The inputs that `tap` reads, one an output."""
+    def counts(self, *, include_pad: bool) -> tuple[int, ...]:
+        """Number of taps per output: every tap reads an element."""
+        del include_pad
+        return (self.window,) * self.output
+
+    def inputs(self, tap: int) -> np.ndarray:
+        """The input that `tap` reads, one per output."""
         return self.mirrored(self._places(tap))
 
     def mirrored(self, places: np.ndarray) -> np.ndarray:
@@ -208,10 +259,10 @@ class Filtered:
         reach = self.stride * (self.output - 1) + self.window
         plain = Axis(self.size, self.window, self.stride, 1, low, reach - self.size - low)
         result, ends = plain.readers(), []
-        places, rows = ([f(t) for t in range(self.window)] for f in (self._places, self.rows))
+        places, inputs = ([f(t) for t in range(self.window)] for f in (self._places, self.inputs))
         beyond = [(places[t] < 0) | (places[t] >= self.size) for t in range(self.window)]
         for output, tap in np.argwhere(np.transpose(beyond)):
-            read = rows[tap][output]
+            read = inputs[tap][output]
             if not any(o == output and taps[read] == NO_TAP for o, taps in ends):
                 ends.append((output, np.full(self.size, NO_TAP)))
             free = (taps for o, taps in ends if o == output and taps[read] == NO_TAP)

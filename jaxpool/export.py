@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from jaxpool.engine.primitives import is_portable
+from jaxpool.engine.rules.primitives import is_portable
 
 
 @contextlib.contextmanager

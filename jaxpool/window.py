@@ -9,13 +9,13 @@ and can therefore be a static argument of a compiled function.
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from numbers import Integral
 from typing import Any
 
-from jaxpool.axis import Axis
+from jaxpool.axis import Axis, PooledAxis
 
 PADDINGS = ("VALID", "SAME", "SAME_LOWER")
 
@@ -28,12 +28,20 @@ class Window:
     """
 
     positions: tuple[int, ...]
-    axes: tuple[Any, ...]  # each an `Axis`, `Uneven` or `Filtered`
+    axes: tuple[PooledAxis, ...]
 
     @property
     def is_even(self) -> bool:
         """Whether all windows are alike and evenly spaced."""
         return all(isinstance(axis, Axis) for axis in self.axes)
+
+    @property
+    def even_axes(self) -> tuple[Axis, ...]:
+        """The axes, for code that serves even windows only."""
+        axes = tuple(axis for axis in self.axes if isinstance(axis, Axis))
+        if len(axes) < len(self.axes):
+            raise TypeError(f"windows must be evenly spaced here, got {self.axes}")
+        return axes
 
     @property
     def output(self) -> tuple[int, ...]:
@@ -55,10 +63,18 @@ class Window:
 
     def output_shape(self, shape: Sequence[Any]) -> tuple[Any, ...]:
         """The shape of the pooled array, of which `shape` was the input's."""
-        result = list(shape)
-        for position, axis in zip(self.positions, self.axes, strict=True):
-            result[position] = axis.output
-        return tuple(result)
+        return tuple(self.replaced(shape, self.output))
+
+    def input_shape(self, shape: Sequence[Any]) -> tuple[Any, ...]:
+        """The shape of the input, of which `shape` is that of the pooled array."""
+        return tuple(self.replaced(shape, (axis.size for axis in self.axes)))
+
+    def replaced(self, entries: Sequence[Any], values: Iterable[Any]) -> list[Any]:
+        """A copy of `entries`, one per axis of an array, with `values` for the pooled axes."""
+        result = list(entries)
+        for position, value in zip(self.positions, values, strict=True):
+            result[position] = value
+        return result
 
     def only(self, index: int) -> Window:
         """The 1-D pooling along the axis number `index` of this one."""

@@ -55,12 +55,12 @@ def test_reach_ends_with_the_last_window(axis):
 
 @every_case
 @given(axes)
-def test_inside_names_exactly_the_outputs_whose_tap_reads_the_image(axis):
+def test_a_tap_exists_for_exactly_the_outputs_whose_tap_reads_the_image(axis):
     for tap in range(axis.window):
-        first, last = axis.inside(tap)
-        assert 0 <= first <= last <= axis.output
+        exists = axis.exists(tap)
+        assert exists.shape == (axis.output,)
         for output in range(axis.output):
-            assert (first <= output < last) == (0 <= reads(axis, output, tap) < axis.size)
+            assert exists[output] == (0 <= reads(axis, output, tap) < axis.size)
 
 
 @every_case

@@ -1,6 +1,10 @@
-"""How one windowed reduction becomes XLA. The doors are `reduce`, `arg_reduce` and `fold`.
+"""A windowed reduction becomes a program of XLA. The doors are `reduce`, `arg_reduce` and `fold`.
 
-reduce -> planner.steps -> winner.extreme (max, min) or linear.collect (sums) -> lax
+Three rooms, each of which imports only from those before it:
+
+    plan    which windows, in which order, by which method: plain integers
+    lower   the operations of XLA that compute one step, for each target
+    rules   the primitives that JAX differentiates, batches and lowers
 """
 
 from __future__ import annotations
@@ -10,37 +14,42 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from jaxpool.engine import linear, planner, winner
-from jaxpool.engine.elements import Taps, choose, occupied, ones
-from jaxpool.engine.folds import fold
-from jaxpool.engine.kernel_sums import Kernel
-from jaxpool.engine.moves import move
-from jaxpool.engine.sums import WHOLE, Share
-from jaxpool.engine.weighted import collect, parts
-from jaxpool.engine.winner import RESIDUAL, place_dtype
+from jaxpool.engine.lower.kernel_sums import Kernel
+from jaxpool.engine.lower.precision import PLAIN, Accumulation
+from jaxpool.engine.plan import planner
+from jaxpool.engine.plan.planner import weighted_steps
+from jaxpool.engine.rules import linear, winner
+from jaxpool.engine.rules.elements import Taps, choose, occupied, ones
+from jaxpool.engine.rules.folds import fold
+from jaxpool.engine.rules.invertible_gather import invertible_gather
+from jaxpool.engine.rules.primitives import bind
+from jaxpool.engine.rules.weighted import weighted_sum
+from jaxpool.engine.rules.winner import RESIDUAL, place_dtype
 from jaxpool.monoid import SUM, Monoid
 from jaxpool.window import Window
 
 __all__ = [
+    "PLAIN",
     "RESIDUAL",
-    "WHOLE",
+    "Accumulation",
     "Kernel",
-    "Share",
     "Taps",
     "arg_reduce",
     "choose",
-    "collect",
     "fold",
-    "move",
+    "invertible_gather",
     "occupied",
     "ones",
-    "parts",
     "place_dtype",
     "reduce",
+    "weighted_steps",
+    "weighted_sum",
 ]
 
 
-@functools.partial(jax.jit, static_argnames=("monoid", "window", "method", "share"), inline=True)
+@functools.partial(
+    jax.jit, static_argnames=("monoid", "window", "method", "accumulation"), inline=True
+)
 def reduce(
     x: jax.Array,
     monoid: Monoid,
@@ -48,17 +57,17 @@ def reduce(
     *,
     where: jax.Array | None = None,
     method: str = "auto",
-    share: Share = WHOLE,
+    accumulation: Accumulation = PLAIN,
 ) -> jax.Array:
     """Reduce every window of `x`.
 
     Args:
         x: The input.
-        monoid: What to reduce with.
+        monoid: The reduction.
         window: The geometry, resolved for the shape of `x`.
         where: Boolean mask of the shape of `x`; False elements do not exist.
         method: One of `planner.METHODS`.
-        share: For sums, the precision of adding up, and what to divide by.
+        accumulation: For sums, the precision of adding up, and the divisors.
 
     Returns:
         The reduced array, of the dtype of `x`.
@@ -66,8 +75,9 @@ def reduce(
     if where is not None:
         x = jnp.where(where, x, monoid.identity(x.dtype))
     if monoid is SUM:
-        return linear.collect(x, window, share=share)
-    return winner.extreme(monoid, window, planner.steps(window, method, x.dtype), x, where)
+        return linear.windowed_sum(x, window, accumulation=accumulation)
+    plan = planner.steps(window, method, x.dtype)
+    return bind(winner.EXTREME, x, where, monoid=monoid, window=window, plan=plan)
 
 
 @functools.partial(jax.jit, static_argnames=("monoid", "window", "method"), inline=True)
@@ -79,7 +89,7 @@ def arg_reduce(
     where: jax.Array | None = None,
     method: str = "auto",
 ) -> tuple[jax.Array, jax.Array]:
-    """As `reduce`, and where the winner stands: row-major in the pooled plane, -1 for none."""
+    """As `reduce`, with the place of each winner: row-major in the pooled plane, -1 for none."""
     if where is not None:
         x = jnp.where(where, x, monoid.identity(x.dtype))
     plan = planner.steps(window, method, x.dtype)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxpool import engine
-from jaxpool.axis import Axis
+from jaxpool.axis import PooledAxis
 from jaxpool.monoid import SUM
 from jaxpool.pooling import arguments
 from jaxpool.pooling.arguments import Ints, Padding
@@ -159,9 +159,9 @@ def mean(
     else:
         present = count(window, x.ndim, where, include_pad=include_pad).astype(dtype)
         return _masked_mean(x, where, present, window, result)
-    share = engine.Share(dtype, counts)
+    accumulation = engine.Accumulation(dtype, counts)
     x = x if x.dtype == result else x.astype(dtype)  # integers, once and in full precision
-    return engine.reduce(x, SUM, window, where=where, share=share).astype(result)
+    return engine.reduce(x, SUM, window, where=where, accumulation=accumulation).astype(result)
 
 
 @functools.partial(jax.jit, static_argnames=("window", "result"), inline=True)
@@ -179,8 +179,8 @@ def _masked_mean(
 def total(x: jax.Array, window: Window, where: jax.Array | None) -> jax.Array:
     """Windowed sum in a wide enough dtype, returned in that of `x` (int32 for bool)."""
     x = x.astype(np.int32) if x.dtype == np.bool_ else x
-    share = engine.Share(arguments.accumulator(x))
-    return engine.reduce(x, SUM, window, where=where, share=share)
+    accumulation = engine.Accumulation(arguments.accumulator(x))
+    return engine.reduce(x, SUM, window, where=where, accumulation=accumulation)
 
 
 def count(window: Window, ndim: int, where: jax.Array, *, include_pad: bool) -> jax.Array:
@@ -202,7 +202,7 @@ def count(window: Window, ndim: int, where: jax.Array, *, include_pad: bool) -> 
     return jnp.maximum(present, 1)
 
 
-def _counts(axis: Axis, *, include_pad: bool) -> tuple[int, ...]:
+def _counts(axis: PooledAxis, *, include_pad: bool) -> tuple[int, ...]:
     """Elements along one axis, at least 1: for each output, or one number if all are equal."""
     counts = tuple(max(count, 1) for count in axis.counts(include_pad=include_pad))
     return counts[:1] if len(set(counts)) == 1 else counts

@@ -18,7 +18,7 @@ import numpy as np
 
 from jaxpool import engine
 from jaxpool.axis import Axis, Uneven
-from jaxpool.engine.primitives import integers
+from jaxpool.engine.rules.primitives import integers
 from jaxpool.monoid import MAX, SUM, Monoid
 from jaxpool.pooling import average
 from jaxpool.window import Window
@@ -156,7 +156,7 @@ def _gather(x: jax.Array, position: int, bins: Bins) -> tuple[jax.Array, jax.Arr
     starts = _full(bins.starts, position, x.ndim)
     place = side_by_side(_member_axis(starts, member) + offsets)
     if 0 < bins.longest <= FEW * bins.step:
-        blocks = engine.move(x, [place], _readers(bins, position, x.ndim), position)
+        blocks = engine.invertible_gather(x, [place], _readers(bins, position, x.ndim), position)
     else:
         blocks = jnp.take_along_axis(x, place, position, mode="clip")
     if isinstance(bins.lengths, int):

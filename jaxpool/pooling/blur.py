@@ -64,8 +64,8 @@ def blur_pool(
     if not 1 <= filter_size <= LARGEST:
         raise ValueError(f"filter_size must be from 1 to {LARGEST}, got {filter_size}")
     window = Window.resolve(x.shape, int(filter_size), strides=strides, padding="SAME", axes=axes)
-    share = engine.Share(arguments.accumulator(x))
-    return engine.reduce(x, SUM, _filtered(window), share=share)
+    accumulation = engine.Accumulation(arguments.accumulator(x))
+    return engine.reduce(x, SUM, _filtered(window), accumulation=accumulation)
 
 
 @explicit_sharding()
@@ -119,7 +119,7 @@ def max_blur_pool(
 def _filtered(window: Window) -> Window:
     """The binomial filter along every axis of a window, at its outputs."""
     axes = []
-    for axis in window.axes:
+    for axis in window.even_axes:
         most = axis.window - 1
         weights = tuple(math.comb(most, tap) / 2**most for tap in range(axis.window))
         axes.append(Filtered(axis.size, weights, axis.stride))

@@ -26,12 +26,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.extend.core import Primitive
-from jax.interpreters import ad, batching
 
 from jaxpool import engine
-from jaxpool.engine.primitives import batched, bind, implement, result_type
-from jaxpool.engine.target import Target
+from jaxpool.engine.plan.target import Target
+from jaxpool.engine.rules.primitives import bind, define, is_zero, zero_tangent
 from jaxpool.monoid import MAX, SUM
 from jaxpool.window import Window
 
@@ -66,7 +64,7 @@ def log_mean_exp(
     sign = jnp.where(temperature < 0, -1, 1).astype(x.dtype)
     level = lax.stop_gradient(x)
     excess = jnp.where(jnp.isinf(x), 0, x - level)
-    for part in engine.parts(window):
+    for part in engine.weighted_steps(window):
         exists = None if weights is None else jnp.broadcast_to(weights > 0, x.shape)
         above = sign * engine.reduce(sign * level, MAX, part, where=exists)
         above = jnp.where(jnp.isinf(above), 0, above)
@@ -97,8 +95,7 @@ def exponential_mean(
         temperature: Any number, or an array of them as in `log_mean_exp`.
         window: The geometry.
     """
-    operands = (excess, level, above, temperature, *(() if weights is None else (weights,)))
-    return bind(_exponential_mean_p, *operands, window=window)
+    return bind(_exponential_mean_p, excess, level, above, temperature, weights, window=window)
 
 
 def _exponential_mean(
@@ -127,16 +124,6 @@ def _exponential_mean(
     return jnp.where(total > 0, mean, 0)
 
 
-_exponential_mean_p = Primitive("jaxpool_exponential_mean")
-implement(_exponential_mean_p, _exponential_mean, ["window"])
-batching.primitive_batchers[_exponential_mean_p] = functools.partial(batched, _exponential_mean_p)
-
-
-@_exponential_mean_p.def_abstract_eval
-def _(excess, *_, window):
-    return result_type(excess, window.output_shape(excess.shape))
-
-
 def _exponential_mean_jvp(primals: Any, tangents: Any, *, window: Window) -> tuple[Any, Any]:
     mean = bind(_exponential_mean_p, *primals, window=window)
     excess, level, above, temperature, *rest = primals
@@ -148,16 +135,18 @@ def _exponential_mean_jvp(primals: Any, tangents: Any, *, window: Window) -> tup
     _, divisor = _total(weights, window)
     moved, _, _, heated, *_ = tangents
     terms = []
-    if type(moved) is not ad.Zero:
+    if not is_zero(moved):
         terms.append(weigh(_share, moved) / divisor)
-    if type(heated) is not ad.Zero:
+    if not is_zero(heated):
         terms.append(heated * weigh(_bend) / divisor)
     if not terms:
-        return mean, ad.Zero(jax.typeof(mean).to_tangent_aval())
+        return mean, zero_tangent(mean)
     return mean, functools.reduce(operator.add, terms)
 
 
-ad.primitive_jvps[_exponential_mean_p] = _exponential_mean_jvp
+_exponential_mean_p = define(
+    "jaxpool_exponential_mean", _exponential_mean, ["window"], jvp=_exponential_mean_jvp
+)
 
 
 def _total(weights: jax.Array | None, window: Window) -> tuple[jax.Array | int, jax.Array | int]:
@@ -183,8 +172,8 @@ def _weigh(
         shape[position] = axis.output
     ys = (*levels, jnp.broadcast_to(temperature, shape))
     if weights is None:
-        return engine.collect(kernel, v, inner, ys, window)
-    return engine.collect(_weighted(kernel), v, (weights, *inner), ys, window)
+        return engine.weighted_sum(kernel, v, inner, ys, window)
+    return engine.weighted_sum(_weighted(kernel), v, (weights, *inner), ys, window)
 
 
 @functools.cache

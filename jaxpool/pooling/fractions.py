@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxpool.engine.primitives import vary_alike
+from jaxpool.engine.rules.primitives import vary_alike
 from jaxpool.pooling import arguments, sizes
 from jaxpool.pooling.arguments import Ints
 from jaxpool.pooling.bins import Bins, Layout

@@ -20,7 +20,7 @@ import numpy as np
 from jax import lax
 
 from jaxpool.axis import Axis
-from jaxpool.engine import taps
+from jaxpool.engine.lower.row_gather import pad
 from jaxpool.window import PADDINGS
 
 
@@ -92,7 +92,7 @@ def interleave(parts: list[jax.Array], position: int, output: int) -> jax.Array:
     for part in parts:
         config = [(0, 0, 0)] * ndim
         config[position] = (0, longest - part.shape[position], 0)
-        padded.append(taps.pad(part, np.zeros((), part.dtype), config))
+        padded.append(pad(part, np.zeros((), part.dtype), config))
     shape[position] = longest * len(parts)
     mixed = jnp.stack(padded, axis=ndim + position + 1).reshape(shape)
     return lax.slice_in_dim(mixed, 0, output, axis=position)

@@ -13,7 +13,7 @@ from jax import lax
 from jax.core import Tracer
 
 from jaxpool import engine
-from jaxpool.engine.folds import Values
+from jaxpool.engine.rules.folds import Values
 from jaxpool.monoid import MAX, MIN, SUM, Monoid
 from jaxpool.pooling import arguments, full_window
 from jaxpool.pooling.full_window import FullAxis, Part

@@ -23,11 +23,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.extend.core import Primitive
-from jax.interpreters import ad, batching
+from jax.interpreters import ad
 
-from jaxpool.engine.primitives import bind, implement, result_type
-from jaxpool.engine.target import CPU, Target
+from jaxpool.engine.plan.target import CPU, Target
+from jaxpool.engine.rules.primitives import bind, define, is_zero, result_type, zero_tangent
 from jaxpool.pooling import sampling
 from jaxpool.pooling.sampling import Corners, Limits, Samples
 
@@ -161,7 +160,7 @@ def _moved(tangents: Any, kinds: Kinds, dtype: Any) -> list[tuple[int, jax.Array
     result = []
     for k, kind in enumerate(kinds):
         for operand, (axis, name) in _MOVABLE.items():
-            if type(tangents[operand]) is not ad.Zero and kind[axis] is None:
+            if not is_zero(tangents[operand]) and kind[axis] is None:
                 rate = _a_bin(tangents[operand].astype(dtype), axis)
                 result.append((k, rate, (name, kind[1]) if axis == 0 else (kind[0], name)))
     return result
@@ -170,8 +169,8 @@ def _moved(tangents: Any, kinds: Kinds, dtype: Any) -> list[tuple[int, jax.Array
 def _collect_jvp(primals: Any, tangents: Any, *, kinds: Kinds, **options: Any) -> Any:
     maps, *sites = primals
     out = bind(_collect_p, maps, *sites, kinds=kinds, **options)
-    results: list[Any] = [ad.Zero(jax.typeof(y).to_tangent_aval()) for y in out]
-    if type(tangents[0]) is not ad.Zero:
+    results: list[Any] = list(map(zero_tangent, out))
+    if not is_zero(tangents[0]):
         results = bind(_collect_p, tangents[0], *sites, kinds=kinds, **options)
     if moved := _moved(tangents[1:], kinds, maps.dtype):
         sloped = tuple(kind for _, _, kind in moved)
@@ -187,12 +186,12 @@ def _distribute_jvp(primals: Any, tangents: Any, *, kinds: Kinds, **options: Any
     terms = [
         (tangent, kind)
         for tangent, kind in zip(tangents[:-_SITES], kinds, strict=True)
-        if type(tangent) is not ad.Zero
+        if not is_zero(tangent)
     ]
     moved = _moved(tangents[-_SITES:], kinds, ys[0].dtype)
     terms += [(rate * ys[k], kind) for k, rate, kind in moved]
     if not terms:
-        return out, [ad.Zero(jax.typeof(out[0]).to_tangent_aval())]
+        return out, [zero_tangent(out[0])]
     sums, sloped = zip(*terms, strict=True)
     return out, bind(_distribute_p, *sums, *sites, kinds=sloped, **options)
 
@@ -201,7 +200,7 @@ def _collect_transpose(
     cotangents: Any, maps: Any, *sites: Any, kinds: Kinds, **options: Any
 ) -> Any:
     nothing = [None] * len(sites)
-    terms = [(c, k) for c, k in zip(cotangents, kinds, strict=True) if type(c) is not ad.Zero]
+    terms = [(c, k) for c, k in zip(cotangents, kinds, strict=True) if not is_zero(c)]
     if not terms:
         return [ad.Zero(maps.aval), *nothing]
     sums, sloped = zip(*terms, strict=True)
@@ -211,13 +210,13 @@ def _collect_transpose(
 def _distribute_transpose(cotangents: Any, *operands: Any, **options: Any) -> Any:
     ys, sites = operands[:-_SITES], operands[-_SITES:]
     nothing = [None] * len(sites)
-    if type(cotangents[0]) is ad.Zero:
+    if is_zero(cotangents[0]):
         return [*(ad.Zero(y.aval) for y in ys), *nothing]
     return [*bind(_collect_p, cotangents[0], *sites, **options), *nothing]
 
 
 def _batch(
-    primitive: Primitive, operands: Any, dims: Any, *, limits: Limits, shape: Any, kinds: Kinds
+    primitive: Any, operands: Any, dims: Any, *, limits: Limits, shape: Any, kinds: Kinds
 ) -> Any:
     """A batch of maps is more images, and a batch of boxes more boxes."""
     size = next(a.shape[d] for a, d in zip(operands, dims, strict=True) if d is not None)
@@ -240,29 +239,30 @@ def _batch(
     return results, [0] * len(results)
 
 
-def _primitive(name: str, impl: Any, jvp: Any, transpose: Any) -> Primitive:
-    primitive = Primitive(name)
-    primitive.multiple_results = True
-    implement(primitive, impl, ["limits", "shape", "kinds"])
-    ad.primitive_jvps[primitive] = jvp
-    ad.primitive_transposes[primitive] = transpose
-    batching.primitive_batchers[primitive] = functools.partial(_batch, primitive)
-    return primitive
-
-
-_collect_p = _primitive("jaxpool_collect_samples", _collect_impl, _collect_jvp, _collect_transpose)
-_distribute_p = _primitive(
-    "jaxpool_distribute_samples", _distribute_impl, _distribute_jvp, _distribute_transpose
-)
-
-
-@_collect_p.def_abstract_eval
-def _(maps, *sites, limits, shape, kinds):
+def _collect_type(maps: Any, *sites: Any, limits: Limits, shape: Any, kinds: Kinds) -> Any:
     _, rows, columns = _named(sites)
     shape = (*rows.origin.shape, columns.origin.shape[1], shape[-1])
     return [result_type(maps, shape)] * len(kinds)
 
 
-@_distribute_p.def_abstract_eval
-def _(y, *operands, limits, shape, kinds):
+def _distribute_type(y: Any, *_: Any, limits: Limits, shape: Any, kinds: Kinds) -> Any:
     return [result_type(y, shape)]
+
+
+_define = functools.partial(define, parameters=["limits", "shape", "kinds"], multiple_results=True)
+_collect_p = _define(
+    "jaxpool_collect_samples",
+    _collect_impl,
+    jvp=_collect_jvp,
+    abstract=_collect_type,
+    batch=lambda *given, **rest: _batch(_collect_p, *given, **rest),
+    transpose=_collect_transpose,
+)
+_distribute_p = _define(
+    "jaxpool_distribute_samples",
+    _distribute_impl,
+    jvp=_distribute_jvp,
+    abstract=_distribute_type,
+    batch=lambda *given, **rest: _batch(_distribute_p, *given, **rest),
+    transpose=_distribute_transpose,
+)

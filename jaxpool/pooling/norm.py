@@ -10,12 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.extend.core import Primitive
-from jax.interpreters import ad, batching
 
 from jaxpool import engine
-from jaxpool.engine.primitives import batched, bind, implement, result_type
-from jaxpool.engine.target import CPU, Target
+from jaxpool.engine.plan.target import CPU, Target
+from jaxpool.engine.rules.primitives import bind, define
 from jaxpool.monoid import MAX, SUM
 from jaxpool.pooling import arguments
 from jaxpool.pooling.arguments import Ints, Padding
@@ -101,7 +99,7 @@ def _norm(x: jax.Array, window: Window, p: float) -> jax.Array:
     wide = x.astype(arguments.accumulator(x))
     if p == math.inf:
         return _largest(jnp.abs(wide), window).astype(x.dtype)
-    for part in engine.parts(window):  # a norm of norms
+    for part in engine.weighted_steps(window):  # a norm of norms
         wide = bind(_norm_p, wide, window=part, p=p)
     return wide.astype(x.dtype)
 
@@ -136,7 +134,7 @@ def _scaled(x: jax.Array, window: Window, p: float) -> jax.Array:
     largest = _largest(jnp.abs(x), window)
     scale = _power_of_two(largest)
     finite = jnp.where(jnp.isinf(x), 0, x)
-    total = engine.collect(_power(p), None, (finite,), (1 / scale,), window)
+    total = engine.weighted_sum(_power(p), None, (finite,), (1 / scale,), window)
     return jnp.where(jnp.isinf(largest), largest, scale * _root(total, p))
 
 
@@ -157,17 +155,6 @@ def _power_of_two(x: jax.Array) -> jax.Array:
     return jnp.where(power == 0, 1, jnp.minimum(power, 2.0 ** (int(info.maxexp) - 2)))
 
 
-_norm_p = Primitive("jaxpool_norm")
-implement(_norm_p, _norm_code, ["window", "p"])
-batching.primitive_batchers[_norm_p] = functools.partial(batched, _norm_p)
-
-
-@_norm_p.def_abstract_eval
-def _(x, *, window, p):
-    del p
-    return result_type(x, window.output_shape(x.shape))
-
-
 def _norm_jvp(primals: Any, tangents: Any, *, window: Window, p: float) -> Any:
     """The tangent is the sum of sign(x) (|x| / y)^(p - 1) dx; 0 where y is infinite."""
     (x,) = primals
@@ -175,10 +162,10 @@ def _norm_jvp(primals: Any, tangents: Any, *, window: Window, p: float) -> Any:
     usual = (y != 0) & ~jnp.isinf(y)
     inverse = 1 / _power_of_two(jnp.where(usual, lax.stop_gradient(y), 1))
     ys = inverse, jnp.where(usual, 1 / jnp.where(usual, y * inverse, 1), 0)
-    return y, engine.collect(_share(p), tangents[0], (x,), ys, window)
+    return y, engine.weighted_sum(_share(p), tangents[0], (x,), ys, window)
 
 
-ad.primitive_jvps[_norm_p] = _norm_jvp
+_norm_p = define("jaxpool_norm", _norm_code, ["window", "p"], jvp=_norm_jvp)
 
 
 @functools.cache

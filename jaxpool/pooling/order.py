@@ -11,8 +11,8 @@ import numpy as np
 from jax import lax
 
 from jaxpool import engine
-from jaxpool.engine import primitives
-from jaxpool.engine.target import Target
+from jaxpool.engine.plan.target import Target
+from jaxpool.engine.rules import primitives
 from jaxpool.monoid import MAX, SUM
 from jaxpool.pooling import arguments
 from jaxpool.pooling.arguments import Ints, Padding

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxpool.engine.primitives import integers
-from jaxpool.engine.target import CPU, Target
+from jaxpool.engine.plan.target import CPU, Target
+from jaxpool.engine.rules.primitives import integers
 
 
 class Samples(NamedTuple):

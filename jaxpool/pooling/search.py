@@ -16,8 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxpool.engine import primitives
-from jaxpool.engine.target import Target
+from jaxpool.engine.plan.target import Target
+from jaxpool.engine.rules import primitives
 from jaxpool.pooling import sampling
 from jaxpool.pooling.sampling import Corners, Limits, Samples
 

@@ -9,11 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.extend.core import Primitive
-from jax.interpreters import ad, batching
 
 from jaxpool import engine
-from jaxpool.engine.primitives import batched, bind, implement, result_type
+from jaxpool.engine.rules.primitives import bind, define, result_type
 from jaxpool.monoid import MAX
 from jaxpool.pooling import arguments
 from jaxpool.pooling.arguments import Ints, Padding
@@ -166,10 +164,10 @@ def _soft(x: jax.Array, where: jax.Array | None, window: Window) -> jax.Array:
     if where is not None:
         level, weight = jnp.where(where, level, -bound), jnp.where(where, weight, 0)
     total = weight * finite
-    for part in engine.parts(window):
+    for part in engine.weighted_steps(window):
         highest = jnp.maximum(engine.reduce(level, MAX, part), -bound)  # also without an element
-        total = engine.collect(_share, total, (level,), (highest,), part)
-        weight = engine.collect(_share, weight, (level,), (highest,), part)
+        total = engine.weighted_sum(_share, total, (level,), (highest,), part)
+        weight = engine.weighted_sum(_share, weight, (level,), (highest,), part)
         level = highest
     empty = weight == 0
     mean = total / jnp.where(empty, 1, weight)
@@ -182,18 +180,18 @@ def _own_derivative(x: jax.Array) -> jax.Array:
     return bind(_own_derivative_p, x)
 
 
-_own_derivative_p = Primitive("jaxpool_own_derivative")
-implement(_own_derivative_p, lambda x, target: jnp.ones_like(x), [])
-_own_derivative_p.def_abstract_eval(lambda x: result_type(x, x.shape))
-batching.primitive_batchers[_own_derivative_p] = functools.partial(batched, _own_derivative_p)
-
-
 def _own_derivative_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
     y = _own_derivative(*primals)
     return y, tangents[0] * y
 
 
-ad.primitive_jvps[_own_derivative_p] = _own_derivative_jvp
+_own_derivative_p = define(
+    "jaxpool_own_derivative",
+    lambda x, target: jnp.ones_like(x),
+    [],
+    jvp=_own_derivative_jvp,
+    abstract=lambda x: result_type(x, x.shape),
+)
 
 
 def _share(level: jax.Array, highest: jax.Array) -> jax.Array:

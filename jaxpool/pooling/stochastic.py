@@ -11,8 +11,8 @@ import numpy as np
 from jax import lax
 
 from jaxpool import engine
-from jaxpool.engine import primitives
-from jaxpool.engine.target import Target
+from jaxpool.engine.plan.target import Target
+from jaxpool.engine.rules import primitives
 from jaxpool.monoid import MAX
 from jaxpool.pooling import arguments, average
 from jaxpool.pooling.arguments import Ints, Padding
@@ -140,8 +140,8 @@ def _mean(x: jax.Array, where: jax.Array | None, window: Window) -> jax.Array:
     scale = jnp.where(none | infinite, 1, largest)
     finite = jnp.where(jnp.isinf(positive), 0, positive)
     xs, ys = (finite / window.taps,), (scale,)
-    total = engine.collect(_ratio, None, xs, ys, window)
-    weighted = engine.collect(_ratio, finite, xs, ys, window)
+    total = engine.weighted_sum(_ratio, None, xs, ys, window)
+    weighted = engine.weighted_sum(_ratio, finite, xs, ys, window)
     mean = jnp.where(infinite, np.inf, weighted / jnp.where(none | infinite, 1, total))
     uniform = average.mean(wide, window, where, include_pad=False)
     return jnp.where(none, uniform, mean).astype(x.dtype)

@@ -106,7 +106,9 @@ def _place(values: jax.Array, places: jax.Array, plane: int) -> jax.Array:
     places = jnp.where(inside, places, plane).astype(dtype)  # the others share one more place
     last = jnp.full(plane + 1, -1, dtype).at[places].max(numbers, mode="promise_in_bounds")
     is_last = inside & (last.at[places].get(mode="promise_in_bounds") == numbers)
-    return engine.move(values, [last[:plane]], [jnp.where(is_last, places, -1)], axis=-1)
+    return engine.invertible_gather(
+        values, [last[:plane]], [jnp.where(is_last, places, -1)], axis=-1
+    )
 
 
 def _checked(indices: Any, values: jax.Array, plane: int) -> jax.Array:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxpool import engine
-from jaxpool.engine import planner
+from jaxpool.engine.plan import planner
 from jaxpool.monoid import MAX, MIN
 from tests import geometry, oracle
 from tests.geometry import Pooling, examples

@@ -95,7 +95,7 @@ def test_places_of_int64_are_those_of_int32(window, monkeypatch):
 
     narrow = pools()
     jax.clear_caches()
-    monkeypatch.setattr("jaxpool.engine.winner.MOST_PLACES", 300)
+    monkeypatch.setattr("jaxpool.engine.rules.winner.MOST_PLACES", 300)
     with jax.enable_x64(True):
         wide = pools()
     assert [array.dtype for array in wide[:2]] == [jnp.int64] * 2

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import jaxpool
-from jaxpool.engine import weighted
+from jaxpool.engine.plan import tuning
 from tests import constant, geometry, quick
 from tests.geometry import examples
 
@@ -37,7 +37,8 @@ TEMPERATURES = (0.0, 0.7, -2.0, 30.0)
 
 
 # Windows of more taps than this are reduced one axis after the other.
-passes = constant.setting(weighted, "ONE_PASS", by_axis=0, at_once=weighted.ONE_PASS)
+ONE_LOOP = tuning.WEIGHTED_ONE_LOOP
+passes = constant.setting(tuning, "WEIGHTED_ONE_LOOP", by_axis=0, at_once=ONE_LOOP)
 
 
 @pytest.mark.usefixtures("passes")

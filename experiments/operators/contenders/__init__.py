@@ -14,7 +14,7 @@ from experiments.operators.contenders.contender import (
     Problem,
     Program,
 )
-from jaxpool.engine.planner import METHODS
+from jaxpool.engine.plan.planner import METHODS
 
 __all__ = [
     "ITSELF",

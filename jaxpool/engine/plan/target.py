@@ -1,0 +1,28 @@
+"""Kinds of devices that programs are compiled for."""
+
+from __future__ import annotations
+
+import enum
+
+
+class Target(enum.Enum):
+    """The compiler that reads a program. docs/architecture.md lists the rules of each.
+
+    Platforms without rules of their own take those of GPU. CPUS, GPUS and TPUS are programs that
+    XLA partitions among several devices: it gathers whatever it cannot partition.
+    """
+
+    CPU = enum.auto()
+    GPU = enum.auto()
+    TPU = enum.auto()
+    CPUS = enum.auto()
+    GPUS = enum.auto()
+    TPUS = enum.auto()
+
+    @property
+    def is_divided(self) -> bool:
+        """Whether XLA partitions the program among several devices."""
+        return self in (Target.CPUS, Target.GPUS, Target.TPUS)
+
+
+CPU, GPU, TPU, CPUS, GPUS, TPUS = Target

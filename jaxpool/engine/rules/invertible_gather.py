@@ -1,0 +1,71 @@
+"""Gathers whose inverse is known, because each element is gathered to a few places at most.
+
+    invertible_gather(x, sources, targets)[p] = sum over j of x[sources[j][p]], without those of -1
+
+where `targets` describe the inverse: element `e` is gathered to the places `targets[j][e]`. So the
+transpose is a gather as well, with the two exchanged. JAX would transpose the gather into a
+scatter, which XLA:CPU executes one element at a time (3 million of them: 25 -> 2 ms).
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxpool.engine.lower.isolate import isolate
+from jaxpool.engine.lower.precision import widen
+from jaxpool.engine.plan.target import Target
+from jaxpool.engine.rules.primitives import bind, linear_map, result_type
+
+
+def invertible_gather(
+    x: jax.Array, sources: Sequence[jax.Array], targets: Sequence[jax.Array], axis: int
+) -> jax.Array:
+    """Gather elements along an axis.
+
+    Args:
+        x: The elements.
+        sources: For each place the numbers of its elements, or -1 where there is none; each with
+            every axis of `x`, of size 1 where numbers do not differ.
+        targets: For each element the numbers of its places, or -1, likewise.
+        axis: Along which axis, counted from the end.
+
+    Returns:
+        The elements at their places, of the dtype and shape of `x` but for that axis.
+    """
+    return bind(_GATHER, x, *sources, *targets, count=len(sources), axis=axis, transposed=False)
+
+
+def _code(
+    x: jax.Array, *numbers: jax.Array, transposed: bool, count: int, axis: int, target: Target
+) -> jax.Array:
+    sources = numbers[count:] if transposed else numbers[:count]
+    if x.shape[axis] == 0:
+        return jnp.zeros(_shape(x, sources[0], axis), x.dtype)
+
+    def step(x: jax.Array, *sources: jax.Array) -> jax.Array:
+        wide, terms = widen(x) if len(sources) > 1 else x, []
+        for source in sources:
+            found = jnp.take_along_axis(wide, jnp.maximum(source, 0), axis, mode="clip")
+            terms.append(jnp.where(source >= 0, found, jnp.zeros((), wide.dtype)))
+        return functools.reduce(operator.add, terms).astype(x.dtype)
+
+    return isolate(step, x, *sources, target=target)
+
+
+def _type(x: Any, *numbers: Any, transposed: bool, count: int, axis: int) -> Any:
+    return result_type(x, _shape(x, numbers[count if transposed else 0], axis))
+
+
+def _shape(x: Any, source: Any, axis: int) -> tuple[int, ...]:
+    shape = list(x.shape)
+    shape[axis] = source.shape[axis]
+    return tuple(shape)
+
+
+_GATHER = linear_map("jaxpool_invertible_gather", _code, ["count", "axis"], abstract=_type)
