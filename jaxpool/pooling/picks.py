@@ -1,0 +1,146 @@
+"""One element of a map for each bin and channel, and its adjoint, as two linear primitives.
+
+    pick(x)[r, i, j, c] = x[image[r], row[r, i, j, c], column[r, i, j, c], c]
+
+JAX would transpose the gather into a scatter with addition. On GPU that adds up floats in no fixed
+order, and so differs from run to run. There, integers are added up, whose sum is the same in every
+order: each value is written as a few digits of many bits, relative to the largest value that the
+same element receives.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching
+
+from jaxpool.engine.primitives import bind, implement, result_type
+from jaxpool.engine.target import GPU, GPUS, Target
+from jaxpool.pooling import arguments, sampling
+
+# Exponents: of what is smaller than 2**-100, and of what is not finite.
+LOWEST, BEYOND = -100, 2**12
+
+# How many terms an unknown number of them may have.
+MOST = 2**22
+
+
+def pick(maps: jax.Array, image: jax.Array, row: jax.Array, column: jax.Array) -> jax.Array:
+    """The elements at these places, `(boxes, bins, bins, channels)`.
+
+    Args:
+        maps: As `regions.Regions` has them, of one group.
+        image: The image of each box.
+        row: The row of each element, shaped as the result.
+        column: Its column.
+    """
+    return bind(_pick_p, maps, image, row, column, shape=maps.shape)
+
+
+def _pick(maps: jax.Array, *sites: jax.Array, shape: Any, target: Target) -> jax.Array:
+    del target
+    return maps[_at(*sites, shape)]
+
+
+def _place(
+    y: jax.Array, image: jax.Array, row: jax.Array, column: jax.Array, *, shape: Any, target: Target
+) -> jax.Array:
+    at, wide = _at(image, row, column, shape), y.astype(arguments.accumulator(y))
+    if target in (GPU, GPUS):
+        return add_up(wide, at, shape).astype(y.dtype)
+    return jnp.zeros(shape, wide.dtype).at[at].add(wide).astype(y.dtype)
+
+
+def add_up(y: jax.Array, at: tuple[Any, ...], shape: Any) -> jax.Array:
+    """`jnp.zeros(shape).at[at].add(y)`, the same in every order of the additions.
+
+    The error of a sum is at most 2**-30 (float64: 2**-59) of its largest term for each term.
+
+    Args:
+        y: The terms, in float32 or float64, their axes as in `pick`.
+        at: Where to add each of them.
+        shape: The shape of the maps.
+    """
+    info = jnp.finfo(y.dtype)
+    integer = np.dtype(np.int64 if info.bits == 64 else np.int32)
+    digit, digits = _digits(y.shape[:-1], info.bits, info.nmant)
+    finite = jnp.isfinite(y)
+    exponent = jnp.frexp(jnp.where(finite, y, 0))[1].astype(np.int32)
+    exponent = jnp.where(finite, jnp.where(y == 0, LOWEST, exponent), BEYOND)
+    exponents = jnp.full(shape, LOWEST, np.int32).at[at].max(exponent)
+    largest = exponents[at]
+    rest = jnp.ldexp(jnp.where(finite, y, 0), jnp.where(largest < BEYOND, digit - largest, 0))
+    totals = []
+    for number in range(digits):
+        part = jnp.round(rest)
+        rest = (rest - part) * 2.0**digit
+        if (
+            number < 2
+        ):  # where something is not finite: the sum of its signs, and how many there are
+            sign = jnp.where(jnp.isinf(y), jnp.sign(y), 0) if number == 0 else 1
+            part = jnp.where(largest < BEYOND, part, jnp.where(finite, 0, sign))
+        totals.append(jnp.zeros(shape, integer).at[at].add(part.astype(integer)))
+    signs, count = totals[:2]
+    special = jnp.where(jnp.abs(signs) == count, jnp.sign(signs) * jnp.inf, jnp.nan)
+    total = jnp.zeros(shape, y.dtype)
+    for part in reversed(totals):
+        total = total * 2.0**-digit + part.astype(y.dtype)
+    total = jnp.ldexp(total, jnp.where(exponents < BEYOND, exponents - digit, 0))
+    return jnp.where(exponents < BEYOND, total, special.astype(y.dtype))
+
+
+def _digits(terms: Any, bits: int, mantissa: int) -> tuple[int, int]:
+    """The bits of a digit, of which so many may be added up, and how many digits there are."""
+    most = math.prod(terms) if all(isinstance(n, int) for n in terms) else MOST
+    digit = bits - 2 - max(most - 1, 1).bit_length()
+    return digit, max(-(-(mantissa + 7) // digit), 2)
+
+
+def _at(image: jax.Array, row: jax.Array, column: jax.Array, shape: Any) -> tuple[Any, ...]:
+    return image[:, None, None, None], 0, row, column, np.arange(shape[-1])
+
+
+_pick_p = Primitive("jaxpool_pick")
+_place_p = Primitive("jaxpool_place")
+implement(_pick_p, _pick, ["shape"])
+implement(_place_p, _place, ["shape"])
+
+
+@_pick_p.def_abstract_eval
+def _(maps, image, row, column, *, shape):
+    del image, column, shape
+    return result_type(maps, row.shape)
+
+
+@_place_p.def_abstract_eval
+def _(y, image, row, column, *, shape):
+    del image, row, column
+    return result_type(y, shape)
+
+
+def _jvp(primitive: Primitive, primals: Any, tangents: Any, *, shape: Any) -> Any:
+    out, tangent = bind(primitive, *primals, shape=shape), tangents[0]
+    if type(tangent) is ad.Zero:
+        return out, ad.Zero(jax.typeof(out).to_tangent_aval())
+    return out, bind(primitive, tangent, *primals[1:], shape=shape)
+
+
+def _transpose(adjoint: Primitive, cotangent: Any, x: Any, *sites: Any, shape: Any) -> Any:
+    nothing = [None] * len(sites)
+    if type(cotangent) is ad.Zero:
+        return [ad.Zero(x.aval), *nothing]
+    return [bind(adjoint, cotangent, *sites, shape=shape), *nothing]
+
+
+for _primitive, _adjoint in ((_pick_p, _place_p), (_place_p, _pick_p)):
+    ad.primitive_jvps[_primitive] = functools.partial(_jvp, _primitive)
+    ad.primitive_transposes[_primitive] = functools.partial(_transpose, _adjoint)
+    batching.primitive_batchers[_primitive] = functools.partial(
+        sampling.batched, _primitive, sites=3
+    )
