@@ -23,8 +23,8 @@ from jax.extend.mlir.dialects import stablehlo
 from jax.interpreters import mlir
 
 from jaxpool.axis import Axis, Filtered, Uneven
-from jaxpool.engine import taps
-from jaxpool.monoid import MAX, Monoid
+from jaxpool.engine import rows, taps
+from jaxpool.monoid import MAX, SUM, Monoid
 from jaxpool.window import Window
 
 # Up to so many taps, one operation beats one an axis.
@@ -92,6 +92,40 @@ def _bins(x: jax.Array, axis: Uneven, dimension: int) -> list[jax.Array]:
         lax.slice_in_dim(x, start, start + length, axis=dimension)
         for start, length in zip(axis.starts, axis.lengths, strict=True)
     ]
+
+
+def spread(y: jax.Array, window: Window) -> jax.Array:
+    """For each input, the sum of the windows that hold it: the adjoint of sums over uneven bins.
+
+    Transposed by JAX, each bin is stored once for each of its inputs, and then padded to the whole
+    axis (gradient of the adaptive mean of 32x45x45x128 to 7x7 in bfloat16, on TPU v5e as its
+    compiler estimates it: 232 us, 115 by masks).
+
+    Args:
+        y: The values of the windows.
+        window: The windows.
+    """
+    for index, axis in enumerate(window.axes):
+        part = window.only(index)
+        if isinstance(axis, Uneven):
+            y = _spread_bins(y, axis, y.ndim + part.positions[0])
+            continue
+        shape = [*y.shape]
+        shape[part.positions[0]] = axis.size
+        whole = jax.ShapeDtypeStruct(shape, y.dtype)
+        (y,) = jax.linear_transpose(functools.partial(reduce, monoid=SUM, window=part), whole)(y)
+    return y
+
+
+def _spread_bins(y: jax.Array, axis: Uneven, dimension: int) -> jax.Array:
+    shape, at = [*y.shape], np.arange(axis.size)
+    shape[dimension] = axis.size
+    terms = []
+    for i, (start, length) in enumerate(zip(axis.starts, axis.lengths, strict=True)):
+        row = jnp.broadcast_to(lax.slice_in_dim(y, i, i + 1, axis=dimension), shape)
+        held = rows.along((at >= start) & (at < start + length), dimension - y.ndim, y.ndim)
+        terms.append(jnp.where(held, row, np.zeros((), y.dtype)))
+    return functools.reduce(lax.add, terms)
 
 
 def filtered(x: jax.Array, window: Window, dtype: np.dtype) -> jax.Array:

@@ -19,7 +19,7 @@ from jaxpool.axis import NO_TAP, Axis
 from jaxpool.engine import blocks, layout, native, planner, rows, rules, taps
 from jaxpool.engine.isolate import isolate
 from jaxpool.engine.rules import NATIVE
-from jaxpool.engine.target import CPU, Target
+from jaxpool.engine.target import CPU, TPU, TPUS, Target
 from jaxpool.monoid import SUM
 from jaxpool.window import Window
 
@@ -209,6 +209,9 @@ def spread(y: jax.Array, window: Window, share: Share, *, target: Target) -> jax
     """For each input, the sum over the windows that contain it of their shares."""
     if rules.rule(target, window).spread is NATIVE:
         wide = share.of(share.wide(y), window)
+        is_filter = any(axis.weights is not None for axis in window.axes)
+        if target in (TPU, TPUS) and not (window.is_even or is_filter):
+            return native.spread(wide, window).astype(y.dtype)
         shape = list(y.shape)
         for position, axis in zip(window.positions, window.axes, strict=True):
             shape[position] = axis.size

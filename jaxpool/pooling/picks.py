@@ -45,7 +45,8 @@ def pick(maps: jax.Array, image: jax.Array, row: jax.Array, column: jax.Array) -
 
 def _pick(maps: jax.Array, *sites: jax.Array, shape: Any, target: Target) -> jax.Array:
     del target
-    return maps[_at(*sites, shape)]
+    image, row, column = sites
+    return maps[_at(image, row, column, shape)]
 
 
 def _place(

@@ -108,7 +108,8 @@ def test_temporaries_do_not_grow_with_the_number_of_boxes():
         with jaxpool.portable():
             compiled = jax.jit(jax.grad(loss)).lower(features, boxes).compile()
         # (beside the cotangent)
-        return compiled.memory_analysis().temp_size_in_bytes - count * 49 * 256 * 4
+        memory: Any = compiled.memory_analysis()
+        return memory.temp_size_in_bytes - count * 49 * 256 * 4
 
     few, many = temporaries(jaxpool.roi_align, 64), temporaries(jaxpool.roi_align, 256)
     assert many < 1.5 * few
