@@ -27,8 +27,14 @@ from jaxpool.engine import rows, taps
 from jaxpool.monoid import MAX, SUM, Monoid
 from jaxpool.window import Window
 
-# Up to so many taps, one operation beats one an axis.
+# Up to so many taps, one `select_and_scatter` beats one per axis. Wider ones compile slowly (max of
+# 16x13x13x512, k13 s1, on TPU v5e: 94 s, per axis 2 s).
 FEW = 64
+
+# Windows of one or two axes, each of so many taps at most, are best one `reduce_window` (max of
+# 4x256x256x16 on TPU v5e, as its compiler estimates it: k15 s1 91 us per axis, 45 us at once; k16
+# s1 182 and 773).
+WIDEST = 15
 
 # Uneven bins are one slice each; so many are still quick to compile.
 MOST_BINS = 64
@@ -41,9 +47,15 @@ def serves(window: Window) -> bool:
     return all(not isinstance(axis, Uneven) or axis.output <= MOST_BINS for axis in window.axes)
 
 
-def parts(window: Window) -> list[Window]:
-    """The windows, one after the other, the last axis first, that compose to one."""
-    if window.is_even and window.taps <= FEW:
+def parts(window: Window, *, scatter: bool = False) -> list[Window]:
+    """The windows, one after the other, the last axis first, that compose to one.
+
+    Args:
+        window: The windows.
+        scatter: Whether `select_and_scatter` takes them; else `reduce_window` does.
+    """
+    narrow = len(window.axes) <= 2 and all(axis.window <= WIDEST for axis in window.axes)
+    if window.is_even and (window.taps <= FEW or (narrow and not scatter)):
         return [window]
     return [window.only(index) for index in reversed(range(len(window.axes)))]
 
@@ -192,7 +204,7 @@ def distribute(
         extreme: `extreme(x, window=window)`, the extreme of each window.
         divided: Whether XLA divides the program among several devices.
     """
-    steps = parts(window)
+    steps = parts(window, scatter=True)
     values = [x]
     for step in steps[:-1]:
         values.append(extreme(values[-1], window=step))

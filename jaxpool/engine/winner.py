@@ -296,8 +296,11 @@ def _winners_code(
         if where is not None:
             where = index != masked.no_winner(index.dtype)
     if rules.rule(target, window).extreme is NATIVE:
-        # One operation; the steps above are dead code unless the winners are used.
-        values = value(x, monoid, window, target=target)
+        # The operations that a gradient computes as well; the steps above are dead code unless the
+        # winners are used.
+        values = x
+        for step in native.parts(window, scatter=True):
+            values = value(values, monoid, step, target=target)
     return [values, *winners]
 
 
