@@ -73,6 +73,28 @@ def test_converters_recognise_the_portable_form(name):
     assert operations <= {*plain, *shapes, PORTABLE[name]}
 
 
+@pytest.mark.parametrize(("size", "windows"), [(13, 1), (15, 1), (16, 2)])
+def test_maxima_of_wide_windows_are_few_operations(size, windows):
+    """And have the same value and gradient as on CPU, with ties and NaN."""
+    x = jnp.asarray(np.random.default_rng(0).integers(0, 9, (2, 20, 19, 3)), np.float32)
+    x = x.at[0, 4, 5, 0].set(np.nan)
+
+    def pool(x):
+        return jaxpool.max_pool(x, size, strides=1, padding="SAME")
+
+    def both(x):
+        y, pull = jax.vjp(pool, x)
+        return y, pull(jnp.cos(jnp.arange(y.size, dtype=y.dtype)).reshape(y.shape))[0]
+
+    expected = quick.jit(both)(x)
+    with jaxpool.portable():
+        text = jax.jit(lambda x: pool(x)).lower(x).as_text()
+        result = quick.jit(both)(x)
+    assert len(re.findall(r'"?stablehlo\.reduce_window', text)) == windows
+    for ours, other in zip(result, expected, strict=True):
+        np.testing.assert_allclose(ours, other, rtol=1e-5, atol=1e-5)
+
+
 def test_a_program_is_made_anew_inside_and_outside_of_portable():
     pool = jax.jit(lambda x: jaxpool.max_pool(x, 2))
     x = jnp.zeros((1, 4, 4, 1))

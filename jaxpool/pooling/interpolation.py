@@ -21,13 +21,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 from jax.interpreters import ad
 
 from jaxpool.engine.plan.target import CPU, Target
 from jaxpool.engine.rules.primitives import bind, define, is_zero, result_type, zero_tangent
-from jaxpool.pooling import sampling
+from jaxpool.pooling import dense, sampling
 from jaxpool.pooling.sampling import Corners, Limits, Samples
 
 # For rows and for columns: None for the weights, or by what they are differentiated.
@@ -99,31 +98,49 @@ def _distribute_impl(
     *operands: jax.Array, limits: Limits, shape: Any, kinds: Kinds, target: Target
 ) -> list[jax.Array]:
     ys, sites = operands[:-_SITES], operands[-_SITES:]
+    maps, per_box = jnp.zeros(shape, ys[0].dtype), (ys, *_named(sites))
+    if target is not CPU:
+        return [_distribute_densely(*per_box, limits, shape, kinds)]
 
-    def together(maps, sums, image, rows, columns):
-        group = sampling.groups(maps, rows, columns)
+    def add(sums, image, group, ys, xs, maps):
+        at_y = jnp.stack(ys.places)[:, None, :, :, None]
+        at_x = jnp.stack(xs.places)[None, :, :, None, :]
+        change = jnp.zeros((), maps.dtype)
+        for y, (by_y, by_x) in zip(sums, kinds, strict=True):
+            weight_y = jnp.stack(ys.weights(by_y))[:, None, :, :, None]
+            weight = weight_y * jnp.stack(xs.weights(by_x))[None, :, :, None, :]
+            change += sampling.part(weight.astype(y.dtype)[..., None], y[None, None])
+        return maps.at[image[:, None, None], group, at_y, at_x].add(change)
 
-        def add(ys, xs, maps):
-            at_y = jnp.stack(ys.places)[:, None, :, :, None]
-            at_x = jnp.stack(xs.places)[None, :, :, None, :]
-            change = jnp.zeros((), maps.dtype)
-            for y, (by_y, by_x) in zip(sums, kinds, strict=True):
-                weight_y = jnp.stack(ys.weights(by_y))[:, None, :, :, None]
-                weight = weight_y * jnp.stack(xs.weights(by_x))[None, :, :, None, :]
-                change += sampling.part(weight.astype(y.dtype)[..., None], y[None, None])
-            return maps.at[image[:, None, None], group, at_y, at_x].add(change)
+    def step(maps, box):
+        sums, image, rows, columns = jax.tree.map(lambda a: a[None], box)
+        visit = functools.partial(add, sums, image, sampling.groups(maps, rows, columns))
+        return _loop(visit, maps, rows, columns, limits, maps.shape, unroll=True), None
 
-        return _loop(add, maps, rows, columns, limits, maps.shape, unroll=True)
+    return [lax.scan(step, maps, per_box)[0]]
 
-    def alone(maps, *per_box):
-        def step(maps, box):
-            return together(maps, *jax.tree.map(lambda a: a[None], box)), None
 
-        return lax.scan(step, maps, per_box)[0]
+def _distribute_densely(
+    ys: Any,
+    image: jax.Array,
+    rows: Samples,
+    columns: Samples,
+    limits: Limits,
+    shape: Any,
+    kinds: Kinds,
+) -> jax.Array:
+    """By products of matrices: in a fixed order on every device, as a scatter is not on GPU."""
+    (height, width), dtype = shape[2:4], ys[0].dtype
 
-    maps = jnp.zeros(shape, ys[0].dtype)
-    per_box = ys, *_named(sites)
-    return [alone(maps, *per_box) if target is CPU else together(maps, *per_box)]
+    def weights(samples: Samples, limit: int, size: int, by: Any) -> jax.Array:
+        every = [sampling.dense(samples, limit, limits.fixed, size, name) for name in by]
+        return jnp.concatenate(every).astype(dtype)
+
+    by_y, by_x = zip(*kinds, strict=True)
+    each_y = weights(rows, limits.rows, height, by_y)
+    each_x = weights(columns, limits.columns, width, by_x)
+    image = jnp.concatenate([image] * len(kinds))
+    return dense.spread(jnp.concatenate(ys), image, each_y, each_x, shape)
 
 
 def _loop(
@@ -215,30 +232,6 @@ def _distribute_transpose(cotangents: Any, *operands: Any, **options: Any) -> An
     return [*bind(_collect_p, cotangents[0], *sites, **options), *nothing]
 
 
-def _batch(
-    primitive: Any, operands: Any, dims: Any, *, limits: Limits, shape: Any, kinds: Kinds
-) -> Any:
-    """A batch of maps is more images, and a batch of boxes more boxes."""
-    size = next(a.shape[d] for a, d in zip(operands, dims, strict=True) if d is not None)
-
-    def lead(operand: jax.Array, dim: int | None) -> jax.Array:
-        return lax.broadcast(operand, (size,)) if dim is None else jnp.moveaxis(operand, dim, 0)
-
-    def fold(operand: jax.Array) -> jax.Array:
-        return operand.reshape(size * operand.shape[1], *operand.shape[2:])
-
-    first, dims_first = list(operands[:-_SITES]), dims[:-_SITES]
-    sites = [lead(*pair) for pair in zip(operands[-_SITES:], dims[-_SITES:], strict=True)]
-    if primitive is _distribute_p or dims_first != (None,):  # or else all boxes share the maps
-        first = [fold(lead(*pair)) for pair in zip(first, dims_first, strict=True)]
-        sites[0] += jnp.arange(size, dtype=np.int32)[:, None] * shape[0]
-        shape = (size * shape[0], *shape[1:])
-    sites = [fold(site) for site in sites]
-    results = bind(primitive, *first, *sites, limits=limits, shape=shape, kinds=kinds)
-    results = [y.reshape(size, y.shape[0] // size, *y.shape[1:]) for y in results]
-    return results, [0] * len(results)
-
-
 def _collect_type(maps: Any, *sites: Any, limits: Limits, shape: Any, kinds: Kinds) -> Any:
     _, rows, columns = _named(sites)
     shape = (*rows.origin.shape, columns.origin.shape[1], shape[-1])
@@ -255,7 +248,7 @@ _collect_p = _define(
     _collect_impl,
     jvp=_collect_jvp,
     abstract=_collect_type,
-    batch=lambda *given, **rest: _batch(_collect_p, *given, **rest),
+    batch=lambda *given, **rest: sampling.batched(_collect_p, *given, sites=_SITES, **rest),
     transpose=_collect_transpose,
 )
 _distribute_p = _define(
@@ -263,6 +256,6 @@ _distribute_p = _define(
     _distribute_impl,
     jvp=_distribute_jvp,
     abstract=_distribute_type,
-    batch=lambda *given, **rest: _batch(_distribute_p, *given, **rest),
+    batch=lambda *given, **rest: sampling.batched(_distribute_p, *given, sites=_SITES, **rest),
     transpose=_distribute_transpose,
 )

@@ -9,9 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.extend.core import Primitive
 
 from jaxpool.engine.plan.target import CPU, Target
-from jaxpool.engine.rules.primitives import integers
+from jaxpool.engine.rules.primitives import bind, integers
 
 
 class Samples(NamedTuple):
@@ -137,6 +138,28 @@ def corners(samples: Samples, turn: Any, size: int) -> Corners:
     return Corners(low, high, at - low.astype(dtype), inside, moves, number / total)
 
 
+def dense(samples: Samples, limit: int, fixed: bool, size: int, by: str | None = None) -> jax.Array:
+    """What each element of the map weighs in each bin, `(boxes, bins, size)`.
+
+    Args:
+        samples: The samples.
+        limit: How many of a bin to visit at most.
+        fixed: Whether that many always are.
+        size: Elements of the map.
+        by: See `Corners.weights`.
+    """
+    numbers = np.arange(size, dtype=np.int32)
+
+    def turn(i: Any, total: jax.Array) -> jax.Array:
+        found = corners(samples, i, size)
+        for place, weight in zip(found.places, found.weights(by), strict=True):
+            total += jnp.where(place[..., None] == numbers, weight[..., None], 0)
+        return total
+
+    start = jnp.zeros((*samples.origin.shape, size), samples.origin.dtype)
+    return lax.fori_loop(0, visited(samples, limit, fixed), turn, start)
+
+
 def _on_elements(position: jax.Array, samples: Samples) -> jax.Array:
     """Positions, exactly on an element where they differ from it by no more than rounding errors.
 
@@ -175,3 +198,43 @@ def box_by_box(function: Callable[..., Any], maps: jax.Array, *per_box: Any, tar
         return jax.tree.map(lambda a: a[0], result)
 
     return lax.map(one, per_box)
+
+
+def batched(
+    primitive: Primitive, operands: Any, dims: Any, *, sites: int, shape: Any, **parameters: Any
+) -> Any:
+    """The batching rule of a primitive over boxes: a batch of boxes is more boxes.
+
+    A batch of maps is more images. Where only boxes are batched, all share the maps.
+
+    Args:
+        primitive: The primitive, one of a pair that read maps and add up in them.
+        operands: Maps or values of bins; then, box by box, the images and all else.
+        dims: Their batch axes.
+        sites: The number of operands from the images on.
+        shape: The shape of the maps, a parameter of the primitive.
+        parameters: Its other parameters.
+    """
+    size = next(a.shape[d] for a, d in zip(operands, dims, strict=True) if d is not None)
+
+    def lead(operand: jax.Array, dim: int | None) -> jax.Array:
+        return lax.broadcast(operand, (size,)) if dim is None else jnp.moveaxis(operand, dim, 0)
+
+    def fold(operand: jax.Array) -> jax.Array:
+        return operand.reshape(size * operand.shape[1], *operand.shape[2:])
+
+    first, dims_first = list(operands[:-sites]), dims[:-sites]
+    per_box = [lead(*pair) for pair in zip(operands[-sites:], dims[-sites:], strict=True)]
+    reads_maps = first[0].ndim - (dims_first[0] is not None) == len(shape)
+    if not reads_maps or dims_first != (None,):
+        first = [fold(lead(*pair)) for pair in zip(first, dims_first, strict=True)]
+        per_box[0] += jnp.arange(size, dtype=np.int32)[:, None] * shape[0]
+        shape = (size * shape[0], *shape[1:])
+    per_box = [fold(site) for site in per_box]
+    results = bind(primitive, *first, *per_box, shape=shape, **parameters)
+    several = primitive.multiple_results
+    results = [
+        y.reshape(size, y.shape[0] // size, *y.shape[1:])
+        for y in (results if several else [results])
+    ]
+    return (results, [0] * len(results)) if several else (results[0], 0)

@@ -18,7 +18,7 @@ from jax import lax
 
 from jaxpool.engine.plan.target import Target
 from jaxpool.engine.rules import primitives
-from jaxpool.pooling import sampling
+from jaxpool.pooling import picks, sampling
 from jaxpool.pooling.sampling import Corners, Limits, Samples
 
 NONE = -1
@@ -67,11 +67,10 @@ def largest_element(maps: jax.Array, image: jax.Array, rows: Spans, columns: Spa
         rows: The rows of each bin.
         columns: The columns of each bin.
     """
-    width, channels = maps.shape[3:]
+    width = maps.shape[3]
     number = _largest_element(maps, image, *rows, *columns)
     at = jnp.maximum(number, 0)
-    image, channel = image[:, None, None, None], _channels(channels)
-    found = maps[image, 0, at // width, at % width, channel]
+    found = picks.pick(maps, image, at // width, at % width)
     return jnp.where(number == NONE, jnp.zeros((), maps.dtype), found)
 
 
@@ -110,7 +109,7 @@ def largest_corner(
     second: so it names the same element when the sample's place is computed anew and, rounded
     otherwise, falls on the other side of one.
     """
-    height, width, channels = maps.shape[2:]
+    height, width = maps.shape[2:4]
     number = _largest_corner(maps, image, *rows, *columns, limits=limits)
     code = jnp.maximum(number, 0)
     rows = Samples(*(a[:, :, None, None] for a in rows))
@@ -120,7 +119,7 @@ def largest_corner(
     y, weight_y = _chosen(ys, code // 2 % 2)
     x, weight_x = _chosen(xs, code % 2)
     weight = jnp.where(number == NONE, 0, weight_y * weight_x)
-    element = maps[image[:, None, None, None], 0, y, x, _channels(channels)]
+    element = picks.pick(maps, image, y, x)
     value = sampling.part(weight.astype(maps.dtype), element)
     # Samples that were not visited lie outside the map: each of them counts as 0.
     unvisited = (rows.counts > limits.rows) | (columns.counts > limits.columns)
@@ -156,10 +155,6 @@ def _largest_corner_code(
 
 
 _largest_corner = primitives.search("jaxpool_largest_corner", _largest_corner_code, ["limits"])
-
-
-def _channels(count: int) -> np.ndarray:
-    return np.arange(count)[None, None, None, :]
 
 
 def _chosen(corners: Corners, odd: jax.Array) -> tuple[jax.Array, jax.Array]:

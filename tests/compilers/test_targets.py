@@ -128,6 +128,6 @@ def test_every_operator_compiles(operator, target):
         assert program["seconds"] > 0
         assert program["kernels"] > 0
         # What adds up floats in no fixed order gives other results in each run.
-        assert not program["scatter"] or boxes or target != "h100"
-        # (Of a while loop that boxes need, the condition is no isolation.)
+        assert not program["scatter"] or target != "h100"
+        # (That of boxes looks for infinities, and is no isolation.)
         assert not program["conditional"] or boxes

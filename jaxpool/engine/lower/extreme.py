@@ -13,7 +13,7 @@ from jax import lax
 from jaxpool.engine.lower import half_order, masked, native, taps, tiles
 from jaxpool.engine.lower.isolate import isolate, materialize
 from jaxpool.engine.lower.precision import widen
-from jaxpool.engine.plan import layout, tuning
+from jaxpool.engine.plan import layout, planner, tuning
 from jaxpool.engine.plan.dispatch import NATIVE, rule
 from jaxpool.engine.plan.target import CPU, CPUS, Target
 from jaxpool.monoid import MAX, Monoid
@@ -53,8 +53,11 @@ def extreme_with_winners(
         if where is not None:
             where = index != masked.no_winner(index.dtype)
     if rule(target, window).extreme is NATIVE:
-        # One operation; the steps above are dead code unless the winners are used.
-        values = value(x, monoid, window, target=target)
+        # The operations that a gradient computes as well. The steps above are dead code unless the
+        # winners are used.
+        values = x
+        for step in planner.native_steps(window, scatter=True):
+            values = value(values, monoid, step, target=target)
     return [values, *winners]
 
 

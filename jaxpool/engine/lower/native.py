@@ -23,9 +23,9 @@ from jax.extend.mlir.dialects import stablehlo
 from jax.interpreters import mlir
 
 from jaxpool.axis import Axis, Filtered, Uneven
-from jaxpool.engine.lower.row_gather import pad, pad_pooled
+from jaxpool.engine.lower.row_gather import along, pad, pad_pooled
 from jaxpool.engine.plan import planner
-from jaxpool.monoid import MAX, Monoid
+from jaxpool.monoid import MAX, SUM, Monoid
 from jaxpool.window import Window
 
 Pairs = list[tuple[int, int]]
@@ -82,6 +82,36 @@ def _starts_and_lengths(window: Window) -> list[tuple[int, int]]:
     return list(zip(axis.starts, axis.lengths, strict=True))
 
 
+def transpose_bins(y: jax.Array, window: Window) -> jax.Array:
+    """The transpose of sums over uneven bins: for each input, the sum of the bins that hold it.
+
+    JAX's own transpose would store each bin once per input, and pad it to the whole axis (gradient
+    of the adaptive mean of 32x45x45x128 to 7x7, bfloat16, on TPU v5e, XLA's estimate: 232 -> 115
+    us).
+    """
+    for index, axis in enumerate(window.axes):
+        part = window.only(index)
+        shape = list(y.shape)
+        shape[part.positions[0]] = axis.size
+        if isinstance(axis, Uneven):
+            y = _transpose_bins(y, part, shape)
+        else:
+            whole = jax.ShapeDtypeStruct(shape, y.dtype)
+            total = functools.partial(reduce, monoid=SUM, window=part)
+            (y,) = jax.linear_transpose(total, whole)(y)
+    return y
+
+
+def _transpose_bins(y: jax.Array, window: Window, shape: Sequence[Any]) -> jax.Array:
+    dimension, terms = y.ndim + window.positions[0], []
+    at = np.arange(window.axes[0].size)
+    for number, (start, length) in enumerate(_starts_and_lengths(window)):
+        one = lax.slice_in_dim(y, number, number + 1, axis=dimension)
+        inside = along((at >= start) & (at < start + length), window.positions[0], y.ndim)
+        terms.append(jnp.where(inside, jnp.broadcast_to(one, shape), np.zeros((), y.dtype)))
+    return functools.reduce(lax.add, terms)
+
+
 def filtered(x: jax.Array, window: Window, dtype: np.dtype) -> jax.Array:
     """The weighted sums of a filter, in the precision `dtype`: a convolution of each channel."""
     axes = [axis for axis in window.axes if isinstance(axis, Filtered)]
@@ -136,7 +166,7 @@ def scatter(
 
     `extreme(x, window=window)` computes the extremes. `divided`: whether XLA partitions programs.
     """
-    steps = planner.native_steps(window)
+    steps = planner.native_steps(window, scatter=True)
     values = [x]
     for step in steps[:-1]:
         values.append(extreme(values[-1], window=step))

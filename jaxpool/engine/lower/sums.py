@@ -19,7 +19,7 @@ from jaxpool.engine.lower.isolate import isolate
 from jaxpool.engine.lower.precision import Accumulation, narrow
 from jaxpool.engine.plan import layout, planner, tuning
 from jaxpool.engine.plan.dispatch import NATIVE, rule
-from jaxpool.engine.plan.target import CPU, Target
+from jaxpool.engine.plan.target import CPU, TPU, TPUS, Target
 from jaxpool.monoid import SUM
 from jaxpool.window import Window
 
@@ -50,6 +50,9 @@ def windowed_sum_transpose(
     """For each input, the sum of the outputs that read it, each divided as `accumulation` says."""
     if rule(target, window).total_gradient is NATIVE:
         wide = accumulation.divide(accumulation.widen(y), window)
+        is_filter = any(axis.weights is not None for axis in window.axes)
+        if target in (TPU, TPUS) and not (window.is_even or is_filter):
+            return native.transpose_bins(wide, window).astype(y.dtype)
         x = jax.ShapeDtypeStruct(window.input_shape(y.shape), wide.dtype)
         (total,) = jax.linear_transpose(lambda x: _native(x, window, accumulation), x)(wide)
         return total.astype(y.dtype)

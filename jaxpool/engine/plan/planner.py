@@ -60,9 +60,11 @@ def separable(window: Window) -> list[Window]:
     return [window.only(index) for index in reversed(range(len(window.axes)))]
 
 
-def native_steps(window: Window) -> list[Window]:
-    """The steps of XLA's own operations."""
-    single = window.is_even and window.taps <= tuning.NATIVE_TAPS
+def native_steps(window: Window, *, scatter: bool = False) -> list[Window]:
+    """The steps of XLA's own operations: of `select_and_scatter`, or else of `reduce_window`."""
+    few = window.taps <= tuning.NATIVE_TAPS
+    narrow = len(window.axes) <= 2 and all(a.window <= tuning.NATIVE_WIDTH for a in window.axes)
+    single = window.is_even and (few or (narrow and not scatter))
     return [window] if single else separable(window)
 
 

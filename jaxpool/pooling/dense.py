@@ -1,0 +1,121 @@
+"""Sums over boxes as products of matrices, which GPUs and TPUs add up in a fixed order.
+
+A scatter with float addition has no fixed order on GPU: its result differs from run to run. Here
+each box has a matrix of weights for each axis, and its contribution to a map is
+
+    x[h, w, c] = sum over bins i, j of  rows[i, h] * y[i, j, c] * columns[j, w]
+
+Boxes are added up a few at a time, so that temporaries do not grow with their number.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+# So many elements at least may be held at a time; for larger maps, as many as the maps have.
+LEAST = 2**21
+
+Shape = tuple[Any, ...]  # (images, groups, height, width, channels)
+Change = Callable[[jax.Array], jax.Array]
+
+
+def spread(
+    y: jax.Array, image: jax.Array, rows: jax.Array, columns: jax.Array, shape: Shape
+) -> jax.Array:
+    """The weighted values of all bins, added up in the elements of the maps.
+
+    Args:
+        y: The values, `(boxes, bins, bins, channels)`.
+        image: The image of each box.
+        rows: What the elements of each row receive of a bin, `(boxes, bins, height)`.
+        columns: Likewise, `(boxes, bins, width)`.
+        shape: The shape of the maps. With several groups each bin has one of its own.
+    """
+    images, groups, _, width, channels = shape
+    bins = y.shape[1:3]
+
+    def product(y, image, rows, columns):
+        rows = jnp.where(_is(image, images)[:, None, :, None], rows[:, :, None], 0)
+        if groups == 1:
+            columns = jnp.broadcast_to(columns[:, None], (*y.shape[:3], width))
+            lines = _contract("rijw,rijc->riwc", columns, y)
+            return _contract("rinh,riwc->nhwc", rows, lines)
+        lines = y[:, :, :, None] * columns[:, None, :, :, None]
+        return _contract("rinh,rijwc->ijnhwc", rows, lines)
+
+    def run(choose: Change, weigh: Change) -> jax.Array:
+        def part(y, image, rows, columns):
+            return product(choose(y), image, weigh(rows), weigh(columns))
+
+        each = bins[0] * (bins[1] if groups > 1 else 1) * width * channels
+        return _in_parts(part, (y, image, rows, columns), each, shape)
+
+    total = _hiding(run, jnp.isfinite(y).all())
+    return jnp.moveaxis(total.reshape(groups, *total.shape[-4:]), 0, 1)
+
+
+def _is(number: jax.Array, count: Any) -> jax.Array:
+    """Which of `count` numbers each one is, along one more axis."""
+    return number[..., None] == jnp.arange(count, dtype=number.dtype)
+
+
+def _contract(subscripts: str, *operands: jax.Array) -> jax.Array:
+    return jnp.einsum(subscripts, *operands, precision=lax.Precision.HIGHEST)
+
+
+def _in_parts(
+    product: Callable[..., jax.Array], per_box: Sequence[jax.Array], each: Any, shape: Shape
+) -> jax.Array:
+    """`product(*per_box)`, a sum over boxes, of a few of them at a time.
+
+    Args:
+        product: The function, linear in its first operand.
+        per_box: Its operands, whose first axis is that of the boxes.
+        each: How many elements one box needs.
+        shape: The shape of the maps.
+    """
+    boxes = per_box[0].shape[0]
+    if not all(isinstance(size, int) for size in (*shape, each, boxes)):
+        return product(*per_box)
+    turns = -(-boxes * each // max(LEAST, math.prod(shape)))
+    if turns <= 1:
+        return product(*per_box)
+    at_once = -(-boxes // turns)
+    result = jax.eval_shape(product, *(lax.slice_in_dim(x, 0, at_once) for x in per_box))
+
+    def turn(number: Any, total: jax.Array) -> jax.Array:
+        begin = jnp.minimum(number * at_once, boxes - at_once)  # the last part may overlap
+        y, *others = (lax.dynamic_slice_in_dim(x, begin, at_once) for x in per_box)
+        new = begin + jnp.arange(at_once) >= number * at_once
+        y = jnp.where(jnp.expand_dims(new, range(1, y.ndim)), y, 0)
+        return total + product(y, *others)
+
+    return lax.fori_loop(0, -(-boxes // at_once), turn, jnp.zeros(result.shape, result.dtype))
+
+
+def _hiding(run: Callable[[Change, Change], jax.Array], finite: jax.Array) -> jax.Array:
+    """`run(values, weights)`, in which a value without weight counts as 0, be it infinite or NaN.
+
+    In a product of matrices 0 times infinity is NaN. So infinite values and NaN are left out, and
+    only if there are any, the elements that they reach are found: an infinity that meets no other
+    sign stays, all else is NaN.
+
+    Args:
+        run: The sum over boxes, given functions of the values and of the weights.
+        finite: Whether all values are finite.
+    """
+    total = run(lambda y: jnp.where(jnp.isfinite(y), y, 0), lambda weights: weights)
+
+    def mark(total: jax.Array) -> jax.Array:
+        count = run(lambda y: (~jnp.isfinite(y)).astype(y.dtype), lambda w: jnp.abs(jnp.sign(w)))
+        signs = run(lambda y: jnp.where(jnp.isinf(y), jnp.sign(y), 0), jnp.sign)
+        other = jnp.where(jnp.abs(signs) == count, signs * jnp.inf, jnp.nan)
+        return jnp.where(count == 0, total, other)
+
+    return lax.cond(finite, lambda total: total, mark, total)
