@@ -13,12 +13,12 @@ def learning_rate(training: Training, steps: int) -> optax.Schedule:
 
     Args:
         training: The `[training]` section.
-        steps: Steps an epoch.
+        steps: Steps per epoch.
 
     Returns:
         The schedule.
     """
-    peak, total = training.learning_rate, training.epochs * steps
+    peak, total = training.learning_rate, training.total_steps(steps)
     warmup = round(training.warmup_epochs * steps)
     if training.schedule == "cosine":
         after = optax.cosine_decay_schedule(peak, max(total - warmup, 1))

@@ -14,11 +14,12 @@ import jax
 from flax import nnx
 
 import jaxpool
+from experiments import register
 from jaxpool import nn, pooling
 
 WITHOUT_OPERATOR = ("strided", "none")
 """The two honest forms of no pooling: the convolution takes the stride, or nothing does."""
-LEARNED = {
+LEARNED: dict[str, type[nnx.Module]] = {
     "gated_pool": nn.GatedPool,
     "learned_gem_pool": nn.LearnedGemPool,
     "learned_logsumexp_pool": nn.LearnedLogSumExpPool,
@@ -27,13 +28,22 @@ LEARNED = {
 """The poolings that have parameters: modules, to be built before they are called."""
 
 
-class SlotError(Exception):
+class ModelError(Exception):
+    """A network cannot be built; the message says where and why."""
+
+
+class SlotError(ModelError):
     """A pooling cannot work on the feature map it meets; the message says where and why."""
 
 
-@cache
 def operators() -> Mapping[str, Callable[..., Any]]:
-    """The operators of jaxpool that take one array `x`, and what is learned, by name."""
+    """Every pooling by name: jaxpool's operators and modules, and those of plug-ins."""
+    return {**_of_jaxpool(), **register.poolings()}
+
+
+@cache
+def _of_jaxpool() -> Mapping[str, Callable[..., Any]]:
+    """The operators of jaxpool that take one array `x`, and the poolings that are learned."""
     public = {name: getattr(jaxpool, name) for name in pooling.__all__}
     functions = {
         name: value
@@ -64,11 +74,12 @@ class Slot:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     place: str = ""
 
-    def module(self, rngs: nnx.Rngs) -> nnx.Module | None:
+    def module(self, rngs: nnx.Rngs, spatial: int = 2) -> nnx.Module | None:
         """What is learned, if anything.
 
         Args:
             rngs: Where initial parameters come from.
+            spatial: How many spatial axes the feature maps have.
 
         Returns:
             The module, to be handed to every call; None for a pooling without parameters.
@@ -76,15 +87,17 @@ class Slot:
         Raises:
             SlotError: The module refuses its arguments.
         """
-        if self.pool not in LEARNED:
+        cls: Any = operators().get(self.pool)
+        arguments = dict(self.arguments)
+        if not inspect.isclass(cls):
             return None
-        cls, arguments = LEARNED[self.pool], dict(self.arguments)
-        if isinstance(arguments["window_shape"], int):
-            arguments["window_shape"] = (arguments["window_shape"],) * 2
+        if isinstance(arguments.get("window_shape"), int):
+            arguments["window_shape"] = (arguments["window_shape"],) * spatial
         if "rngs" in inspect.signature(cls).parameters:
             arguments["rngs"] = rngs
         try:
-            return cls(**arguments)
+            module: nnx.Module = cls(**arguments)
+            return module
         except (TypeError, ValueError) as error:
             raise SlotError(f"{self._call()} cannot be built: {error}") from error
 
@@ -94,12 +107,12 @@ class Slot:
         """Pools a batch of feature maps.
 
         Args:
-            x: Feature maps (N, H, W, C).
+            x: Feature maps (N, *spatial, C).
             key: Randomness for operators that draw in training; None in evaluation.
             module: What `module` built.
 
         Returns:
-            Feature maps (N, H', W', C').
+            Feature maps (N, *smaller, C').
 
         Raises:
             SlotError: The operator refuses them, or gives something else than feature maps.
@@ -118,7 +131,7 @@ class Slot:
         if shape is None:
             raise self._error(x, f"returns {type(pooled).__name__}, not one array")
         if len(shape) != x.ndim or shape[0] != x.shape[0]:
-            raise self._error(x, f"returns shape {shape}, not feature maps (N, H, W, C)")
+            raise self._error(x, f"returns shape {shape}, not {x.ndim}-D feature maps of {len(x)}")
         if 0 in shape:
             raise self._error(x, "nothing is left, for the window is larger than the feature map")
         return pooled
@@ -128,8 +141,19 @@ class Slot:
         return f"{self.place or 'pooling slot'}: {self.pool}({given})"
 
     def _error(self, x: jax.Array, complaint: str) -> SlotError:
-        _, height, width, channels = x.shape
+        shape = "x".join(map(str, x.shape[1:]))
         return SlotError(
-            f"{self._call()} cannot pool the feature map of {height}x{width}x{channels} that it "
-            f"meets: {complaint}"
+            f"{self._call()} cannot pool the feature map of {shape} that it meets: {complaint}"
         )
+
+    def shape(self, x: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
+        """The shape and dtype of what it gives, from those of the feature maps.
+
+        Raises:
+            SlotError: It cannot pool such maps.
+        """
+
+        def pool(x: jax.Array) -> jax.Array:
+            return self(x, None, self.module(nnx.Rngs(0), x.ndim - 2))
+
+        return jax.eval_shape(pool, x)

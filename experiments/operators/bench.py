@@ -18,7 +18,6 @@ from rich.markdown import Markdown
 import jaxpool
 from experiments import environment
 from experiments.config import ConfigError, differences, dump
-from experiments.config.schema import hint
 from experiments.operators import machine, plot, summary, table, targets
 from experiments.operators.case import Dtype, Mode
 from experiments.operators.config import ALLOCATORS, Allocator, Bench, Subject
@@ -29,6 +28,7 @@ from experiments.operators.targets import Target
 from experiments.operators.worker import Job
 from experiments.records import Environment, RecordError, append_lines, write, write_atomically
 from experiments.records import read as read_record
+from experiments.section import hint
 
 _PEERS = ("torch", "onnxruntime", "equinox", "dm-haiku")
 _CHECKOUT = Path(__file__).parents[2]

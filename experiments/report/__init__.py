@@ -1,7 +1,7 @@
 """A study's results for people: `summarise` writes them, `show` prints them.
 
-Each form is a module: `rows` (CSV), `tables` (markdown and terminal), `plots` (pareto.png). A new
-form, such as a page, is one more module and one more line in `summarise`.
+Each form is a module: `rows` (CSV), `tables` (markdown and terminal), `plots` (pareto.png), `sweep`
+(sweep.png). A new form, such as a page, is one more module and one more line in `summarise`.
 """
 
 from collections.abc import Sequence
@@ -10,13 +10,13 @@ from pathlib import Path
 from rich.console import Console
 
 from experiments.folder import StudyFolder
-from experiments.records import write_atomically
-from experiments.report import plots, tables
+from experiments.records import Baselines, read, write_atomically
+from experiments.report import plots, sweep, tables
 from experiments.report.conclusion import conclude
 from experiments.report.plan import Plan, read_plan
 from experiments.report.rows import SummaryRow, gather, to_csv
 
-__all__ = ["SummaryRow", "show", "summarise"]
+__all__ = ["SummaryRow", "baselines", "show", "summarise"]
 
 
 def summarise(folder: Path) -> list[SummaryRow]:
@@ -26,29 +26,49 @@ def summarise(folder: Path) -> list[SummaryRow]:
         folder: The study's results folder; all its variants must be trained and measured.
 
     Returns:
-        A row a variant, in the config's order.
+        One row per cell and variant, in the config's order.
 
     Raises:
         RecordError: The study is not finished, or a record is missing or not valid.
     """
     study = StudyFolder(folder)
     plan = read_plan(study)
-    rows = gather(study, plan.variants, plan.seeds)
+    rows = [
+        row
+        for cell, swept in plan.cells.items()
+        for row in gather(study.of_cell(cell), plan.variants, plan.seeds, swept)
+    ]
+    title = _title(plan, rows)
     write_atomically(study.summary_csv, to_csv(rows))
-    write_atomically(study.summary_md, tables.to_markdown(_title(plan, rows), rows, conclude(rows)))
-    write_atomically(study.pareto, plots.pareto(_title(plan, rows), rows))
+    page = tables.to_markdown(title, rows, conclude(rows), baselines(folder))
+    write_atomically(study.summary_md, page)
+    write_atomically(study.pareto, plots.pareto(title, rows))
+    if plan.sweep:
+        write_atomically(study.sweep, sweep.plot(title, rows))
     return rows
 
 
-def show(rows: Sequence[SummaryRow], console: Console, title: str | None = None) -> None:
+def baselines(folder: Path) -> Baselines | None:
+    """The metrics of methods without training, if the study has any."""
+    path = StudyFolder(folder).baselines
+    return read(path, Baselines) if path.exists() else None
+
+
+def show(
+    rows: Sequence[SummaryRow],
+    console: Console,
+    title: str | None = None,
+    beside: Baselines | None = None,
+) -> None:
     """Prints the table, then what the data allow to be said and what they don't.
 
     Args:
         rows: What `summarise` returned.
         console: Where to print; one that is no terminal is made wide enough for the table.
         title: A heading, or None.
+        beside: The metrics of methods without training, if there are any.
     """
-    tables.show(rows, conclude(rows), console, title)
+    tables.show(rows, conclude(rows), console, title, beside)
 
 
 def _title(plan: Plan, rows: Sequence[SummaryRow]) -> str:

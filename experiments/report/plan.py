@@ -4,14 +4,16 @@ Read leniently, key by key, and not through `experiments.config`: results of an 
 readable when the config's schema moves on.
 """
 
+import itertools
 import tomllib
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.folder import StudyFolder
+from experiments.folder import StudyFolder, cell_name
 from experiments.records import RecordError
 
 _NO_SETTING = {"name", "dataset.directory", "training.seeds", "training.seeds_together"}
+_NO_SETTINGS = ("measurement.", "sweep.")
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Plan:
         definitions: What each variant is, by its name, in the config's order.
         seeds: The training seeds.
         settings: What else shapes the training, by dotted key.
+        sweep: Lists of values by the swept key.
     """
 
     name: str
@@ -31,6 +34,16 @@ class Plan:
     definitions: dict[str, Any]
     seeds: tuple[int, ...]
     settings: dict[str, Any]
+    sweep: dict[str, list[Any]]
+
+    @property
+    def cells(self) -> dict[str, dict[str, Any]]:
+        """What each cell sets, by its name; one without a name if there is no sweep."""
+        chosen = (
+            dict(zip(self.sweep, values, strict=True))
+            for values in itertools.product(*self.sweep.values())
+        )
+        return {cell_name(one): one for one in chosen}
 
     @property
     def variants(self) -> tuple[str, ...]:
@@ -60,10 +73,11 @@ def read_plan(folder: StudyFolder) -> Plan:
             dataset=str(config["dataset"]["name"]),
             definitions=dict(config.pop("variants")),
             seeds=tuple(int(seed) for seed in config["training"]["seeds"]),
+            sweep={key: list(values) for key, values in config.pop("sweep", {}).items()},
             settings={
                 key: value
                 for key, value in _flat(config).items()
-                if key not in _NO_SETTING and not key.startswith("measurement.")
+                if key not in _NO_SETTING and not key.startswith(_NO_SETTINGS)
             },
         )
     except (KeyError, TypeError, ValueError) as error:
