@@ -119,7 +119,7 @@ def _k_max(channels: int, spatial: Sequence[int], rngs: nnx.Rngs, k: int = 3) ->
 
 def _lp(channels: int, spatial: Sequence[int], rngs: nnx.Rngs, p: float = 2.0) -> HeadModule:
     del spatial, rngs
-    return _Plain(lambda x, where=None: jaxpool.global_lp_pool(x, p, where=where), channels)
+    return _Plain(lambda x, where=None: jaxpool.global_lp_pool(x, p=p, where=where), channels)
 
 
 def _pyramid(

@@ -87,17 +87,16 @@ class Slot:
         Raises:
             SlotError: The module refuses its arguments.
         """
-        cls: Any = operators().get(self.pool)
-        arguments = dict(self.arguments)
-        if not inspect.isclass(cls):
+        operator, arguments = operators().get(self.pool), dict(self.arguments)
+        if not inspect.isclass(operator):
             return None
+        cls: Any = operator
         if isinstance(arguments.get("window_shape"), int):
             arguments["window_shape"] = (arguments["window_shape"],) * spatial
         if "rngs" in inspect.signature(cls).parameters:
             arguments["rngs"] = rngs
         try:
-            module: nnx.Module = cls(**arguments)
-            return module
+            return cls(**arguments)
         except (TypeError, ValueError) as error:
             raise SlotError(f"{self._call()} cannot be built: {error}") from error
 
