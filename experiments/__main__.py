@@ -47,8 +47,8 @@ def run(
     from experiments.config import load
 
     with _plain_errors():
-        used = plugins.load(plugin or ())
-        if not study.run(load(config, change or ()), out, _console(), used):
+        plugins.load(plugin or ())
+        if not study.run(load(config, change or ()), out, _console(), plugin or ()):
             raise typer.Exit(3)
 
 

@@ -5,12 +5,12 @@ The layout::
     config.toml            the resolved config
     environment.json       records.Environment
     runs/VARIANT/          (of a sweep: runs/CELL/VARIANT/)
-        measurement.json   records.Measurement
+        measurement.json   records.Measurement; measurement-TARGET.json of absent devices
         seed-K/
             metrics.jsonl  records.EpochMetrics, one JSON line per epoch
             record.json    records.RunRecord, written last: it exists only if the run is finished
     baselines.json         records.Baselines, if the dataset has any
-    summary.csv, summary.md, pareto.png; sweep.png of a sweep
+    summary.csv, summary.md, pareto.png; pareto-DEVICE.png of estimates; sweep.png of a sweep
 """
 
 import re
@@ -50,9 +50,14 @@ class StudyFolder:
         """The folder of everything that one variant produced."""
         return self.runs / variant
 
-    def measurement(self, variant: str) -> Path:
-        """The variant's measurement.json."""
-        return self.variant(variant) / "measurement.json"
+    def measurement(self, variant: str, target: str | None = None) -> Path:
+        """The variant's measurement.json, or measurement-TARGET.json of what is estimated."""
+        name = f"measurement-{target}.json" if target else "measurement.json"
+        return self.variant(variant) / name
+
+    def pareto_of(self, device: str) -> Path:
+        """The plot of the estimates for a device."""
+        return self.path / f"pareto-{device.lower().replace(' ', '-')}.png"
 
     def run(self, variant: str, seed: int) -> Path:
         """The folder of one run."""

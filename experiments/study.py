@@ -5,7 +5,7 @@ the environment that made it are those of today, and refused otherwise; the rest
 """
 
 import fcntl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,24 +15,24 @@ from rich.console import Console
 from experiments import allocator, checkpoint, environment, records, report, training
 from experiments.config import ConfigError, Study, differences, dump
 from experiments.data import Dataset
+from experiments.estimation import estimate
 from experiments.folder import StudyFolder
 from experiments.measurement import measure
 from experiments.models import ModelError
+from experiments.plugins import load as load_plugins
 from experiments.programs import Programs
 from experiments.progress import display
 from experiments.records import Baselines, Environment, Measurement, Origin, RecordError, RunRecord
 
 
-def run(
-    study: Study, out: Path, console: Console, plugins: Mapping[str, str] | None = None
-) -> bool:
+def run(study: Study, out: Path, console: Console, plugins: Sequence[str] = ()) -> bool:
     """Runs a study, or what is left of it, and shows its results.
 
     Args:
         study: The study.
         out: The folder that holds the results folders of all studies.
         console: Where to show progress and results.
-        plugins: Hashes of the plug-ins in use; see `experiments.plugins.load`.
+        plugins: The plug-ins in use, which are loaded; see `experiments.plugins.load`.
 
     Returns:
         Whether all runs ended with a finite loss.
@@ -47,7 +47,7 @@ def run(
     cells = study.cells()
     for cell in cells.values():
         refuse_impossible(cell)
-    here = environment.capture(plugins)
+    here = environment.capture(load_plugins(plugins))
     for name, cell in cells.items():
         refuse_other_work(cell, folder.of_cell(name), here.origin)
     datasets = _Datasets()
@@ -56,6 +56,7 @@ def run(
     with only_process(folder):
         records.write_atomically(folder.config, dump(study))
         _train_and_measure(cells, folder, datasets, here, console)
+        _estimate(cells, folder, here.origin, plugins, console)
         rows = report.summarise(folder.path)
     report.show(rows, console, study.name, report.baselines(folder.path))
     console.print(f"results: {folder.path}", highlight=False, soft_wrap=True)
@@ -89,6 +90,25 @@ def _train_and_measure(
 
         for (name, variant), result in measure(cells, datasets.of, here.origin, tell).items():
             records.write(folder.of_cell(name).measurement(variant), result)
+
+
+def _estimate(
+    cells: Mapping[str, Study],
+    folder: StudyFolder,
+    origin: Origin,
+    plugins: Sequence[str],
+    console: Console,
+) -> None:
+    """Estimates the costs on devices that are not here, unless that is done."""
+    targets = next(iter(cells.values())).measurement.targets
+    if all(measured(c, folder.of_cell(n), target) for n, c in cells.items() for target in targets):
+        return
+
+    def tell(words: str) -> None:
+        console.print(words, highlight=False)
+
+    for (cell, variant, target), one in estimate(cells, origin, plugins, tell).items():
+        records.write(folder.of_cell(cell).measurement(variant, target), one)
 
 
 class _Datasets:
@@ -246,10 +266,16 @@ def train(
                     trainer.train(seeds, folder.of_cell(name), tell)
 
 
-def measured(study: Study, folder: StudyFolder) -> bool:
-    """Whether all variants have been measured, side by side, as the config describes them."""
+def measured(study: Study, folder: StudyFolder, target: str | None = None) -> bool:
+    """Whether all variants have been measured, side by side, as the config describes them.
+
+    Args:
+        study: The study.
+        folder: Its results.
+        target: A device that is not here: whether they have been estimated for it.
+    """
     for variant in study.variants:
-        path = folder.measurement(variant)
+        path = folder.measurement(variant, target)
         if not path.exists():
             return False
         found = records.read(path, Measurement)

@@ -42,6 +42,9 @@ from experiments.section import (
 )
 from experiments.tasks import TASKS, TaskOptions
 
+Target = Literal["tpu-v5e", "tpu-v6e", "h100"]
+"""Devices that are not here; see `experiments.targets`."""
+
 _SUGAR = {"window": "window_shape", "stride": "strides", "padding": "padding"}
 """The keys of a pool that stand for an operator's argument of another name."""
 _NOT_FROM_A_CONFIG = {"x", "key", "where", "kernel_init", "rngs"}
@@ -146,11 +149,14 @@ class Measurement(Section):
         seconds: How long to measure, all variants together, compilation aside.
         rounds: Stop earlier after so many samples of each quantity.
         latency_samples: Single-image inferences to time for each variant.
+        targets: Devices that are not here, for which every variant is compiled and its cost
+            estimated: `"tpu-v5e"`, `"tpu-v6e"`, `"h100"`. Needs `make targets`.
     """
 
     seconds: Positive = 60.0
     rounds: Annotated[int, Field(ge=6)] = 50
     latency_samples: Annotated[int, Field(ge=100)] = 500
+    targets: Annotated[tuple[Target, ...], Field(strict=False)] = ()
 
 
 class Pool(Section):

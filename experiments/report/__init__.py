@@ -36,15 +36,23 @@ def summarise(folder: Path) -> list[SummaryRow]:
     rows = [
         row
         for cell, swept in plan.cells.items()
-        for row in gather(study.of_cell(cell), plan.variants, plan.seeds, swept)
+        for row in gather(study.of_cell(cell), plan.variants, plan.seeds, swept, plan.targets)
     ]
     title = _title(plan, rows)
     write_atomically(study.summary_csv, to_csv(rows))
     page = tables.to_markdown(title, rows, conclude(rows), baselines(folder))
     write_atomically(study.summary_md, page)
-    write_atomically(study.pareto, plots.pareto(title, rows))
+    measured = [row for row in rows if row.device_source == "measured"]
+    write_atomically(study.pareto, plots.pareto(title, measured))
+    estimates: dict[str, list[SummaryRow]] = {}
+    for row in rows:
+        if row.device_source == "estimated":
+            estimates.setdefault(row.device, []).append(row)
+    for device, found in estimates.items():
+        page = plots.pareto(f"{title}; speeds estimated for {device}", found)
+        write_atomically(study.pareto_of(device), page)
     if plan.sweep:
-        write_atomically(study.sweep, sweep.plot(title, rows))
+        write_atomically(study.sweep, sweep.plot(title, measured))
     return rows
 
 
@@ -72,7 +80,8 @@ def show(
 
 
 def _title(plan: Plan, rows: Sequence[SummaryRow]) -> str:
-    devices = ", ".join(dict.fromkeys(row.device for row in rows))
+    measured = (row.device for row in rows if row.device_source == "measured")
+    devices = ", ".join(dict.fromkeys(measured))
     seeds = f"{len(plan.seeds)} {'seed' if len(plan.seeds) == 1 else 'seeds'}"
     name = plan.name if plan.name == plan.dataset else f"{plan.name}: {plan.dataset}"
     return f"{name}, {seeds}, {devices}"

@@ -87,9 +87,10 @@ def conclude(rows: Sequence[SummaryRow]) -> Conclusion:
     """
     cells: dict[str, list[SummaryRow]] = {}
     for row in rows:
-        cells.setdefault(row.cell, []).append(row)
+        if row.device_source == "measured":
+            cells.setdefault(row.cell, []).append(row)
     if len(cells) == 1:
-        return _conclude_cell(rows)
+        return _conclude_cell(next(iter(cells.values())))
     each = {cell: _conclude_cell(found) for cell, found in cells.items()}
     return Conclusion(
         sentences=tuple(
@@ -97,7 +98,7 @@ def conclude(rows: Sequence[SummaryRow]) -> Conclusion:
         ),
         notes=(
             "Holm's correction is for the comparisons inside each cell, not across cells.",
-            *_notes(rows),
+            *_notes([row for found in cells.values() for row in found]),
         ),
         most_accurate=frozenset().union(*(found.most_accurate for found in each.values())),
         fastest=frozenset().union(*(found.fastest for found in each.values())),

@@ -27,6 +27,7 @@ class Plan:
         seeds: The training seeds.
         settings: What else shapes the training, by dotted key.
         sweep: Lists of values by the swept key.
+        targets: Devices that are not here, for which the costs are estimated.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Plan:
     seeds: tuple[int, ...]
     settings: dict[str, Any]
     sweep: dict[str, list[Any]]
+    targets: tuple[str, ...]
 
     @property
     def cells(self) -> dict[str, dict[str, Any]]:
@@ -74,6 +76,7 @@ def read_plan(folder: StudyFolder) -> Plan:
             definitions=dict(config.pop("variants")),
             seeds=tuple(int(seed) for seed in config["training"]["seeds"]),
             sweep={key: list(values) for key, values in config.pop("sweep", {}).items()},
+            targets=tuple(config.get("measurement", {}).get("targets", ())),
             settings={
                 key: value
                 for key, value in _flat(config).items()

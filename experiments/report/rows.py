@@ -97,7 +97,8 @@ class SummaryRow(Record):
     @property
     def key(self) -> str:
         """What tells it from the other rows of a study."""
-        return f"{self.cell}/{self.variant}" if self.swept else self.variant
+        key = f"{self.cell}/{self.variant}" if self.swept else self.variant
+        return f"{key} on {self.device}" if self.device_source == "estimated" else key
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -183,6 +184,7 @@ def gather(
     variants: Sequence[str],
     seeds: Sequence[int],
     swept: Mapping[str, Any] | None = None,
+    targets: Sequence[str] = (),
 ) -> list[SummaryRow]:
     """Reads the records of a finished study; runs that the study does not ask for are left alone.
 
@@ -191,9 +193,10 @@ def gather(
         variants: The variants to read, in the order wanted.
         seeds: The seeds to read of each.
         swept: What the cell sets, by swept key.
+        targets: Devices that are not here, for which the costs are estimated.
 
     Returns:
-        One row per variant.
+        One row per variant and device.
 
     Raises:
         RecordError: A run or a measurement is missing, or a record is not valid.
@@ -212,6 +215,10 @@ def gather(
         runs = [records.read(folder.record(variant, seed), RunRecord) for seed in seeds]
         measurement = records.read(folder.measurement(variant), Measurement)
         rows.append(summary_row(runs, measurement, swept))
+        rows += [
+            summary_row(runs, records.read(folder.measurement(variant, target), Measurement), swept)
+            for target in targets
+        ]
     return rows
 
 

@@ -85,6 +85,32 @@ LEGEND = (
 )
 
 
+ESTIMATES = (
+    "Estimated by the compilers of devices that are not here: time of the compiled program, one "
+    "example or one batch at a time. Such numbers are never ranked with measured ones."
+)
+
+
+def _measured(rows: Sequence[SummaryRow]) -> list[SummaryRow]:
+    return [row for row in rows if row.device_source == "measured"]
+
+
+def _estimated(rows: Sequence[SummaryRow]) -> list[SummaryRow]:
+    return [row for row in rows if row.device_source == "estimated"]
+
+
+def _estimate_columns(rows: Sequence[SummaryRow]) -> list[Column]:
+    return [
+        Column("device", "estimated", lambda r: r.device),
+        *(_swept(key) for key in rows[0].swept),
+        Column("train", "examples/s", lambda r: words.si(r.train_examples_per_s)),
+        Column("inference", "examples/s", lambda r: words.si(r.infer_examples_per_s)),
+        Column("latency of one", "ms", lambda r: f"{r.latency_ms_p50:.3g}"),
+        Column("memory", "MB peak", lambda r: f"{r.peak_memory_mb:.3g}"),
+        Column("compile", "s", lambda r: f"{r.compile_s:.2g}"),
+    ]
+
+
 def columns(rows: Sequence[SummaryRow]) -> list[Column]:
     """The columns that these rows have something in."""
     swept = dict.fromkeys(key for row in rows for key in row.swept)
@@ -146,13 +172,21 @@ def to_markdown(
         f"| {' | '.join(words.markdown(cell) for cell in head)} |",
         f"|:--{'|--:' * len(shown)}|",
     ]
-    for row in rows:
+    for row in _measured(rows):
         cells = [words.name(row.variant)]
         for column in shown:
             text = words.markdown(column.cell(row))
             cells.append(f"**{text}**" if row.key in column.best(conclusion) else text)
         lines.append(f"| {' | '.join(cells)} |")
     lines += ["", words.markdown(LEGEND.format(Mark="Bold")), ""]
+    if estimated := _estimated(rows):
+        shown = _estimate_columns(rows)
+        titles = " | ".join(words.markdown(column.title) for column in shown)
+        lines += [f"| variant | {titles} |", f"|:--{'|--:' * len(shown)}|"]
+        for row in estimated:
+            cells = " | ".join(words.markdown(column.cell(row)) for column in shown)
+            lines.append(f"| {words.name(row.variant)} | {cells} |")
+        lines += ["", words.markdown(ESTIMATES), ""]
     notes = (*where_and_how(rows), *conclusion.notes, *_beside(beside))
     lines += [f"- {words.markdown(note)}" for note in notes]
     return "\n".join(lines) + "\n"
@@ -179,8 +213,11 @@ def show(
     mark = not console.is_terminal
     if title is not None:
         console.print(Text(title, style="bold"))
-    for part in _parts(rows, conclusion, mark, console.width):
-        console.print(_table(rows, conclusion, part, mark))
+    for part in _parts(_measured(rows), conclusion, mark, console.width):
+        console.print(_table(_measured(rows), conclusion, part, mark))
+    if estimated := _estimated(rows):
+        console.print(_table(estimated, conclusion, _estimate_columns(rows), mark))
+        console.print(Text(ESTIMATES, style="dim"))
     for sentence in conclusion.sentences:
         console.print(Text(sentence, style="bold"))
     legend = LEGEND.format(Mark="*" if mark else "Bold")
