@@ -17,7 +17,7 @@ TRAINING = """
 [training]
 epochs = 2
 batch_size = 8
-learning_rate = 1e-2
+learning_rate = 3e-2
 seeds = [0]
 
 [measurement]
@@ -54,9 +54,9 @@ validation = 0.2
 
 [model]
 name = "text_cnn"
-features = 4
+features = 8
 kernels = [2]
-width = 4
+width = 8
 
 [variants.max]
 head = "max"
@@ -64,7 +64,7 @@ head = "max"
 
 
 def test_texts_are_classified_beside_the_majority_class(tmp_path):
-    process = run(tmp_path, texts(tmp_path), "--set", "training.epochs=30")
+    process = run(tmp_path, texts(tmp_path), "--set", "training.epochs=8")
     assert process.exit_code == 0, process.output
     assert "majority class" in process.output
     assert float(rows(tmp_path)["max"]["test_accuracy_mean"]) > 0.8
