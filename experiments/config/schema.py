@@ -273,6 +273,11 @@ class Study(Section):
         stages = self.model.stages
         for name, variant in self.variants.items():
             pools = variant if isinstance(variant, tuple) else (variant,)
+            if not stages and any(pool.pool != "none" for pool in pools):
+                raise complaint(
+                    f"{self.model.name} has no stage to pool after; give head = ... instead",
+                    f"variants.{name}",
+                )
             if isinstance(variant, tuple):
                 if len(variant) != stages:
                     raise complaint(

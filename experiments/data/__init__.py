@@ -5,7 +5,15 @@ gives shapes and sizes without reading examples, `load()` gives the examples. Ad
 file and its name in the import below; a plug-in adds one with `experiments.register.dataset`.
 """
 
-from experiments.data import cifar10, digits, fashion_mnist, mnist
+from experiments.data import (
+    cifar10,
+    csv_text,
+    descriptions,
+    digits,
+    fashion_mnist,
+    mnist,
+    sentiment,
+)
 from experiments.data.dataset import (
     DataError,
     Dataset,
@@ -25,9 +33,12 @@ __all__ = [
     "FileDatasetOptions",
     "Split",
     "cifar10",
+    "csv_text",
     "datasets",
+    "descriptions",
     "digits",
     "fashion_mnist",
     "mnist",
+    "sentiment",
     "standardised",
 ]

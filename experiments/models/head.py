@@ -143,7 +143,7 @@ def _flatten(channels: int, spatial: Sequence[int], rngs: nnx.Rngs) -> HeadModul
     del rngs
 
     def pool(x: jax.Array, where: jax.Array | None = None) -> jax.Array:
-        return (x if where is None else jnp.where(where, x, 0)).reshape(len(x), -1)
+        return (x if where is None else jnp.where(where[..., None], x, 0)).reshape(len(x), -1)
 
     return _Plain(pool, math.prod(spatial) * channels)
 

@@ -5,8 +5,12 @@ a new file and a line in `TASKS`. A config that names none gets the dataset's ow
 """
 
 from experiments.tasks.classification import Classification
+from experiments.tasks.summarization import Summarization
 from experiments.tasks.task import METRICS, Metric, Scores, TaskOptions
 
-__all__ = ["METRICS", "TASKS", "Classification", "Metric", "Scores", "TaskOptions"]
+__all__ = ["METRICS", "TASKS", "Classification", "Metric", "Scores", "Summarization", "TaskOptions"]
 
-TASKS: dict[str, type[TaskOptions]] = {"classification": Classification}
+TASKS: dict[str, type[TaskOptions]] = {
+    "classification": Classification,
+    "summarization": Summarization,
+}
