@@ -267,6 +267,8 @@ class Study(Section):
         stages = self.model.stages
         for name, variant in self.variants.items():
             pools = variant if isinstance(variant, tuple) else (variant,)
+            if isinstance(variant, Pool):
+                self.model.refuse_head(variant.head, f"variants.{name}.head")
             if isinstance(variant, tuple):
                 if len(variant) != stages:
                     raise complaint(

@@ -6,7 +6,7 @@ and a `Head`. Adding one is a new file and its name in the import below; a plug-
 `experiments.register.model`.
 """
 
-from experiments.models import small_cnn
+from experiments.models import region_net, small_cnn
 from experiments.models.head import HEADS, Head, HeadError
 from experiments.models.model import AnyHead, HeadOptions, ModelOptions
 from experiments.models.slot import ModelError, Slot, SlotError
@@ -21,5 +21,6 @@ __all__ = [
     "ModelOptions",
     "Slot",
     "SlotError",
+    "region_net",
     "small_cnn",
 ]

@@ -5,8 +5,12 @@ a new file and a line in `TASKS`. A config that names none gets the dataset's ow
 """
 
 from experiments.tasks.classification import Classification
+from experiments.tasks.detection import Detection
 from experiments.tasks.task import METRICS, Metric, Scores, TaskOptions
 
-__all__ = ["METRICS", "TASKS", "Classification", "Metric", "Scores", "TaskOptions"]
+__all__ = ["METRICS", "TASKS", "Classification", "Detection", "Metric", "Scores", "TaskOptions"]
 
-TASKS: dict[str, type[TaskOptions]] = {"classification": Classification}
+TASKS: dict[str, type[TaskOptions]] = {
+    "classification": Classification,
+    "detection": Detection,
+}
