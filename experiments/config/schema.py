@@ -267,8 +267,6 @@ class Study(Section):
         stages = self.model.stages
         for name, variant in self.variants.items():
             pools = variant if isinstance(variant, tuple) else (variant,)
-            if isinstance(variant, Pool):
-                self.model.refuse_head(variant.head, f"variants.{name}.head")
             if isinstance(variant, tuple):
                 if len(variant) != stages:
                     raise complaint(
@@ -287,6 +285,9 @@ class Study(Section):
                 f"{self.dataset.name} is of kind {info.kind}",
                 "model.name",
             )
+        for name, variant in self.variants.items():
+            if isinstance(variant, Pool):
+                self.model.refuse_head(variant.head, f"variants.{name}.head")
         if self.task is not None and info.task != self.task.name:
             raise complaint(
                 f"the dataset {self.dataset.name} is for the task {info.task}", "task.name"

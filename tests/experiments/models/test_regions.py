@@ -23,39 +23,36 @@ def build(pool, **arguments):
 @pytest.mark.parametrize("pool", REGION_HEADS)
 def test_a_head_gives_one_vector_per_box_of_the_length_that_it_says(pool):
     head = build(pool)
-    y = jax.jit(head)(X, BOXES)
+    y = jax.eval_shape(head, X, BOXES)
     assert y.shape == (2, 3, head.features)
-    assert np.isfinite(y).all()
 
 
 @pytest.mark.parametrize(
-    ("pool", "arguments", "expected"),
+    ("pool", "arguments", "operator"),
     [
-        ("roi_pool", {"output": (2, 3)}, lambda x, b: jaxpool.roi_pool(x, b, (2, 3))),
+        ("roi_pool", {"output": (2, 3)}, jaxpool.roi_pool),
         (
             "roi_align",
-            {"output": 3, "sampling_ratio": 4, "reduce": "max"},
-            lambda x, b: jaxpool.roi_align(x, b, 3, sampling_ratio=4, reduce="max"),
+            {"output": (2, 3), "sampling_ratio": 4, "reduce": "max"},
+            jaxpool.roi_align,
         ),
-        ("ps_roi_pool", {"output": 2}, lambda x, b: jaxpool.ps_roi_pool(x, b, 2)),
-        (
-            "ps_roi_align",
-            {"output": 2, "sampling_ratio": 1},
-            lambda x, b: jaxpool.ps_roi_align(x, b, 2, sampling_ratio=1),
-        ),
+        ("ps_roi_pool", {"output": (2, 4)}, jaxpool.ps_roi_pool),
+        ("ps_roi_align", {"output": (2, 4), "sampling_ratio": 1}, jaxpool.ps_roi_align),
     ],
 )
-def test_each_box_is_pooled_on_its_own_image(pool, arguments, expected):
+def test_each_box_is_pooled_on_its_own_image_by_the_operator(pool, arguments, operator):
     y = build(pool, **arguments)(X, BOXES)
-    for image in range(2):
-        wanted = expected(X[image], BOXES[image]).reshape(3, -1)
-        np.testing.assert_allclose(y[image], wanted, rtol=1e-5, atol=1e-6)
+    output, *others = arguments.values()
+    named = dict(zip(list(arguments)[1:], others, strict=True))
+    images = np.array([0, 0, 0, 1, 1, 1])
+    wanted = operator(X, BOXES.reshape(-1, 4), output, batch_indices=images, **named)
+    np.testing.assert_array_equal(y, wanted.reshape(2, 3, -1))
 
 
 def test_the_pyramid_of_the_whole_map_is_spatial_pyramid_pooling():
     whole = np.array([[[0, 0, 7, 7]]] * 2)  # roi_pool counts the last element in
-    y = build("spatial_pyramid", levels=(1, 2, 3))(X, whole)
-    np.testing.assert_array_equal(y[:, 0], jaxpool.spatial_pyramid_pool(X, (1, 2, 3)))
+    y = build("spatial_pyramid", levels=(1, 3))(X, whole)
+    np.testing.assert_array_equal(y[:, 0], jaxpool.spatial_pyramid_pool(X, (1, 3)))
 
 
 @pytest.mark.parametrize(("reduce", "function"), [("max", np.max), ("mean", np.mean)])

@@ -43,13 +43,10 @@ seconds = 0.1
 rounds = 6
 latency_samples = 100
 
-[variants.max_align]
+[variants.align]
 pool = "max_pool"
 window = 2
-head = {{ pool = "roi_align", arguments = {{ output = [2, 3], reduce = "max" }} }}
-
-[variants.global]
-head = "global"
+head = {{ pool = "roi_align", arguments = {{ output = [1, 2], sampling_ratio = 1 }} }}
 """
 
 
@@ -77,9 +74,9 @@ def test_the_loss_is_cross_entropy_and_smooth_l1_on_the_items_regions():
     labels = {"class": np.array([[2, 0]]), "target": np.zeros((1, 2, 4))}
     entropy = softmax_loss(logits[0, 0], 2) + softmax_loss(logits[0, 1], 0)
     smooth_l1 = 0.5 * 0.5**2 + (3 - 0.5)
-    for weight in (0.0, 1.0, 2.5):
+    for weight in (0.0, 2.5):
         task = Detection(name="detection", box_weight=weight)
-        loss = task.loss({"class": jnp.array(logits), "delta": jnp.array(delta)}, labels)
+        loss = jax.jit(task.loss)({"class": logits, "delta": delta}, labels)
         np.testing.assert_allclose(loss, [(entropy + weight * smooth_l1) / 2], rtol=1e-6)
 
 
@@ -97,7 +94,8 @@ def test_scores_by_hand():
         "delta": jnp.zeros((1, 4, 4)),
     }
     inputs = {"image": jnp.zeros((1, 16, 16, 1)), "boxes": proposals}
-    scores = Detection().scores(lambda _: outputs, inputs, labels, jax.random.key(0))
+    score = jax.jit(lambda *batch: Detection().scores(lambda _: outputs, *batch, None))
+    scores = score(inputs, labels)
     assert set(scores) - {"loss", "accuracy"} <= set(METRICS)
     found = {}
     for name, (value, weight) in scores.items():
@@ -118,13 +116,10 @@ def test_scores_by_hand():
 
 
 def test_evaluation_counts_every_region_once(config, monkeypatch):
-    study = load(config)
-    built, test = Programs.build(study, "max_align"), study.dataset.limited().test
-    state = built.init(0)
-    whole = jax.jit(built.evaluate)(state, test.inputs, test.labels)
+    study = load(config, ["variants.align.head=global"])
+    built, test = Programs.build(study, "align"), study.dataset.limited().test
     monkeypatch.setattr(programs, "_EVALUATION_CHUNK", 4)  # 3 chunks of 4 for 10 scenes
-    parts = jax.jit(lambda *split: built.evaluate(state, *split))(test.inputs, test.labels)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), whole, parts)
+    parts = jax.jit(built.evaluate)(built.init(0), test.inputs, test.labels)
     assert int(parts["accuracy"][1]) == (test.labels["class"] > 0).sum()
     assert int(parts["accuracy_background"][1]) == (test.labels["class"] == 0).sum()
 
@@ -139,11 +134,11 @@ def test_a_tiny_study_ends_with_columns_for_each_size(config, tmp_path):
     folder = StudyFolder(tmp_path / "tiny")
     with folder.summary_csv.open() as file:
         rows = {row["variant"]: row for row in csv.DictReader(file)}
-    record = records.read(folder.record("global", 0), RunRecord)
+    record = records.read(folder.record("align", 0), RunRecord)
     assert record.test_size > 10  # regions of items, not scenes
     for name in ("box_iou", "box_iou_small", "accuracy_large", "accuracy_background"):
         assert 0 <= record.metrics[name] <= 1
-        assert float(rows["global"][f"{name}_mean"]) == pytest.approx(record.metrics[name], 1e-4)
+        assert float(rows["align"][f"{name}_mean"]) == pytest.approx(record.metrics[name], 1e-4)
     cells = records.read(folder.baselines, Baselines).cells
     assert set(cells[""]) == {"majority class", "the proposal itself"}
 
@@ -152,10 +147,10 @@ def test_a_tiny_study_ends_with_columns_for_each_size(config, tmp_path):
     ("override", "complaint"),
     [
         ("model.head=average", "region_net takes no head 'average'; known: roi_pool, roi_align"),
-        ("variants.global.head=pyramid", "did you mean 'spatial_pyramid'?"),
-        ("variants.global.head=roi_aligned", "did you mean 'roi_align'?"),
+        ("variants.align.head=pyramid", "did you mean 'spatial_pyramid'?"),
+        ("variants.align.head=roi_aligned", "did you mean 'roi_align'?"),
         (
-            "variants.max_align.head.arguments={bins=2}",
+            "variants.align.head.arguments={bins=2}",
             "roi_align has no such argument; known: output, sampling_ratio, reduce",
         ),
         ("model={widths=[4], head='roi_align'}", "small_cnn takes no head 'roi_align'"),
@@ -173,11 +168,11 @@ def test_what_cannot_work_is_refused_in_one_line(config, override, complaint):
 
 
 def test_a_region_pooling_that_cannot_work_is_refused_before_training(config, tmp_path):
-    override = "variants.global.head={pool='ps_roi_align', arguments={output=3}}"
+    override = "variants.align.head={pool='ps_roi_align', arguments={output=3}}"
     process = CliRunner().invoke(
         app, ["run", str(config), "--out", str(tmp_path / "results"), "--set", override]
     )
     assert process.exit_code == 2
-    assert "variants.global.head: ps_roi_align cannot pool" in process.stderr
+    assert "variants.align.head: ps_roi_align cannot pool" in process.stderr
     assert "needs a multiple of 9 channels" in process.stderr
     assert not (tmp_path / "results").exists()
