@@ -176,11 +176,12 @@ class Programs:
         def chunk(part: Any) -> Any:
             inputs, labels, real, key = part
             scores = self.task.scores(functools.partial(self.predict, state), inputs, labels, key)
+
+            def total(of_each: jax.Array) -> jax.Array:
+                return jnp.sum(of_each, where=real.reshape(-1, *[1] * (of_each.ndim - 1)))
+
             return jax.tree.map(
-                lambda pair: (
-                    jnp.sum(pair[0] * pair[1], where=real),
-                    jnp.sum(pair[1], where=real),
-                ),
+                lambda pair: (total(pair[0] * pair[1]), total(pair[1])),
                 scores,
                 is_leaf=lambda value: isinstance(value, tuple),
             )

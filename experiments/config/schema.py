@@ -296,6 +296,9 @@ class Study(Section):
                 f"{self.dataset.name} is of kind {info.kind}",
                 "model.name",
             )
+        for name, variant in self.variants.items():
+            if isinstance(variant, Pool):
+                self.model.refuse_head(variant.head, f"variants.{name}.head")
         if self.task is not None and info.task != self.task.name:
             raise complaint(
                 f"the dataset {self.dataset.name} is for the task {info.task}", "task.name"

@@ -12,6 +12,7 @@ from experiments.data import (
     digits,
     fashion_mnist,
     mnist,
+    scenes,
     sentiment,
 )
 from experiments.data.dataset import (
@@ -39,6 +40,7 @@ __all__ = [
     "digits",
     "fashion_mnist",
     "mnist",
+    "scenes",
     "sentiment",
     "standardised",
 ]

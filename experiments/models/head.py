@@ -163,9 +163,9 @@ HEADS: dict[str, Callable[..., HeadModule]] = {
 """The heads by name, each a function of channels, spatial shape and rngs, and of its arguments."""
 
 
-def head_arguments(pool: str) -> tuple[str, ...]:
-    """The arguments that a config may give to a head."""
-    parameters = inspect.signature(HEADS[pool]).parameters
+def head_arguments(builder: Callable[..., Any]) -> tuple[str, ...]:
+    """The arguments that a config may give to a head, one of the functions in a table of heads."""
+    parameters = inspect.signature(builder).parameters
     return tuple(name for name in parameters if name not in ("channels", "spatial", "rngs"))
 
 
@@ -174,7 +174,7 @@ class Head:
     """A head as a config asks for it.
 
     Attributes:
-        pool: One of `HEADS`.
+        pool: One of `HEADS`, or of another table that the network takes its heads from.
         arguments: Its further arguments.
         place: Where a config asked for it, for error messages.
     """
@@ -183,22 +183,29 @@ class Head:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     place: str = ""
 
-    def build(self, channels: int, spatial: Sequence[int], rngs: nnx.Rngs) -> HeadModule:
+    def build(
+        self,
+        channels: int,
+        spatial: Sequence[int],
+        rngs: nnx.Rngs,
+        table: Mapping[str, Callable[..., Any]] = HEADS,
+    ) -> Any:
         """Builds the head for feature maps of a certain shape.
 
         Args:
             channels: Their channels.
             spatial: Their spatial shape.
             rngs: Where initial parameters come from.
+            table: What builds a head, by name.
 
         Returns:
-            The module.
+            The module; of `HEADS`, a `HeadModule`.
 
         Raises:
             HeadError: It cannot pool such maps.
         """
         try:
-            return HEADS[self.pool](channels, tuple(spatial), rngs, **self.arguments)
+            return table[self.pool](channels, tuple(spatial), rngs, **self.arguments)
         except (TypeError, ValueError) as error:
             shape = "x".join(map(str, (*spatial, channels)))
             raise HeadError(

@@ -1,31 +1,34 @@
 """What every network is: its options in a config, its pooling slots, how it is built."""
 
-from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Self
 
 from flax import nnx
 from pydantic import BeforeValidator, Field, model_validator
 
 from experiments.data import DatasetInfo
 from experiments.models.head import HEADS, Head, head_arguments
+from experiments.models.regions import REGION_HEADS
 from experiments.models.slot import Slot
 from experiments.section import Section, complaint, hint, known, tuples
 
+_EVERY_HEAD: Mapping[str, Callable[..., Any]] = {**HEADS, **REGION_HEADS}
+
 
 class HeadOptions(Section):
-    """`head`: the last pooling, from a feature map or a sequence to one vector.
+    """`head`: the last pooling, from a feature map or a sequence to one vector (or one per box).
 
     Attributes:
         pool: The head's name.
         arguments: Its further arguments, such as `k` of `k_max`.
     """
 
-    pool: Annotated[str, known("head", lambda: HEADS)]
+    pool: Annotated[str, known("head", lambda: _EVERY_HEAD)]
     arguments: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _takes_its_arguments(self) -> "HeadOptions":
-        takes = head_arguments(self.pool)
+        takes = head_arguments(_EVERY_HEAD[self.pool])
         for name in self.arguments:
             if name not in takes:
                 raise complaint(
@@ -58,6 +61,28 @@ class ModelOptions(Section):
 
     kinds: ClassVar[frozenset[str]] = frozenset()
     """The kinds of datasets that it reads; see `DatasetInfo.kind`."""
+    heads: ClassVar[Mapping[str, Callable[..., Any]]] = HEADS
+    """What builds the heads that it takes, by name."""
+
+    @model_validator(mode="after")
+    def _takes_its_head(self) -> Self:
+        self.refuse_head(self.head, "head")
+        return self
+
+    def refuse_head(self, head: HeadOptions | None, key: str) -> None:
+        """Refuses a head that is for other networks.
+
+        Args:
+            head: The head, if there is one.
+            key: What the config calls it.
+
+        Raises:
+            PydanticCustomError: The network does not take it.
+        """
+        if head is not None and head.pool not in self.heads:
+            raise complaint(
+                f"{self.name} takes no head {head.pool!r}{hint(head.pool, self.heads)}", key
+            )
 
     @property
     def stages(self) -> int:

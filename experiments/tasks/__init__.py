@@ -5,12 +5,23 @@ a new file and a line in `TASKS`. A config that names none gets the dataset's ow
 """
 
 from experiments.tasks.classification import Classification
+from experiments.tasks.detection import Detection
 from experiments.tasks.summarization import Summarization
 from experiments.tasks.task import METRICS, Metric, Scores, TaskOptions
 
-__all__ = ["METRICS", "TASKS", "Classification", "Metric", "Scores", "Summarization", "TaskOptions"]
+__all__ = [
+    "METRICS",
+    "TASKS",
+    "Classification",
+    "Detection",
+    "Metric",
+    "Scores",
+    "Summarization",
+    "TaskOptions",
+]
 
 TASKS: dict[str, type[TaskOptions]] = {
     "classification": Classification,
+    "detection": Detection,
     "summarization": Summarization,
 }

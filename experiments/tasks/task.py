@@ -9,8 +9,9 @@ import jax
 from experiments.section import Section
 
 Scores = dict[str, tuple[jax.Array, jax.Array]]
-"""For each metric: of every example a value and its weight. The metric is the sum of
-`value * weight` over the sum of the weights; an example that it does not concern has weight 0."""
+"""For each metric: of every example a value and its weight, or as many of each as the example has
+parts (N, ...). The metric is the sum of `value * weight` over the sum of the weights; an example,
+or a part of one, that it does not concern has weight 0."""
 
 
 @dataclass(frozen=True)
