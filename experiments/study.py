@@ -57,7 +57,8 @@ def run(
         records.write_atomically(folder.config, dump(study))
         _train_and_measure(cells, folder, datasets, here, console)
         rows = report.summarise(folder.path)
-    report.show(rows, console, study.name, report.baselines(folder.path))
+    source = study.published.source if study.published else ""
+    report.show(rows, console, study.name, report.baselines(folder.path), source)
     console.print(f"results: {folder.path}", highlight=False, soft_wrap=True)
     return not any(row.diverged for row in rows)
 

@@ -5,7 +5,7 @@ gives shapes and sizes without reading examples, `load()` gives the examples. Ad
 file and its name in the import below; a plug-in adds one with `experiments.register.dataset`.
 """
 
-from experiments.data import cifar10, digits, fashion_mnist, mnist, mnist1d
+from experiments.data import cifar10, digits, fashion_mnist, image_folder, mnist, mnist1d, npz
 from experiments.data.dataset import (
     DataError,
     Dataset,
@@ -28,7 +28,9 @@ __all__ = [
     "datasets",
     "digits",
     "fashion_mnist",
+    "image_folder",
     "mnist",
     "mnist1d",
+    "npz",
     "standardised",
 ]

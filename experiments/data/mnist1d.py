@@ -6,7 +6,7 @@ makes the signals with random numbers from a seed, shuffles them and takes the f
 
 import functools
 import random
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,14 +68,14 @@ def _generate(examples: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np
     """Signals (examples, 40, 1) and classes (examples,), shuffled by the generator."""
     from mnist1d.data import get_dataset_args, make_dataset  # imports pyplot, so only on use
 
-    arguments = get_dataset_args()
+    arguments: Any = get_dataset_args()
     arguments.num_samples, arguments.seed = examples, seed
-    states = random.getstate(), np.random.get_state()
+    states = random.getstate(), np.random.get_state()  # noqa: NPY002
     try:
-        made = make_dataset(arguments)  # seeds the global generators
+        made = make_dataset(arguments)  # seeds and draws from the global generators
     finally:
         random.setstate(states[0])
-        np.random.set_state(states[1])
+        np.random.set_state(states[1])  # noqa: NPY002
     signals = np.concatenate([made["x"], made["x_test"]])[..., None].astype(np.float32)
     labels = np.concatenate([made["y"], made["y_test"]]).astype(np.int32)
     for array in (signals, labels):

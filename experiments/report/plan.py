@@ -6,7 +6,7 @@ readable when the config's schema moves on.
 
 import itertools
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from experiments.folder import StudyFolder, cell_name
@@ -27,6 +27,8 @@ class Plan:
         seeds: The training seeds.
         settings: What else shapes the training, by dotted key.
         sweep: Lists of values by the swept key.
+        published: Accuracies that others have published, in percent, by cell and variant.
+        source: Where they have.
     """
 
     name: str
@@ -35,6 +37,8 @@ class Plan:
     seeds: tuple[int, ...]
     settings: dict[str, Any]
     sweep: dict[str, list[Any]]
+    published: dict[str, dict[str, float]] = field(default_factory=dict)
+    source: str = ""
 
     @property
     def cells(self) -> dict[str, dict[str, Any]]:
@@ -68,12 +72,15 @@ def read_plan(folder: StudyFolder) -> Plan:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise RecordError(f"{folder.config}: not a study's config: {error}") from error
     try:
+        published = dict(config.pop("published", {}))
         return Plan(
             name=str(config.get("name", folder.path.name)),
             dataset=str(config["dataset"]["name"]),
             definitions=dict(config.pop("variants")),
             seeds=tuple(int(seed) for seed in config["training"]["seeds"]),
             sweep={key: list(values) for key, values in config.pop("sweep", {}).items()},
+            published=dict(published.get("accuracy", {})),
+            source=str(published.get("source", "")),
             settings={
                 key: value
                 for key, value in _flat(config).items()
