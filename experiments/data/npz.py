@@ -153,7 +153,8 @@ class Npz(DatasetOptions):
 def _read(path: Path) -> dict[str, NDArray[Any]]:
     """The arrays that are used; others are left alone."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream:
+            file = np.load(stream, allow_pickle=False)
             if not isinstance(file, np.lib.npyio.NpzFile):
                 raise _unusable(path, "a single array", "a .npz file, as numpy.savez writes it")
             names = next((names for names in (_SPLIT, _WHOLE) if {*names} <= {*file.files}), None)
