@@ -36,7 +36,8 @@ def load(names: Sequence[str]) -> dict[str, str]:
 def _load(name: str) -> tuple[str, str]:
     path = Path(name)
     if path.suffix == ".py" or "/" in name:
-        module, source = path.stem, path
+        # A name of its own: a file called random.py must not replace the module random.
+        module, source = f"plugin_{path.stem}", path
         spec = importlib.util.spec_from_file_location(module, path)
     else:
         module = name

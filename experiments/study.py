@@ -8,6 +8,7 @@ import fcntl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import jax
 from rich.console import Console
@@ -58,7 +59,8 @@ def run(study: Study, out: Path, console: Console, plugins: Sequence[str] = ()) 
         _train_and_measure(cells, folder, datasets, here, console)
         _estimate(cells, folder, here.origin, plugins, console)
         rows = report.summarise(folder.path)
-    report.show(rows, console, study.name, report.baselines(folder.path))
+    source = study.published.source if study.published else ""
+    report.show(rows, console, study.name, report.baselines(folder.path), source)
     console.print(f"results: {folder.path}", highlight=False, soft_wrap=True)
     return not any(row.diverged for row in rows)
 
@@ -218,15 +220,24 @@ def refuse_other_work(study: Study, folder: StudyFolder, here: Origin | None = N
 def _refuse_other_origin(path: Path, origin: Origin | None, here: Origin) -> None:
     if origin is None:
         return
-    before, now = origin.model_dump(), here.model_dump()
+    before, now = _facts(origin), _facts(here)
     changes = [
-        f"\n  {key} was {before[key]!r}, is {now[key]!r}" for key in now if before[key] != now[key]
+        f"\n  {key} was {before.get(key)!r}, is {now.get(key)!r}"
+        for key in dict.fromkeys([*before, *now])
+        if before.get(key) != now.get(key)
     ]
     if changes:
         raise RecordError(
             f"{path}: was made in another environment, and one results folder has one. Give --out "
             f"another folder, or remove {path.parents[1]} to train it again.{''.join(changes)}"
         )
+
+
+def _facts(origin: Origin) -> dict[str, Any]:
+    """What is compared of an origin, each plug-in by itself."""
+    facts = origin.model_dump()
+    plugins = facts.pop("plugins")
+    return facts | {f"plug-in {name}": digest for name, digest in plugins.items()}
 
 
 def train(

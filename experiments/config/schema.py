@@ -189,7 +189,7 @@ class Pool(Section):
             takes = {"stride"} if self.pool == "strided" else set()
             required = set()
         else:
-            parameters = inspect.signature(operator).parameters
+            parameters = slot.parameters(operator)
             takes = set(parameters) - _NOT_FROM_A_CONFIG
             required = {n for n in takes if parameters[n].default is inspect.Parameter.empty}
         plain = {key: name if operator else key for key, name in _SUGAR.items()}
@@ -244,6 +244,28 @@ Task = Annotated[SerializeAsAny[TaskOptions], _named("task", lambda: TASKS)]
 Swept = Annotated[list[Any], AfterValidator(filled)]
 
 
+def _without_a_sweep(value: Any) -> Any:
+    if isinstance(value, dict) and not any(isinstance(inner, dict) for inner in value.values()):
+        return {"": value}
+    return value
+
+
+class Published(Section):
+    """`[published]`: accuracies that others have published, shown beside those of this study.
+
+    Attributes:
+        source: Where they are published.
+        accuracy: Test accuracy in percent by variant; of a sweep, such a table for each cell, such
+            as `"dataset.examples=2000"`.
+    """
+
+    source: str
+    accuracy: Annotated[
+        dict[str, dict[str, Annotated[float, Field(ge=0, le=100)]]],
+        BeforeValidator(_without_a_sweep),
+    ]
+
+
 class Study(Section):
     """The whole file.
 
@@ -257,6 +279,7 @@ class Study(Section):
         variants: The poolings to compare, by name.
         sweep: Lists of values by the key that they are for, such as `"dataset.train_limit"`. The
             study is then run for each combination of values, a cell.
+        published: What others have published; it changes no run.
     """
 
     name: Name
@@ -267,6 +290,7 @@ class Study(Section):
     measurement: Measurement = Measurement()
     variants: Annotated[dict[Name, Variant], AfterValidator(filled)]
     sweep: dict[str, Swept] = Field(default_factory=dict)
+    published: Published | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -305,7 +329,18 @@ class Study(Section):
             )
         if self.training.batch_size > size:
             raise complaint(f"must be at most the {size} training examples", "training.batch_size")
-        self.cells()
+        cells = self.cells()
+        for cell, accuracies in self.published.accuracy.items() if self.published else ():
+            if cell not in cells:
+                found = (
+                    f"{cell!r} is no cell" if cell else "must be one table per cell of the sweep"
+                )
+                raise complaint(f"{found}{hint(cell, cells)}", "published.accuracy")
+            for name in accuracies:
+                if name not in self.variants:
+                    raise complaint(
+                        f"{name!r} is no variant{hint(name, self.variants)}", "published.accuracy"
+                    )
         return self
 
     @property
@@ -350,7 +385,7 @@ class Study(Section):
         cells = {}
         for values in itertools.product(*self.sweep.values()):
             chosen = dict(zip(self.sweep, values, strict=True))
-            whole = self.model_dump(mode="json", exclude_none=True, exclude={"sweep"})
+            whole = self.model_dump(mode="json", exclude_none=True, exclude={"sweep", "published"})
             for key, value in chosen.items():
                 _set(whole, key, value)
             try:

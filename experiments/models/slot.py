@@ -58,6 +58,19 @@ def names() -> tuple[str, ...]:
     return (*WITHOUT_OPERATOR, *sorted(operators()))
 
 
+def parameters(operator: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    """The parameters of a pooling by name: of a function its own, of a class those of `__init__`.
+
+    Args:
+        operator: One of `operators()`.
+    """
+    if inspect.isclass(operator) and not hasattr(operator, "__signature__"):
+        # The metaclass of nnx.Module shows `*args, **kwargs` in place of the parameters.
+        _, *others = inspect.signature(operator.__init__).parameters.items()
+        return dict(others)
+    return inspect.signature(operator).parameters
+
+
 @dataclass(frozen=True)
 class Slot:
     """One stage's pooling.
@@ -93,7 +106,7 @@ class Slot:
         cls: Any = operator
         if isinstance(arguments.get("window_shape"), int):
             arguments["window_shape"] = (arguments["window_shape"],) * spatial
-        if "rngs" in inspect.signature(cls).parameters:
+        if "rngs" in parameters(cls):
             arguments["rngs"] = rngs
         try:
             return cls(**arguments)

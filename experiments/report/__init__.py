@@ -34,13 +34,13 @@ def summarise(folder: Path) -> list[SummaryRow]:
     study = StudyFolder(folder)
     plan = read_plan(study)
     rows = [
-        row
+        row.model_copy(update={"published_accuracy": _published(plan, cell, row.variant)})
         for cell, swept in plan.cells.items()
         for row in gather(study.of_cell(cell), plan.variants, plan.seeds, swept, plan.targets)
     ]
     title = _title(plan, rows)
     write_atomically(study.summary_csv, to_csv(rows))
-    page = tables.to_markdown(title, rows, conclude(rows), baselines(folder))
+    page = tables.to_markdown(title, rows, conclude(rows), baselines(folder), plan.source)
     write_atomically(study.summary_md, page)
     measured = [row for row in rows if row.device_source == "measured"]
     write_atomically(study.pareto, plots.pareto(title, measured))
@@ -67,6 +67,7 @@ def show(
     console: Console,
     title: str | None = None,
     beside: Baselines | None = None,
+    source: str = "",
 ) -> None:
     """Prints the table, then what the data allow to be said and what they don't.
 
@@ -75,8 +76,15 @@ def show(
         console: Where to print; one that is no terminal is made wide enough for the table.
         title: A heading, or None.
         beside: The metrics of methods without training, if there are any.
+        source: Where the accuracies in the column "published" come from, if there are any.
     """
-    tables.show(rows, conclude(rows), console, title, beside)
+    tables.show(rows, conclude(rows), console, title, beside, source)
+
+
+def _published(plan: Plan, cell: str, variant: str) -> float | None:
+    """An accuracy that others have published, as a share."""
+    percent = plan.published.get(cell, {}).get(variant)
+    return None if percent is None else percent / 100
 
 
 def _title(plan: Plan, rows: Sequence[SummaryRow]) -> str:

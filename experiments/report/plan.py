@@ -6,7 +6,7 @@ readable when the config's schema moves on.
 
 import itertools
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from experiments.folder import StudyFolder, cell_name
@@ -28,6 +28,8 @@ class Plan:
         settings: What else shapes the training, by dotted key.
         sweep: Lists of values by the swept key.
         targets: Devices that are not here, for which the costs are estimated.
+        published: Accuracies that others have published, in percent, by cell and variant.
+        source: Where they have.
     """
 
     name: str
@@ -37,6 +39,8 @@ class Plan:
     settings: dict[str, Any]
     sweep: dict[str, list[Any]]
     targets: tuple[str, ...]
+    published: dict[str, dict[str, float]] = field(default_factory=dict)
+    source: str = ""
 
     @property
     def cells(self) -> dict[str, dict[str, Any]]:
@@ -70,6 +74,7 @@ def read_plan(folder: StudyFolder) -> Plan:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise RecordError(f"{folder.config}: not a study's config: {error}") from error
     try:
+        published = dict(config.pop("published", {}))
         return Plan(
             name=str(config.get("name", folder.path.name)),
             dataset=str(config["dataset"]["name"]),
@@ -77,6 +82,8 @@ def read_plan(folder: StudyFolder) -> Plan:
             seeds=tuple(int(seed) for seed in config["training"]["seeds"]),
             sweep={key: list(values) for key, values in config.pop("sweep", {}).items()},
             targets=tuple(config.get("measurement", {}).get("targets", ())),
+            published=dict(published.get("accuracy", {})),
+            source=str(published.get("source", "")),
             settings={
                 key: value
                 for key, value in _flat(config).items()

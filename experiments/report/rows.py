@@ -49,7 +49,8 @@ class SummaryRow(Record):
 
     The fields are the columns of summary.csv, in order; `metrics` and `swept` have a column for
     each entry: `NAME_mean`, `NAME_std`, `NAME_ci95_low` and `NAME_ci95_high` of a metric, and a
-    swept key under its own name.
+    swept key under its own name. `published_accuracy`, what others have published, has a column
+    only if there is one.
 
     Accuracies are shares, times are in the unit of their name, an interval is the 95% interval of
     the mean over seeds (accuracy) or of the median over repetitions (throughput). What the data do
@@ -86,6 +87,7 @@ class SummaryRow(Record):
     fingerprint: str
     diverged: Count = 0
     test_loss_mean: Annotated[float | None, BeforeValidator(_blank_is_none)] = None
+    published_accuracy: MaybeAccuracy = None
     metrics: dict[str, statistics.Estimate] = Field(default_factory=dict)
     swept: dict[str, Any] = Field(default_factory=dict)
 
@@ -269,6 +271,8 @@ def read_csv(path: Path) -> list[SummaryRow]:
 def _columns(row: SummaryRow) -> dict[str, str]:
     """A row's cells by column."""
     columns = {name: _cell(value) for name, value in row if name not in ("metrics", "swept")}
+    if row.published_accuracy is None:
+        del columns["published_accuracy"]
     for name, estimate in row.metrics.items():
         values = (estimate.mean, estimate.std, estimate.low, estimate.high)
         columns |= {f"{name}_{end}": _cell(value) for end, value in zip(_ENDS, values, strict=True)}

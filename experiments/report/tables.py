@@ -45,6 +45,11 @@ ACCURACY = Column(
     ),
     lambda conclusion: conclusion.most_accurate,
 )
+PUBLISHED = Column(
+    "published",
+    "%",
+    lambda r: "" if r.published_accuracy is None else f"{100 * r.published_accuracy:.4g}",
+)
 LOSS = Column(
     "test loss", "", lambda r: "" if r.test_loss_mean is None else f"{r.test_loss_mean:.3g}"
 )
@@ -118,6 +123,7 @@ def columns(rows: Sequence[SummaryRow]) -> list[Column]:
     return [
         *(_swept(key) for key in swept),
         ACCURACY,
+        *([PUBLISHED] if any(row.published_accuracy is not None for row in rows) else []),
         *([LOSS] if any(row.test_loss_mean is not None for row in rows) else []),
         *(_metric(name) for name in metrics),
         *COSTS,
@@ -149,6 +155,7 @@ def to_markdown(
     rows: Sequence[SummaryRow],
     conclusion: Conclusion,
     beside: Baselines | None = None,
+    source: str = "",
 ) -> str:
     """The page summary.md.
 
@@ -157,6 +164,7 @@ def to_markdown(
         rows: The variants.
         conclusion: What they allow to be said.
         beside: The metrics of methods without training, if there are any.
+        source: Where the accuracies in the column "published" come from.
 
     Returns:
         Markdown, every piece of text in it escaped.
@@ -187,7 +195,7 @@ def to_markdown(
             cells = " | ".join(words.markdown(column.cell(row)) for column in shown)
             lines.append(f"| {words.name(row.variant)} | {cells} |")
         lines += ["", words.markdown(ESTIMATES), ""]
-    notes = (*where_and_how(rows), *conclusion.notes, *_beside(beside))
+    notes = (*where_and_how(rows), *conclusion.notes, *_beside(beside), *_published(source))
     lines += [f"- {words.markdown(note)}" for note in notes]
     return "\n".join(lines) + "\n"
 
@@ -198,6 +206,7 @@ def show(
     console: Console,
     title: str | None,
     beside: Baselines | None = None,
+    source: str = "",
 ) -> None:
     """Prints the table and the conclusion.
 
@@ -208,6 +217,7 @@ def show(
             no terminal gets a star where a terminal shows bold.
         title: A heading, or None.
         beside: The metrics of methods without training, if there are any.
+        source: Where the accuracies in the column "published" come from.
     """
     widen(console)
     mark = not console.is_terminal
@@ -221,7 +231,8 @@ def show(
     for sentence in conclusion.sentences:
         console.print(Text(sentence, style="bold"))
     legend = LEGEND.format(Mark="*" if mark else "Bold")
-    for note in (legend, *where_and_how(rows), *conclusion.notes, *_beside(beside)):
+    notes = (*where_and_how(rows), *conclusion.notes, *_beside(beside), *_published(source))
+    for note in (legend, *notes):
         console.print(Text(note, style="dim"))
 
 
@@ -252,6 +263,10 @@ def _beside(beside: Baselines | None) -> list[str]:
             said = ", ".join(_said(name, value) for name, value in metrics.items())
             lines[f"{where}Without training, {method}: {said}."] = None
     return list(lines)
+
+
+def _published(source: str) -> list[str]:
+    return [f"Published: {source}."] if source else []
 
 
 def _said(name: str, value: float) -> str:
