@@ -6,7 +6,7 @@ and a `Head`. Adding one is a new file and its name in the import below; a plug-
 `experiments.register.model`.
 """
 
-from experiments.models import small_cnn
+from experiments.models import all_cnn, resnet, small_cnn
 from experiments.models.head import HEADS, Head, HeadError
 from experiments.models.model import AnyHead, HeadOptions, ModelOptions
 from experiments.models.slot import ModelError, Slot, SlotError
@@ -21,5 +21,7 @@ __all__ = [
     "ModelOptions",
     "Slot",
     "SlotError",
+    "all_cnn",
+    "resnet",
     "small_cnn",
 ]

@@ -23,7 +23,8 @@ class SmallCNNOptions(ModelOptions):
 
     Attributes:
         widths: Channels of each stage; as many stages as widths.
-        convolutions: Convolutions per stage; the last one takes the stride of `"strided"`.
+        convolutions: Convolutions per stage, beside the extra ones of a variant; the last one
+            takes the stride of `"strided"`.
         kernel: Size of every convolution's kernel: one integer, or one per spatial axis.
         norm: The normalisation after each convolution.
         initializer: Of the weights: `"he"`, or `"torch"` for what PyTorch's layers begin with.
@@ -37,6 +38,7 @@ class SmallCNNOptions(ModelOptions):
     initializer: Literal["he", "torch"] = "he"
 
     kinds = frozenset({"image", "signal"})
+    takes_extra_convolutions = True
 
     @property
     def stages(self) -> int:
@@ -93,7 +95,7 @@ class SmallCNN(nnx.Module):
         stages = []
         for width, slot in zip(widths, slots, strict=True):
             stages.append(
-                _Stage(channels, width, slot, convolutions, kernel, norm, initializer, rngs)
+                Stage(channels, width, slot, convolutions, kernel, norm, initializer, rngs)
             )
             spatial, channels = stages[-1].shape(spatial, width)
         self.stages = nnx.List(stages)
@@ -122,7 +124,7 @@ class SmallCNN(nnx.Module):
         return self.classifier(self.head(x))
 
 
-class _Stage(nnx.Module):
+class Stage(nnx.Module):
     """Convolution, normalisation and ReLU, as often as asked; then the slot."""
 
     def __init__(
@@ -136,6 +138,7 @@ class _Stage(nnx.Module):
         initializer: str,
         rngs: nnx.Rngs,
     ):
+        convolutions += slot.extra_convolutions
         strides = [1] * (convolutions - 1) + [slot.stride]
         inputs = [channels_in] + [width] * (convolutions - 1)
         self.convolutions = nnx.List(
@@ -163,6 +166,7 @@ class _Stage(nnx.Module):
     def __call__(
         self, x: jax.Array, train: bool, key: jax.Array | None, pool: nnx.Module | None
     ) -> jax.Array:
+        """Feature maps from feature maps; `pool` is what the slot's `module` built."""
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             x = jax.nn.relu(normalised(convolution(x), norm, train))
         return self.slot(x, key, pool)
