@@ -120,7 +120,8 @@ def compiled_for(study: Study, variant: str, target: Target) -> Measurement:
     infer = targets.compile_for(target, programs.predict, state, inputs)
     infer_one = targets.compile_for(target, programs.predict, state, one)
     # Counted in the program as written: not every compiler counts in what it has made of it.
-    flops = float(jax.jit(programs.predict).lower(state, inputs).cost_analysis()["flops"])
+    cost: Any = jax.jit(programs.predict).lower(state, inputs).cost_analysis()
+    flops = float(cost["flops"])
     memory = train.memory_analysis()
     held = memory.argument_size_in_bytes + memory.output_size_in_bytes
     latency = targets.estimate(target, infer_one).seconds * 1e3

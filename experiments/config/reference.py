@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic_core import PydanticUndefined
@@ -17,6 +18,7 @@ from experiments.config.schema import (
 from experiments.data import DatasetOptions
 from experiments.models import HEADS, HeadOptions, ModelOptions
 from experiments.models.head import head_arguments
+from experiments.models.regions import REGION_HEADS
 from experiments.models.slot import LEARNED, WITHOUT_OPERATOR, operators
 from experiments.section import Section
 from experiments.tasks import TASKS, TaskOptions
@@ -38,7 +40,8 @@ def markdown() -> str:
         _section("`[measurement]`", Measurement),
         _section("`[variants.NAME]`", Pool),
         _section("`head`", HeadOptions),
-        _heads(),
+        _heads("Heads", HEADS),
+        _heads("Heads of `region_net`", REGION_HEADS),
         _poolings(),
     ]
     return "\n\n".join(parts)
@@ -109,9 +112,12 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-def _heads() -> str:
-    rows = [f"| `{name}` | {', '.join(f'`{a}`' for a in head_arguments(name))} |" for name in HEADS]
-    return "\n".join(["#### Heads", "", "| name | arguments |", "|:--|:--|", *rows])
+def _heads(title: str, heads: Mapping[str, Callable[..., Any]]) -> str:
+    rows = [
+        f"| `{name}` | {', '.join(f'`{a}`' for a in head_arguments(build))} |"
+        for name, build in heads.items()
+    ]
+    return "\n".join([f"#### {title}", "", "| name | arguments |", "|:--|:--|", *rows])
 
 
 def _poolings() -> str:

@@ -95,10 +95,16 @@ class Training(Section):
         seeds: One training run each.
         optimizer: The update rule.
         learning_rate: Its peak.
-        schedule: From the peak down to 0 along a cosine, or constant.
+        schedule: From the peak down to 0 along a cosine, constant, or in steps: multiplied by
+            `factor` at each of the `milestones`.
+        milestones: Of `"steps"`: after how many epochs, or steps if `steps` is given.
+        factor: Of `"steps"`.
         warmup_epochs: Epochs in which the learning rate rises from 0 to its peak.
-        weight_decay: Decoupled decay of the kernels, not of biases and norms.
+        weight_decay: Decay of the kernels, not of biases and norms.
+        coupled_decay: Add the decay to the gradient, so that it passes through momentum or Adam (L2
+            regularisation), instead of to the update.
         momentum: Of sgd.
+        nesterov: Whether sgd's momentum is Nesterov's.
         shuffle: Whether each epoch goes through the examples in another order.
         seeds_together: Train all seeds in one vectorised program; `"auto"` where that is as fast.
         augmentation: Random changes of training examples.
@@ -110,10 +116,14 @@ class Training(Section):
     seeds: Annotated[tuple[Seed, ...], Field(strict=False), AfterValidator(filled)]
     optimizer: Literal["adamw", "sgd"] = "adamw"
     learning_rate: Positive
-    schedule: Literal["cosine", "constant"] = "cosine"
+    schedule: Literal["cosine", "constant", "steps"] = "cosine"
+    milestones: Annotated[tuple[PositiveInt, ...], Field(strict=False)] = ()
+    factor: Positive = 0.1
     warmup_epochs: NonNegative = 0.0
     weight_decay: NonNegative = 0.0
+    coupled_decay: bool = False
     momentum: Share = 0.9
+    nesterov: bool = True
     shuffle: bool = True
     seeds_together: Literal[True, False, "auto"] = "auto"
     augmentation: Augmentation = Augmentation()
@@ -126,6 +136,10 @@ class Training(Section):
             raise complaint("must differ from one another", "seeds")
         if self.epochs is not None and self.warmup_epochs > self.epochs:
             raise complaint(f"must be at most epochs = {self.epochs}", "warmup_epochs")
+        if bool(self.milestones) != (self.schedule == "steps"):
+            raise complaint('schedule = "steps" needs milestones, no other takes any', "milestones")
+        if any(a >= b for a, b in itertools.pairwise(self.milestones)):
+            raise complaint("must rise", "milestones")
         return self
 
     def total_steps(self, steps_per_epoch: int) -> int:
@@ -170,6 +184,8 @@ class Pool(Section):
         stride: The operator's `strides`; of `"strided"`, the convolution's.
         padding: The operator's `padding`.
         arguments: The operator's further arguments, by their own names.
+        extra_convolutions: Convolutions before it, beside the network's own; the last one takes the
+            stride of `"strided"`.
         head: The last pooling of the network; the model's own if left out.
     """
 
@@ -178,6 +194,7 @@ class Pool(Section):
     stride: Sizes | None = None
     padding: Padding | None = None
     arguments: dict[str, Any] | None = None
+    extra_convolutions: PositiveInt | None = None
     head: AnyHead | None = None
 
     @model_validator(mode="after")
@@ -221,13 +238,14 @@ class Pool(Section):
         Returns:
             The slot.
         """
+        extra = self.extra_convolutions or 0
         if self.pool in slot.WITHOUT_OPERATOR:
             stride = 1 if self.pool == "none" else self.stride or 2
-            return Slot(self.pool, stride=stride, place=place)
+            return Slot(self.pool, stride=stride, place=place, extra_convolutions=extra)
         given = {name: getattr(self, key) for key, name in _SUGAR.items()}
         arguments = {name: value for name, value in given.items() if value is not None}
         arguments |= {name: tuples(value) for name, value in (self.arguments or {}).items()}
-        return Slot(self.pool, arguments=arguments, place=place)
+        return Slot(self.pool, arguments=arguments, place=place, extra_convolutions=extra)
 
 
 Variant = Annotated[
@@ -301,6 +319,10 @@ class Study(Section):
                 raise complaint(
                     f"{self.model.name} has no stage to pool after; give head = ... instead",
                     f"variants.{name}",
+                )
+            if any(p.extra_convolutions for p in pools) and not self.model.takes_extra_convolutions:
+                raise complaint(
+                    f"the network {self.model.name} takes no extra_convolutions", f"variants.{name}"
                 )
             if isinstance(variant, tuple):
                 if len(variant) != stages:

@@ -6,7 +6,14 @@ and a `Head`. Adding one is a new file and its name in the import below; a plug-
 `experiments.register.model`.
 """
 
-from experiments.models import region_net, sentence_scorer, small_cnn, text_cnn
+from experiments.models import (
+    all_cnn,
+    region_net,
+    resnet,
+    sentence_scorer,
+    small_cnn,
+    text_cnn,
+)
 from experiments.models.head import HEADS, Head, HeadError
 from experiments.models.model import AnyHead, HeadOptions, ModelOptions
 from experiments.models.slot import ModelError, Slot, SlotError
@@ -21,7 +28,9 @@ __all__ = [
     "ModelOptions",
     "Slot",
     "SlotError",
+    "all_cnn",
     "region_net",
+    "resnet",
     "sentence_scorer",
     "small_cnn",
     "text_cnn",

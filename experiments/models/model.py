@@ -61,6 +61,8 @@ class ModelOptions(Section):
 
     kinds: ClassVar[frozenset[str]] = frozenset()
     """The kinds of datasets that it reads; see `DatasetInfo.kind`."""
+    takes_extra_convolutions: ClassVar[bool] = False
+    """Whether its stages grow by a variant's `extra_convolutions`; see `Slot`."""
     heads: ClassVar[Mapping[str, Callable[..., Any]]] = HEADS
     """What builds the heads that it takes, by name."""
 

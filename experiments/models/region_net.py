@@ -13,7 +13,7 @@ from experiments.models.head import Head
 from experiments.models.model import AnyHead, HeadOptions, ModelOptions
 from experiments.models.regions import REGION_HEADS
 from experiments.models.slot import Slot
-from experiments.models.small_cnn import _Stage
+from experiments.models.stage import Stage
 from experiments.section import PositiveInt, Widths
 
 
@@ -87,7 +87,7 @@ class RegionNet(nnx.Module):
         stages = []
         for width, slot in zip(widths, slots, strict=True):
             stages.append(
-                _Stage(channels, width, slot, convolutions, (kernel,) * 2, norm, "he", rngs)
+                Stage(channels, width, slot, convolutions, (kernel,) * 2, norm, "he", rngs)
             )
             spatial, channels = stages[-1].shape(spatial, width)
         self.stages = nnx.List(stages)

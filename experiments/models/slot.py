@@ -80,12 +80,14 @@ class Slot:
         stride: The stride of the convolution before the slot: 1, unless `pool` is `"strided"`.
         arguments: What the operator is called with, beside the array.
         place: Where a config asked for it, for error messages.
+        extra_convolutions: Convolutions that the network has before the slot beside its own.
     """
 
     pool: str
     stride: int | tuple[int, ...] = 1
     arguments: Mapping[str, Any] = field(default_factory=dict)
     place: str = ""
+    extra_convolutions: int = 0
 
     def module(self, rngs: nnx.Rngs, spatial: int = 2) -> nnx.Module | None:
         """What is learned, if anything.

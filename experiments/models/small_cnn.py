@@ -1,19 +1,18 @@
 """A small convolutional network with a pooling slot after each stage."""
 
-import math
 from collections.abc import Sequence
 from typing import Literal
 
 import jax
-import jax.numpy as jnp
 from flax import nnx
 
 from experiments import register
 from experiments.data import DatasetInfo
-from experiments.models.convolution import Convolution, linear
+from experiments.models.convolution import linear
 from experiments.models.head import Head
 from experiments.models.model import ModelOptions
 from experiments.models.slot import ModelError, Slot
+from experiments.models.stage import Stage
 from experiments.section import PositiveInt, Sizes, Widths
 
 
@@ -23,7 +22,8 @@ class SmallCNNOptions(ModelOptions):
 
     Attributes:
         widths: Channels of each stage; as many stages as widths.
-        convolutions: Convolutions per stage; the last one takes the stride of `"strided"`.
+        convolutions: Convolutions per stage, beside the extra ones of a variant; the last one
+            takes the stride of `"strided"`.
         kernel: Size of every convolution's kernel: one integer, or one per spatial axis.
         norm: The normalisation after each convolution.
         initializer: Of the weights: `"he"`, or `"torch"` for what PyTorch's layers begin with.
@@ -37,6 +37,7 @@ class SmallCNNOptions(ModelOptions):
     initializer: Literal["he", "torch"] = "he"
 
     kinds = frozenset({"image", "signal"})
+    takes_extra_convolutions = True
 
     @property
     def stages(self) -> int:
@@ -93,7 +94,7 @@ class SmallCNN(nnx.Module):
         stages = []
         for width, slot in zip(widths, slots, strict=True):
             stages.append(
-                _Stage(channels, width, slot, convolutions, kernel, norm, initializer, rngs)
+                Stage(channels, width, slot, convolutions, kernel, norm, initializer, rngs)
             )
             spatial, channels = stages[-1].shape(spatial, width)
         self.stages = nnx.List(stages)
@@ -120,69 +121,3 @@ class SmallCNN(nnx.Module):
         for number, (stage, pool) in enumerate(zip(self.stages, self.pools, strict=True)):
             x = stage(x, train, None if key is None else jax.random.fold_in(key, number), pool)
         return self.classifier(self.head(x))
-
-
-class _Stage(nnx.Module):
-    """Convolution, normalisation and ReLU, as often as asked; then the slot."""
-
-    def __init__(
-        self,
-        channels_in: int,
-        width: int,
-        slot: Slot,
-        convolutions: int,
-        kernel: Sequence[int],
-        norm: str,
-        initializer: str,
-        rngs: nnx.Rngs,
-    ):
-        strides = [1] * (convolutions - 1) + [slot.stride]
-        inputs = [channels_in] + [width] * (convolutions - 1)
-        self.convolutions = nnx.List(
-            Convolution(
-                channels,
-                width,
-                kernel=kernel,
-                stride=stride,
-                bias=norm == "none",
-                initializer=initializer,
-                rngs=rngs,
-            )
-            for channels, stride in zip(inputs, strides, strict=True)
-        )
-        self.norms = nnx.List(normalisation(norm, width, rngs) for _ in range(convolutions))
-        self.slot = slot
-
-    def shape(self, spatial: Sequence[int], width: int) -> tuple[list[int], int]:
-        """The spatial shape and the channels of what it gives, from the spatial shape it reads."""
-        stride = self.convolutions[-1].stride
-        sizes = [math.ceil(size / step) for size, step in zip(spatial, stride, strict=True)]
-        pooled = self.slot.shape(jax.ShapeDtypeStruct((1, *sizes, width), jnp.float32)).shape
-        return list(pooled[1:-1]), pooled[-1]
-
-    def __call__(
-        self, x: jax.Array, train: bool, key: jax.Array | None, pool: nnx.Module | None
-    ) -> jax.Array:
-        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            x = jax.nn.relu(normalised(convolution(x), norm, train))
-        return self.slot(x, key, pool)
-
-
-def normalisation(norm: str, width: int, rngs: nnx.Rngs) -> nnx.BatchNorm | nnx.LayerNorm | None:
-    """The layer for `norm = "batch"`, `"layer"` or `"none"`."""
-    match norm:
-        case "batch":
-            # Running statistics over some 10 steps: an epoch of a small data set is only 20.
-            return nnx.BatchNorm(width, momentum=0.9, rngs=rngs)
-        case "layer":
-            return nnx.LayerNorm(width, rngs=rngs)
-        case "none":
-            return None
-    raise ValueError(f"norm must be 'batch', 'layer' or 'none', got {norm!r}")
-
-
-def normalised(x: jax.Array, norm: nnx.BatchNorm | nnx.LayerNorm | None, train: bool) -> jax.Array:
-    """What a layer of `normalisation` makes of feature maps."""
-    if isinstance(norm, nnx.BatchNorm):
-        return norm(x, use_running_average=not train)
-    return x if norm is None else norm(x)
