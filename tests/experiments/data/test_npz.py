@@ -4,10 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from experiments.__main__ import app
+from experiments.config import load
 from experiments.data import DataError
 from experiments.data.dataset import known_options
 from experiments.data.npz import Npz
+from experiments.study import refuse_impossible
+from tests.experiments.tiny import write_tiny
 
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.normal(3, 2, (40, 6, 5, 2))
@@ -161,3 +166,21 @@ def test_the_content_decides_and_not_the_path(write, tmp_path):
     assert Npz(path=moved).identity() == before
     assert write(x=IMAGES + 1, y=CLASSES).identity() != before
     assert Npz(path=moved, test=0.3).identity() != before
+
+
+def test_the_command_line_refuses_it_in_one_line(write, tmp_path):
+    options = write(x=IMAGES, y=CLASSES * 2)
+    change = f"dataset={{name='npz', path='{options.path}'}}"
+    ended = CliRunner().invoke(app, ["run", str(write_tiny(tmp_path)), "--set", change])
+    assert ended.exit_code == 2
+    assert "dataset = " in ended.stderr
+    assert "found no training example of class 1" in ended.stderr
+
+
+def test_a_study_is_checked_on_signals_of_a_file(write, tmp_path):
+    options = write(x=RANDOM.normal(size=(40, 9, 3)), y=CLASSES)
+    change = f"dataset={{name='npz', path='{options.path}'}}"
+    study = load(write_tiny(tmp_path), [change, "training.batch_size=8"])
+    refuse_impossible(study)
+    other = load(write_tiny(tmp_path), [change, "training.batch_size=8", "dataset.test=0.3"])
+    assert study.fingerprint("max") != other.fingerprint("max")
