@@ -1,4 +1,4 @@
-"""A stage of a convolutional network: convolutions, each with normalisation and ReLU, then a slot."""
+"""A stage of a convolutional network: convolutions with normalisation and ReLU, then a slot."""
 
 import math
 from collections.abc import Sequence
