@@ -26,7 +26,10 @@ def documents(sentences=4, words=6, filler=0):
     return {"tokens": tokens, "length": lengths, "sentences": np.array([3, 4], np.int32)}
 
 
-@pytest.mark.parametrize("head", ["average", "max", "attention", "k_max", "last"])
+@pytest.mark.parametrize(
+    "head",
+    ["max", "k_max", *(pytest.param(h, marks=pytest.mark.thorough) for h in ("attention", "last"))],
+)
 def test_neither_more_padding_nor_what_stands_in_it_changes_scores(head):
     net = build(head, position=True)
     gradient = nnx.jit(nnx.grad(loss))(net, documents())
