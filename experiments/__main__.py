@@ -27,16 +27,29 @@ def run(
         typer.Option("--set", metavar="KEY=VALUE", help="Change the config; may be repeated."),
     ] = None,
     out: Annotated[Path, typer.Option(help=_OUT)] = Path("runs"),
+    plugin: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE_OR_MODULE",
+            help="Import a Python file that registers datasets, networks or poolings; may be "
+            "repeated.",
+        ),
+    ] = None,
 ) -> None:
-    """Run a study, or go on with one that was interrupted, and show its results."""
+    """Run a study, or go on with one that was interrupted, and show its results.
+
+    The exit status is 3 if a run diverged.
+    """
     from experiments.allocator import keep_freed_memory
 
     keep_freed_memory()  # before any thread has an arena of its own
-    from experiments import study
+    from experiments import plugins, study
     from experiments.config import load
 
     with _plain_errors():
-        study.run(load(config, change or ()), out, _console())
+        plugins.load(plugin or ())
+        if not study.run(load(config, change or ()), out, _console(), plugin or ()):
+            raise typer.Exit(3)
 
 
 @app.command()
@@ -141,10 +154,11 @@ def _plain_errors() -> Iterator[None]:
     from experiments.config import ConfigError
     from experiments.data import DataError
     from experiments.records import RecordError
+    from experiments.register import RegisterError
 
     try:
         yield
-    except (ConfigError, DataError, RecordError) as error:
+    except (ConfigError, DataError, RecordError, RegisterError) as error:
         print(f"error: {error}", file=sys.stderr)
         raise typer.Exit(2) from error
     except KeyboardInterrupt:

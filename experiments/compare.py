@@ -53,7 +53,7 @@ class Entry:
     @property
     def label(self) -> str:
         """STUDY/VARIANT, unique in a comparison."""
-        return f"{self.study.label}/{self.row.variant}"
+        return f"{self.study.label}/{self.row.key}"
 
     @property
     def test_set(self) -> tuple[str, int]:
@@ -110,6 +110,7 @@ def compare(folders: Sequence[Path], baseline: str | None = None) -> Comparison:
         _read(folder, label) for folder, label in zip(folders, _labels(folders), strict=True)
     ]
     entries = tuple(Entry(study, row) for study in studies for row in study.rows)
+    trained = [entry for entry in entries if entry.row.device_source == "measured"] or entries
     variants = list(dict.fromkeys(entry.row.variant for entry in entries))
     if baseline is not None and baseline not in variants:
         raise RecordError(f"baseline {baseline!r} is in no study; variants are {_join(variants)}")
@@ -118,7 +119,7 @@ def compare(folders: Sequence[Path], baseline: str | None = None) -> Comparison:
         group = groups.get(entry.conditions, ())
         first = entry.row.variant == baseline and group
         groups[entry.conditions] = (entry, *group) if first else (*group, entry)
-    pairs = [*_across(entries), *_within(studies, entries, baseline)]
+    pairs = [*_across(trained), *_within(studies, trained, baseline)]
     differences = [
         statistics.paired_difference(one.row.accuracies, other.row.accuracies)
         for one, other in pairs
@@ -171,7 +172,7 @@ def _across(entries: Sequence[Entry]) -> list[tuple[Entry, Entry]]:
     first: dict[tuple[Any, ...], Entry] = {}
     pairs = []
     for entry in entries:
-        reference = first.setdefault((entry.row.variant, entry.test_set), entry)
+        reference = first.setdefault((entry.row.variant, entry.row.cell, entry.test_set), entry)
         if reference is not entry:
             pairs.append((entry, reference))
     return pairs
@@ -188,7 +189,8 @@ def _within(
             candidates = [
                 other
                 for other in entries
-                if other.row.variant == name and other.test_set == entry.test_set
+                if (other.row.variant, other.row.cell) == (name, entry.row.cell)
+                and other.test_set == entry.test_set
             ]
             candidates.sort(key=lambda other: other.study is not study)
             if candidates and entry.row.variant != name:

@@ -6,18 +6,27 @@ A document names a file between two comments, and everything between them is tha
     ...
     <!-- end include -->
 
+Between `<!-- generate NAME -->` and `<!-- end generate -->` stands what one of `GENERATORS` gives.
+
 `python -m experiments documents` brings all documents up to date; a test checks that they are.
 `docs/operators.md` is made as a whole, by `experiments.gallery`.
 """
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
+from experiments.config import reference
 from experiments.records import RecordError, write_atomically
 
 _INCLUDE = re.compile(
     r"(<!-- include (?P<path>[^\s]+) -->\n).*?(<!-- end include -->)", flags=re.DOTALL
 )
+_GENERATE = re.compile(
+    r"(<!-- generate (?P<name>[^\s]+) -->\n).*?(<!-- end generate -->)", flags=re.DOTALL
+)
+GENERATORS: dict[str, Callable[[], str]] = {"config-keys": reference.markdown}
+"""The text of each generated part of a document, by its name."""
 _HEADING = re.compile(r"^#+ .*\n+")
 
 
@@ -58,4 +67,9 @@ def included(text: str, root: Path, document: Path) -> str:
         body = _HEADING.sub("", path.read_text(encoding="utf-8")).strip()
         return f"{match[1]}\n{body}\n\n{match[3]}"
 
-    return _INCLUDE.sub(replace, text)
+    def generate(match: re.Match[str]) -> str:
+        if match["name"] not in GENERATORS:
+            raise RecordError(f"{document.name} names {match['name']}, which nothing generates")
+        return f"{match[1]}\n{GENERATORS[match['name']]()}\n\n{match[3]}"
+
+    return _GENERATE.sub(generate, _INCLUDE.sub(replace, text))

@@ -4,7 +4,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -18,8 +18,12 @@ from jaxpool.version import __version__ as jaxpool_version
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
 
 
-def capture() -> Environment:
-    """Describes this process, its machine and its checkout, as of now."""
+def capture(plugins: Mapping[str, str] | None = None) -> Environment:
+    """Describes this process, its machine and its checkout, as of now.
+
+    Args:
+        plugins: Hashes of the plug-ins in use; see `experiments.plugins.load`.
+    """
     commit = _git("rev-parse", "HEAD")
     status = _git("status", "--porcelain", "--untracked-files=no")
     return Environment(
@@ -39,6 +43,7 @@ def capture() -> Environment:
         allocator=allocator(),
         git_commit=commit,
         git_dirty=None if status is None else bool(status),
+        plugins=dict(plugins or {}),
     )
 
 

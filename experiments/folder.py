@@ -4,39 +4,60 @@ The layout::
 
     config.toml            the resolved config
     environment.json       records.Environment
-    runs/VARIANT/
-        measurement.json   records.Measurement
+    runs/VARIANT/          (of a sweep: runs/CELL/VARIANT/)
+        measurement.json   records.Measurement; measurement-TARGET.json of absent devices
         seed-K/
-            metrics.jsonl  records.EpochMetrics, one JSON line an epoch
+            metrics.jsonl  records.EpochMetrics, one JSON line per epoch
             record.json    records.RunRecord, written last: it exists only if the run is finished
-    summary.csv, summary.md, pareto.png
+    baselines.json         records.Baselines, if the dataset has any
+    summary.csv, summary.md, pareto.png; pareto-DEVICE.png of estimates; sweep.png of a sweep
 """
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from experiments.records import VARIANT_PATTERN
 
 
 class StudyFolder:
-    """The paths inside one study's results folder."""
+    """The paths inside one study's results folder.
 
-    def __init__(self, path: Path | str):
+    Args:
+        path: The folder.
+        cell: The cell of a sweep whose runs are meant; empty without a sweep.
+    """
+
+    def __init__(self, path: Path | str, cell: str = ""):
         self.path = Path(path)
+        self.cell = cell
+        self.lock = self.path / ".lock"
+        self.baselines = self.path / "baselines.json"
+        self.sweep = self.path / "sweep.png"
         self.config = self.path / "config.toml"
         self.environment = self.path / "environment.json"
-        self.runs = self.path / "runs"
+        self.runs = self.path / "runs" / cell
         self.summary_csv = self.path / "summary.csv"
         self.summary_md = self.path / "summary.md"
         self.pareto = self.path / "pareto.png"
+
+    def of_cell(self, cell: str) -> "StudyFolder":
+        """The same folder, for the runs of one cell."""
+        return StudyFolder(self.path, cell)
 
     def variant(self, variant: str) -> Path:
         """The folder of everything that one variant produced."""
         return self.runs / variant
 
-    def measurement(self, variant: str) -> Path:
-        """The variant's measurement.json."""
-        return self.variant(variant) / "measurement.json"
+    def measurement(self, variant: str, target: str | None = None) -> Path:
+        """The variant's measurement.json, or measurement-TARGET.json of what is estimated."""
+        name = f"measurement-{target}.json" if target else "measurement.json"
+        return self.variant(variant) / name
+
+    def pareto_of(self, device: str) -> Path:
+        """The plot of the estimates for a device."""
+        return self.path / f"pareto-{device.lower().replace(' ', '-')}.png"
 
     def run(self, variant: str, seed: int) -> Path:
         """The folder of one run."""
@@ -64,3 +85,14 @@ class StudyFolder:
             for p in self.variant(variant).glob("seed-*/record.json")
         )
         return tuple(sorted(int(m[1]) for m in found if m))
+
+
+def cell_name(chosen: Mapping[str, Any]) -> str:
+    """The name of a cell, and of its folder: `dataset.train_limit=1000,model.widths=16-32`."""
+    return ",".join(f"{key}={_word(value)}" for key, value in chosen.items())
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return "-".join(map(_word, value))
+    return "".join(c if c.isalnum() or c in "._-" else "_" for c in str(value))

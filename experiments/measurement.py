@@ -1,14 +1,14 @@
 """What each variant costs: compile time, throughput, latency, memory, operations.
 
 Contenders are compiled first and then timed round by round, each round in a new random order, so
-that whatever else slows the machine for a while slows all of them alike. Inputs are on the device
-and random, every sample waits until its result is ready, and what is reported is a median with its
-interval.
+that whatever else slows the machine for a while slows all of them alike. Inputs are training
+examples on the device, every sample waits until its result is ready, and what is reported is a
+median with its interval.
 """
 
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,12 +17,13 @@ import jax
 import numpy as np
 from scipy import stats
 
-from experiments import data
 from experiments.compilation import compile_network
+from experiments.config import Measurement as Options
 from experiments.config import Study
+from experiments.data import Dataset
 from experiments.environment import device_name
 from experiments.programs import Programs
-from experiments.records import Latency, Measurement, Throughput
+from experiments.records import Latency, Measurement, Origin, Throughput
 
 _SHORTEST_SAMPLE_S = 0.01
 """A throughput sample repeats its program until it lasts so long: dispatch averages out."""
@@ -30,24 +31,44 @@ _FEWEST_ROUNDS = 6
 """A median has a 95% interval from six samples on."""
 
 
-def measure(study: Study, report: Callable[[str], None]) -> list[Measurement]:
-    """Measures all variants of a study side by side.
+def measure(
+    cells: Mapping[str, Study],
+    load: Callable[[Study], Dataset],
+    origin: Origin,
+    report: Callable[[str], None],
+) -> dict[tuple[str, str], Measurement]:
+    """Measures all variants of all cells of a study side by side.
+
+    Cells in which a variant costs the same (another size of the training set, say) share what is
+    measured of it.
 
     Args:
-        study: The study.
+        cells: The studies of a sweep, by cell.
+        load: Gives their data.
+        origin: What is recorded as having made the measurements.
         report: Told in words what is being done.
 
     Returns:
-        One measurement a variant, in the study's order.
+        One measurement per cell and variant.
     """
+    contenders: dict[str, _Contender] = {}
     with _no_compilation_cache():
-        contenders = []
-        for variant in study.variants:
-            report(f"compiling {variant} for measurement")
-            contenders.append(_Contender.compile(study, variant))
-    report(f"measuring for up to {study.measurement.seconds:g} s")
-    _sample(contenders, study)
-    return [contender.result(study.training.batch_size) for contender in contenders]
+        for study in cells.values():
+            for variant in study.variants:
+                key = study.cost_fingerprint(variant)
+                if key not in contenders:
+                    report(f"compiling {variant} for measurement")
+                    contenders[key] = _Contender.compile(study, variant, load(study))
+    options = next(iter(cells.values())).measurement
+    report(f"measuring for up to {options.seconds:g} s")
+    _sample(list(contenders.values()), options)
+    return {
+        (cell, variant): contenders[study.cost_fingerprint(variant)].result(
+            study, variant, cell, origin
+        )
+        for cell, study in cells.items()
+        for variant in study.variants
+    }
 
 
 def median_interval(samples: Sequence[float]) -> tuple[float, float, float]:
@@ -75,7 +96,6 @@ def median_interval(samples: Sequence[float]) -> tuple[float, float, float]:
 class _Contender:
     """One variant, compiled, and what has been timed of it."""
 
-    variant: str
     train: Callable[[], Any]
     infer: Callable[[], Any]
     infer_one: Callable[[], Any]
@@ -89,27 +109,27 @@ class _Contender:
     repeats: dict[str, int] = field(default_factory=dict)
 
     @classmethod
-    def compile(cls, study: Study, variant: str) -> "_Contender":
+    def compile(cls, study: Study, variant: str, dataset: Dataset) -> "_Contender":
         """Compiles a variant's training step and inference, and runs each once."""
         programs = Programs.build(study, variant)
         state = programs.init(0)
-        info, batch = data.describe(study.dataset.name), study.training.batch_size
-        images_key, labels_key, step_key = jax.random.split(jax.random.key(0), 3)
-        images = jax.random.normal(images_key, (batch, *info.input_shape))
-        labels = jax.random.randint(labels_key, (batch,), 0, info.classes)
-        step = jax.jit(programs.step).lower(state, images, labels, step_key)
+        batch, step_key = study.training.batch_size, jax.random.key(0)
+        chosen = np.random.default_rng(0).choice(len(dataset.train), batch, replace=False)
+        examples = dataset.train.take(chosen)
+        inputs, labels = jax.device_put((examples.inputs, examples.labels))
+        one = jax.tree.map(lambda a: a[:1], inputs)
+        step = jax.jit(programs.step).lower(state, inputs, labels, step_key)
         start = time.perf_counter()
         train = compile_network(step, "training")
         compile_s = time.perf_counter() - start
         infer, infer_one = (
-            compile_network(jax.jit(programs.predict).lower(state, inputs), "inference")
-            for inputs in (images, images[:1])
+            compile_network(jax.jit(programs.predict).lower(state, read), "inference")
+            for read in (inputs, one)
         )
-        one = jax.block_until_ready(images[:1])
+        jax.block_until_ready((inputs, labels, one))
         contender = cls(
-            variant=variant,
-            train=lambda: train(state, images, labels, step_key),
-            infer=lambda: infer(state, images),
+            train=lambda: train(state, inputs, labels, step_key),
+            infer=lambda: infer(state, inputs),
             infer_one=lambda: infer_one(state, one),
             parameters=sum(leaf.size for leaf in jax.tree.leaves(state.parameters)),
             flops_per_example=_flops(infer) / batch,
@@ -136,12 +156,16 @@ class _Contender:
             program = self.train if name == "train" else self.infer
             self.samples[name].append(_timed(program, repeats) / repeats)
 
-    def result(self, batch: int) -> Measurement:
+    def result(self, study: Study, variant: str, cell: str, origin: Origin) -> Measurement:
         """The samples, summed up."""
+        batch = study.training.batch_size
         milliseconds = np.array(self.samples["latency"]) * 1e3
         p50, p95, p99 = (float(p) for p in np.percentile(milliseconds, (50, 95, 99)))
         return Measurement(
-            variant=self.variant,
+            variant=variant,
+            cell=cell,
+            fingerprint=study.cost_fingerprint(variant),
+            origin=origin,
             device=device_name(),
             device_source="measured",
             batch_size=batch,
@@ -155,9 +179,8 @@ class _Contender:
         )
 
 
-def _sample(contenders: Sequence[_Contender], study: Study) -> None:
+def _sample(contenders: Sequence[_Contender], options: Options) -> None:
     """Fills the contenders' samples, round by round, within the time that the config grants."""
-    options = study.measurement
     turns = [(c, name) for c in contenders for name in ("train", "infer", "latency")]
     order = random.Random(0)
     start = time.perf_counter()

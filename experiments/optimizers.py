@@ -13,15 +13,19 @@ def learning_rate(training: Training, steps: int) -> optax.Schedule:
 
     Args:
         training: The `[training]` section.
-        steps: Steps an epoch.
+        steps: Steps per epoch.
 
     Returns:
         The schedule.
     """
-    peak, total = training.learning_rate, training.epochs * steps
+    peak, total = training.learning_rate, training.total_steps(steps)
     warmup = round(training.warmup_epochs * steps)
     if training.schedule == "cosine":
         after = optax.cosine_decay_schedule(peak, max(total - warmup, 1))
+    elif training.schedule == "steps":
+        unit = steps if training.steps is None else 1
+        boundaries = {unit * number - warmup: training.factor for number in training.milestones}
+        after = optax.piecewise_constant_schedule(peak, boundaries)
     else:
         after = optax.constant_schedule(peak)
     if warmup == 0:
@@ -42,12 +46,10 @@ def build_optimizer(training: Training, schedule: optax.Schedule) -> optax.Gradi
     if training.optimizer == "adamw":
         rule = optax.scale_by_adam()
     else:
-        rule = optax.trace(training.momentum, nesterov=True)
-    return optax.chain(
-        rule,
-        optax.add_decayed_weights(training.weight_decay, mask=_kernels),
-        optax.scale_by_learning_rate(schedule),
-    )
+        rule = optax.trace(training.momentum, nesterov=training.nesterov)
+    decay = optax.add_decayed_weights(training.weight_decay, mask=_kernels)
+    ordered = (decay, rule) if training.coupled_decay else (rule, decay)
+    return optax.chain(*ordered, optax.scale_by_learning_rate(schedule))
 
 
 def _kernels(parameters: Any) -> Any:

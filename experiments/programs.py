@@ -1,4 +1,4 @@
-"""The pure functions of one variant: initial state, training step, epoch, prediction, evaluation.
+"""The pure functions of one variant: initial state, training step, round, prediction, scores.
 
 Everything that learns lives in a `State`, a pytree; the functions take one and give one back, so
 they compose with `jit`, `scan` and `vmap`, and training and measurement run the same step.
@@ -15,12 +15,14 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from experiments import data, models
+from experiments.augmentation import augmented
 from experiments.config import Study
+from experiments.config.schema import Augmentation
 from experiments.optimizers import build_optimizer, learning_rate
+from experiments.tasks import TaskOptions
 
 _EVALUATION_CHUNK = 500
-"""Test examples evaluated at a time: enough to fill a device, few enough to bound its memory."""
+"""Examples evaluated at a time: enough to fill a device, few enough to bound its memory."""
 
 
 class State(NamedTuple):
@@ -44,44 +46,42 @@ class Programs:
     Attributes:
         network: Builds the network from its random keys.
         structure: The network without its arrays.
+        task: What gives the loss and the scores.
+        augmentation: Random changes of training examples.
         optimizer: The update rule, schedule included.
         learning_rate: The learning rate after a number of steps.
-        batch_size: Examples a step.
-        steps: Steps an epoch; the examples left over, other ones each epoch, sit out.
+        batch_size: Examples per step.
+        steps_per_epoch: Steps per epoch; the examples left over, other ones each epoch, sit out.
     """
 
     network: Callable[[nnx.Rngs], nnx.Module]
     structure: Any
+    task: TaskOptions
+    augmentation: Augmentation
     optimizer: optax.GradientTransformation
     learning_rate: optax.Schedule
     batch_size: int
-    steps: int
+    steps_per_epoch: int
 
     @classmethod
     def build(cls, study: Study, variant: str) -> "Programs":
         """The programs for a variant of a study."""
-        info = data.describe(study.dataset.name)
-        slots = study.slots(variant)
+        info, slots, head = study.dataset.describe(), study.slots(variant), study.head(variant)
 
         def network(rngs: nnx.Rngs) -> nnx.Module:
-            return models.build(
-                study.model.name,
-                study.model.options(),
-                channels_in=info.input_shape[-1],
-                classes=info.classes,
-                slots=slots,
-                rngs=rngs,
-            )
+            return study.model.build(info, slots, head, rngs)
 
-        steps = study.dataset.train_size // study.training.batch_size
+        steps = study.steps_per_epoch
         schedule = learning_rate(study.training, steps)
         return cls(
             network=network,
             structure=nnx.split(nnx.eval_shape(lambda: network(nnx.Rngs(0))))[0],
+            task=study.scored_for,
+            augmentation=study.training.augmentation,
             optimizer=build_optimizer(study.training, schedule),
             learning_rate=schedule,
             batch_size=study.training.batch_size,
-            steps=steps,
+            steps_per_epoch=steps,
         )
 
     def init(self, seed: int) -> State:
@@ -95,24 +95,24 @@ class Programs:
         return State(parameters, statistics, self.optimizer.init(parameters))
 
     def step(
-        self, state: State, inputs: jax.Array, labels: jax.Array, key: jax.Array
+        self, state: State, inputs: Any, labels: Any, key: jax.Array
     ) -> tuple[State, jax.Array]:
         """One step of training.
 
         Args:
             state: The state before it.
-            inputs: Images (N, H, W, C).
-            labels: Classes (N,).
-            key: Randomness for poolings that draw.
+            inputs: A batch of inputs; see `experiments.data.Split`.
+            labels: Their labels.
+            key: Randomness for augmentation and for poolings that draw.
 
         Returns:
-            The state after it, and the batch's mean cross-entropy before it.
+            The state after it, and the batch's mean loss before it.
         """
+        inputs = augmented(inputs, self.augmentation, key)
 
         def loss(parameters: Any) -> tuple[jax.Array, Any]:
             network = self._network(parameters, state.statistics)
-            logits = network(inputs, train=True, key=key)
-            losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+            losses = self.task.loss(network(inputs, train=True, key=key), labels)
             _, _, statistics = nnx.split(network, nnx.Param, ...)
             return losses.mean(), nnx.to_pure_dict(statistics)
 
@@ -120,86 +120,122 @@ class Programs:
         updates, optimizer = self.optimizer.update(gradient, state.optimizer, state.parameters)
         return State(optax.apply_updates(state.parameters, updates), statistics, optimizer), value
 
-    def epoch(
-        self,
-        state: State,
-        order: jax.Array,
-        key: jax.Array,
-        inputs: jax.Array,
-        labels: jax.Array,
+    def round(
+        self, state: State, order: jax.Array, keys: jax.Array, inputs: Any, labels: Any
     ) -> tuple[State, jax.Array]:
-        """One pass over the training set.
+        """Some steps of training, an epoch for instance.
 
         Args:
-            state: The state before it.
+            state: The state before them.
             order: Which examples each step takes (steps, batch); see `data_order`.
-            key: Randomness for poolings that draw.
-            inputs: All training images (N, H, W, C).
-            labels: Their classes (N,).
+            keys: Randomness of each step (steps,).
+            inputs: All training inputs.
+            labels: All their labels.
 
         Returns:
-            The state after it, and the mean of its steps' losses.
+            The state after them, and the mean of the steps' losses.
         """
 
         def step(state: State, turn: tuple[jax.Array, jax.Array]) -> tuple[State, jax.Array]:
-            number, chosen = turn
-            step_key = jax.random.fold_in(key, number)
-            return self.step(state, inputs[chosen], labels[chosen], step_key)
+            chosen, key = turn
+            batch, answers = jax.tree.map(lambda a: a[chosen], (inputs, labels))
+            return self.step(state, batch, answers, key)
 
-        state, losses = jax.lax.scan(step, state, (jnp.arange(len(order)), order))
+        state, losses = jax.lax.scan(step, state, (order, keys))
         return state, losses.mean()
 
-    def predict(self, state: State, inputs: jax.Array) -> jax.Array:
-        """Logits (N, classes) of images (N, H, W, C)."""
+    def predict(self, state: State, inputs: Any) -> Any:
+        """What the network gives in evaluation: logits (N, classes) of images, for instance."""
         return self._network(state.parameters, state.statistics)(inputs)
 
     def evaluate(
-        self, state: State, inputs: jax.Array, labels: jax.Array
-    ) -> tuple[jax.Array, jax.Array]:
-        """Mean cross-entropy over all examples, and how many are classified correctly."""
-        chunks = math.ceil(len(inputs) / _EVALUATION_CHUNK)
-        size = math.ceil(len(inputs) / chunks)
-        spare = chunks * size - len(inputs)
-        inputs = jnp.pad(inputs, ((0, spare), (0, 0), (0, 0), (0, 0)))
-        present = jnp.pad(jnp.ones(len(labels), bool), (0, spare))
-        chunked = jax.tree.map(
-            lambda a: a.reshape(chunks, size, *a.shape[1:]),
-            (inputs, jnp.pad(labels, (0, spare)), present),
-        )
+        self, state: State, inputs: Any, labels: Any
+    ) -> dict[str, tuple[jax.Array, jax.Array]]:
+        """The task's scores, summed over all examples.
 
-        def chunk(part: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-            images, classes, real = part
-            logits = self.predict(state, images)
-            losses = optax.softmax_cross_entropy_with_integer_labels(logits, classes)
-            right = logits.argmax(-1) == classes
-            return jnp.sum(losses, where=real), jnp.sum(right, where=real, dtype=jnp.int32)
+        Args:
+            state: The state.
+            inputs: All inputs.
+            labels: All their labels.
 
-        losses, right = jax.lax.map(chunk, chunked)
-        return losses.sum() / len(labels), right.sum()
+        Returns:
+            For each metric the sum of `value * weight` and the sum of the weights.
+        """
+        count = len(jax.tree.leaves(labels)[0])
+        chunks = math.ceil(count / _EVALUATION_CHUNK)
+        size = math.ceil(count / chunks)
+        spare = chunks * size - count
+
+        def chunked(array: jax.Array) -> jax.Array:
+            padded = jnp.pad(array, [(0, spare), *[(0, 0)] * (array.ndim - 1)], mode="edge")
+            return padded.reshape(chunks, size, *array.shape[1:])
+
+        real = jnp.pad(jnp.ones(count, bool), (0, spare)).reshape(chunks, size)
+        keys = jax.random.split(_key(0), chunks)
+
+        def chunk(part: Any) -> Any:
+            inputs, labels, real, key = part
+            scores = self.task.scores(functools.partial(self.predict, state), inputs, labels, key)
+
+            def total(of_each: jax.Array) -> jax.Array:
+                return jnp.sum(of_each, where=real.reshape(-1, *[1] * (of_each.ndim - 1)))
+
+            return jax.tree.map(
+                lambda pair: (total(pair[0] * pair[1]), total(pair[1])),
+                scores,
+                is_leaf=lambda value: isinstance(value, tuple),
+            )
+
+        parts = (*jax.tree.map(chunked, (inputs, labels)), real, keys)
+        return jax.tree.map(lambda column: column.sum(0), jax.lax.map(chunk, parts))
 
     def _network(self, parameters: Any, statistics: Any) -> Any:
         return nnx.merge(self.structure, parameters, statistics, copy=True)
 
 
-@functools.partial(jax.jit, static_argnums=(2, 3, 4))
+@functools.partial(jax.jit, static_argnums=(2, 3, 4, 5, 6))
 def data_order(
-    seed: int, epoch: int, examples: int, steps: int, batch_size: int
+    seed: int,
+    first: int,
+    count: int,
+    examples: int,
+    steps_per_epoch: int,
+    batch_size: int,
+    shuffle: bool,
 ) -> tuple[jax.Array, jax.Array]:
-    """The randomness of one epoch, a function of seed and epoch only.
+    """The data and the randomness of some steps, a function of the seed and their numbers only.
 
     Args:
         seed: The run's seed.
-        epoch: The epoch's number.
+        first: The number of the first step, counted from 0.
+        count: How many steps.
         examples: Size of the training set.
-        steps: Steps an epoch.
-        batch_size: Examples a step.
+        steps_per_epoch: Steps per epoch.
+        batch_size: Examples per step.
+        shuffle: Whether each epoch has an order of its own; else it is that of the dataset.
 
     Returns:
-        Which examples each step takes (steps, batch_size), none of them twice; and a key.
+        Which examples each step takes (count, batch_size), none of them twice in an epoch; and one
+        key per step (count,).
     """
-    order_key, key = jax.random.split(jax.random.fold_in(_key(seed), epoch))
-    order = jax.random.permutation(order_key, examples)[: steps * batch_size]
-    return order.reshape(steps, batch_size), key
+    epochs = math.ceil((count - 1) / steps_per_epoch) + 1
+
+    def epoch(number: jax.Array) -> tuple[jax.Array, jax.Array]:
+        order_key, key = jax.random.split(jax.random.fold_in(_key(seed), number))
+        order = jnp.arange(examples)
+        if shuffle:
+            order = jax.random.permutation(order_key, examples)
+        order = order[: steps_per_epoch * batch_size].reshape(steps_per_epoch, batch_size)
+        steps = jnp.arange(steps_per_epoch)
+        return order, jax.vmap(functools.partial(jax.random.fold_in, key))(steps)
+
+    orders, keys = jax.vmap(epoch)(first // steps_per_epoch + 1 + jnp.arange(epochs))
+    start = first % steps_per_epoch
+    orders = orders.reshape(-1, batch_size)
+    return (
+        jax.lax.dynamic_slice_in_dim(orders, start, count),
+        jax.lax.dynamic_slice_in_dim(keys.reshape(-1), start, count),
+    )
 
 
 def _key(seed: int) -> jax.Array:

@@ -19,30 +19,32 @@ _QUIET_SECONDS = 10.0
 class Display(AbstractContextManager, Protocol):
     """Shows how far training has come."""
 
-    def epoch(self, variant: str, seeds: tuple[int, ...], metrics: list[EpochMetrics]) -> None:
-        """One more epoch of these seeds is done."""
+    def epoch(
+        self, variant: str, seeds: tuple[int, ...], metrics: list[EpochMetrics], epochs: int
+    ) -> None:
+        """One more epoch of these seeds is done, of so many."""
         ...
 
 
-def display(console: Console, *, runs: Mapping[str, int], epochs: int) -> Display:
+def display(console: Console, *, runs: int, rounds: Mapping[str, int]) -> Display:
     """The display that suits a console.
 
     Args:
         console: Where to show it.
-        runs: How many runs of each variant are still to be trained.
-        epochs: Epochs of each.
+        runs: How many runs are still to be trained.
+        rounds: How many epochs, or rounds, of each variant, all its runs together.
 
     Returns:
         A context manager to be told of each epoch.
     """
-    return (_Bar if console.is_terminal else _Lines)(console, runs, epochs)
+    return (_Bar if console.is_terminal else _Lines)(console, runs, rounds)
 
 
 class _Forecast:
     """How long training will still take, by what an epoch of each variant has taken so far."""
 
-    def __init__(self, runs: Mapping[str, int], epochs: int):
-        self._left = {variant: count * epochs for variant, count in runs.items()}
+    def __init__(self, rounds: Mapping[str, int]):
+        self._left = dict(rounds)
         self._taken: dict[str, list[float]] = {}
 
     def epoch(self, variant: str, metrics: Sequence[EpochMetrics]) -> None:
@@ -58,10 +60,11 @@ class _Forecast:
 
 
 class _Bar:
-    """One bar over the epochs of all runs; what stays behind is a line a run."""
+    """One bar over the epochs of all runs; what stays behind is one line per run."""
 
-    def __init__(self, console: Console, runs: Mapping[str, int], epochs: int):
-        self._epochs, self._forecast = epochs, _Forecast(runs, epochs)
+    def __init__(self, console: Console, runs: int, rounds: Mapping[str, int]):
+        del runs
+        self._forecast = _Forecast(rounds)
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -69,7 +72,7 @@ class _Bar:
             TextColumn("epochs · {task.fields[speed]}"),
             console=console,
         )
-        total = sum(runs.values()) * epochs
+        total = sum(rounds.values())
         self._task = self._progress.add_task("compiling", total=total, speed="")
 
     def __enter__(self) -> Self:
@@ -79,10 +82,12 @@ class _Bar:
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def epoch(self, variant: str, seeds: tuple[int, ...], metrics: list[EpochMetrics]) -> None:
+    def epoch(
+        self, variant: str, seeds: tuple[int, ...], metrics: list[EpochMetrics], epochs: int
+    ) -> None:
         """Moves the bar."""
         self._forecast.epoch(variant, metrics)
-        last = metrics[0].epoch == self._epochs
+        last = metrics[0].epoch == epochs
         self._progress.update(
             self._task,
             advance=len(seeds),
@@ -90,35 +95,37 @@ class _Bar:
             speed=f"{metrics[0].examples_per_s:,.0f} examples/s · {self._forecast}",
         )
         if last:
-            line = _line(variant, seeds, metrics, self._epochs)
+            line = _line(variant, seeds, metrics, epochs)
             self._progress.console.print(line, markup=False, highlight=False)
 
 
 class _Lines:
     """A line now and then."""
 
-    def __init__(self, console: Console, runs: Mapping[str, int], epochs: int):
-        self._console = console
-        self._runs, self._epochs = runs, epochs
-        self._forecast, self._last = _Forecast(runs, epochs), time.monotonic()
+    def __init__(self, console: Console, runs: int, rounds: Mapping[str, int]):
+        self._console, self._runs = console, runs
+        self._rounds = sum(rounds.values())
+        self._forecast, self._last = _Forecast(rounds), time.monotonic()
 
     def __enter__(self) -> Self:
-        count = sum(self._runs.values())
-        self._console.print(f"training {count} runs of {self._epochs} epochs")
+        words = f"training {self._runs} runs, {self._rounds} epochs in all"
+        self._console.print(words, highlight=False)
         return self
 
     def __exit__(self, *_: object) -> None:
         pass
 
-    def epoch(self, variant: str, seeds: tuple[int, ...], metrics: list[EpochMetrics]) -> None:
+    def epoch(
+        self, variant: str, seeds: tuple[int, ...], metrics: list[EpochMetrics], epochs: int
+    ) -> None:
         """Prints a line, unless there was one just now."""
         self._forecast.epoch(variant, metrics)
         now = time.monotonic()
-        if metrics[0].epoch < self._epochs and now - self._last < _QUIET_SECONDS:
+        if metrics[0].epoch < epochs and now - self._last < _QUIET_SECONDS:
             return
         self._last = now
         self._console.print(
-            f"{_line(variant, seeds, metrics, self._epochs)}, {self._forecast}",
+            f"{_line(variant, seeds, metrics, epochs)}, {self._forecast}",
             markup=False,
             highlight=False,
             soft_wrap=True,
@@ -126,10 +133,13 @@ class _Lines:
 
 
 def _line(variant: str, seeds: tuple[int, ...], metrics: list[EpochMetrics], epochs: int) -> str:
-    mean = sum(line.test_accuracy for line in metrics) / len(metrics)
+    shown = f"training loss {fmean(line.train_loss for line in metrics):.4f}"
+    scored = [line.validation_accuracy for line in metrics if line.validation_accuracy is not None]
+    if scored:
+        shown += f", validation accuracy {fmean(scored):.4f}"
     return (
-        f"{variant}, {_seeds(seeds)}: epoch {metrics[0].epoch}/{epochs}, "
-        f"test accuracy {mean:.4f}, {metrics[0].examples_per_s:,.0f} examples/s"
+        f"{variant}, {_seeds(seeds)}: epoch {metrics[0].epoch}/{epochs}, {shown}, "
+        f"{metrics[0].examples_per_s:,.0f} examples/s"
     )
 
 

@@ -22,6 +22,7 @@ Loss = Annotated[float, Field(strict=False)]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Fingerprint = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 VariantName = Annotated[str, Field(pattern=rf"^{VARIANT_PATTERN}$")]
 
 
@@ -42,16 +43,45 @@ class Versioned(Record):
 
 
 class EpochMetrics(Record):
-    """One epoch of one run: losses and accuracy after it, and how long it took."""
+    """One epoch of one run (or one round of `training.steps`): how good, and how long it took.
+
+    Attributes:
+        epoch: Its number, from 1.
+        step: Optimiser steps taken by its end.
+        train_loss: Mean loss of its training steps.
+        validation_loss: Mean loss on the validation split at its end; None without one.
+        validation_accuracy: Share of validation examples answered correctly, likewise.
+        learning_rate: Of its last step.
+        seconds: Wall-clock seconds of training.
+        examples_per_s: Training examples per second.
+    """
 
     epoch: Count
     step: Count
     train_loss: Loss
-    test_loss: Loss
-    test_accuracy: Accuracy
+    validation_loss: Loss | None = None
+    validation_accuracy: Accuracy | None = None
     learning_rate: float
     seconds: NonNegative
     examples_per_s: NonNegative
+
+
+class Origin(Record):
+    """What made a record; records of one results folder have one origin.
+
+    Attributes:
+        device: As in `Measurement.device`.
+        versions: Version by package name, Python's included.
+        xla_flags: The environment variable ``XLA_FLAGS``, empty if unset.
+        git_commit: The checkout's commit, or None outside one.
+        plugins: SHA-256 of every plug-in's source, by the name of its file.
+    """
+
+    device: str
+    versions: dict[str, str]
+    xla_flags: str
+    git_commit: str | None
+    plugins: dict[str, str]
 
 
 class RunRecord(Versioned):
@@ -60,28 +90,38 @@ class RunRecord(Versioned):
     Attributes:
         variant: The variant's name.
         seed: The training seed; runs of different variants with equal seeds are paired.
+        cell: The cell of a sweep that it belongs to; empty without a sweep.
         fingerprint: SHA-256 of the part of the resolved config that decides this run's result.
         epochs: Epochs trained.
         steps: Optimiser steps taken.
-        test_accuracy: Share of test examples classified correctly after the last epoch.
-        test_loss: Mean cross-entropy on the test set after the last epoch.
-        train_loss: Mean cross-entropy over the last epoch's training steps.
-        test_correct: Test examples classified correctly.
-        test_size: Test examples.
+        diverged: Whether the loss ceased to be finite, which ended the run.
+        test_accuracy: Share of test examples answered correctly after the last step.
+        test_loss: Mean loss on the test set after the last step.
+        train_loss: Mean loss over the last epoch's training steps.
+        validation_accuracy: Share of validation examples answered correctly; None without any.
+        metrics: The task's other metrics on the test set, by name.
+        test_correct: Test examples answered correctly.
+        test_size: Test examples (of detection: objects).
         train_seconds: Wall-clock seconds of training.
+        origin: What made it.
     """
 
     variant: VariantName
     seed: int
-    fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    cell: str = ""
+    fingerprint: Fingerprint
     epochs: Count
     steps: Count
+    diverged: bool = False
     test_accuracy: Accuracy
     test_loss: Loss
     train_loss: Loss
+    validation_accuracy: Accuracy | None = None
+    metrics: dict[str, Loss] = Field(default_factory=dict)
     test_correct: Count
     test_size: Annotated[int, Field(ge=1)]
     train_seconds: NonNegative
+    origin: Origin | None = None
 
     @model_validator(mode="after")
     def _accuracy_is_the_share(self) -> Self:
@@ -117,6 +157,9 @@ class Measurement(Versioned):
 
     Attributes:
         variant: The variant's name.
+        cell: The cell of a sweep that it belongs to; empty without a sweep.
+        fingerprint: SHA-256 of the part of the resolved config that decides what is measured.
+        origin: What made it.
         device: What it ran on, for example ``"cpu: AMD EPYC 7B13, 2 cores"``.
         device_source: ``"measured"`` on the device itself, ``"estimated"`` from a compiled program.
         batch_size: Examples a batch in both throughputs.
@@ -131,6 +174,9 @@ class Measurement(Versioned):
     """
 
     variant: VariantName
+    cell: str = ""
+    fingerprint: Fingerprint | None = None
+    origin: Origin | None = None
     device: str
     device_source: Literal["measured", "estimated"]
     batch_size: Annotated[int, Field(ge=1)]
@@ -141,6 +187,16 @@ class Measurement(Versioned):
     train_examples_per_s: Throughput
     infer_examples_per_s: Throughput
     latency_ms: Latency
+
+
+class Baselines(Versioned):
+    """Metrics of methods that need no training, on the test split.
+
+    Attributes:
+        cells: By cell of a sweep (an empty name without one), by method, by metric.
+    """
+
+    cells: dict[str, dict[str, dict[str, float]]]
 
 
 class Environment(Versioned):
@@ -159,6 +215,7 @@ class Environment(Versioned):
         allocator: The settings of the memory allocator, in the environment and by `mallopt`.
         git_commit: The checkout's commit, or None outside one.
         git_dirty: Whether tracked files differ from that commit, or None outside a checkout.
+        plugins: SHA-256 of every plug-in's source, by the name of its file.
     """
 
     started: str
@@ -173,6 +230,18 @@ class Environment(Versioned):
     allocator: dict[str, str]
     git_commit: str | None
     git_dirty: bool | None
+    plugins: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def origin(self) -> Origin:
+        """The part of it that every record carries."""
+        return Origin(
+            device=self.device,
+            versions=self.versions,
+            xla_flags=self.xla_flags,
+            git_commit=self.git_commit,
+            plugins=self.plugins,
+        )
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

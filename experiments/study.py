@@ -1,60 +1,152 @@
 """A whole study: what is checked before it starts, in which order it runs, how it goes on.
 
-A study may be killed and started again at any moment. What is finished is kept if the config that
-made it is the config of today, and refused otherwise; the rest is done.
+A study may be killed and started again at any moment. What is finished is kept if the config and
+the environment that made it are those of today, and refused otherwise; the rest is done.
 """
 
-from collections.abc import Callable
+import fcntl
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 from rich.console import Console
 
-from experiments import allocator, checkpoint, data, environment, records, report, training
+from experiments import allocator, checkpoint, environment, records, report, training
 from experiments.config import ConfigError, Study, differences, dump
-from experiments.data import Dataset, Split
+from experiments.data import Dataset
+from experiments.estimation import estimate
 from experiments.folder import StudyFolder
 from experiments.measurement import measure
-from experiments.models import SlotError
+from experiments.models import ModelError
+from experiments.plugins import load as load_plugins
 from experiments.programs import Programs
 from experiments.progress import display
-from experiments.records import Measurement, RecordError, RunRecord
+from experiments.records import Baselines, Environment, Measurement, Origin, RecordError, RunRecord
 
 
-def run(study: Study, out: Path, console: Console) -> Path:
+def run(study: Study, out: Path, console: Console, plugins: Sequence[str] = ()) -> bool:
     """Runs a study, or what is left of it, and shows its results.
 
     Args:
         study: The study.
         out: The folder that holds the results folders of all studies.
         console: Where to show progress and results.
+        plugins: The plug-ins in use, which are loaded; see `experiments.plugins.load`.
 
     Returns:
-        The study's results folder.
+        Whether all runs ended with a finite loss.
 
     Raises:
         ConfigError: A pooling cannot work where the config puts it.
         DataError: The dataset is missing or damaged.
-        RecordError: The results folder holds work of another config, or is damaged.
+        RecordError: The results folder holds work of another config or environment, is damaged, or
+            is in use by another process.
     """
     folder = StudyFolder(out / study.name)
-    refuse_impossible(study)
-    refuse_other_work(study, folder)
-    dataset = load(study)
-    records.write_atomically(folder.config, dump(study))
-    todo = {variant: training.groups(study, variant, folder) for variant in study.variants}
-    if any(todo.values()) or not measured(study, folder):
-        records.write(folder.environment, environment.capture())
+    cells = study.cells()
+    for cell in cells.values():
+        refuse_impossible(cell)
+    here = environment.capture(load_plugins(plugins))
+    for name, cell in cells.items():
+        refuse_other_work(cell, folder.of_cell(name), here.origin)
+    datasets = _Datasets()
+    for cell in cells.values():
+        datasets.of(cell)  # what is missing or damaged is found before anything is written
+    with only_process(folder):
+        records.write_atomically(folder.config, dump(study))
+        _train_and_measure(cells, folder, datasets, here, console)
+        _estimate(cells, folder, here.origin, plugins, console)
+        rows = report.summarise(folder.path)
+    source = study.published.source if study.published else ""
+    report.show(rows, console, study.name, report.baselines(folder.path), source)
+    console.print(f"results: {folder.path}", highlight=False, soft_wrap=True)
+    return not any(row.diverged for row in rows)
+
+
+def _train_and_measure(
+    cells: Mapping[str, Study],
+    folder: StudyFolder,
+    datasets: "_Datasets",
+    here: Environment,
+    console: Console,
+) -> None:
+    todo = {
+        (name, variant): training.groups(cell, variant, folder.of_cell(name))
+        for name, cell in cells.items()
+        for variant in cell.variants
+    }
+    if any(todo.values()) or not all(measured(c, folder.of_cell(n)) for n, c in cells.items()):
+        records.write(folder.environment, here)
         if allocator.kept():
             console.print("memory: glibc keeps what is freed (mallopt)", highlight=False)
-    train(study, dataset, todo, folder, console)
-    if not measured(study, folder):
-        for result in measure(study, lambda words: console.print(words, highlight=False)):
-            records.write(folder.measurement(result.variant), result)
-    report.show(report.summarise(folder.path), console, study.name)
-    console.print(f"results: {folder.path}", highlight=False, soft_wrap=True)
-    return folder.path
+    baselines = {name: datasets.of(cell).baselines for name, cell in cells.items()}
+    if any(baselines.values()):
+        records.write(folder.baselines, Baselines(cells=baselines))
+    train(cells, datasets, todo, folder, here.origin, console)
+    if not all(measured(cell, folder.of_cell(name)) for name, cell in cells.items()):
+
+        def tell(words: str) -> None:
+            console.print(words, highlight=False)
+
+        for (name, variant), result in measure(cells, datasets.of, here.origin, tell).items():
+            records.write(folder.of_cell(name).measurement(variant), result)
+
+
+def _estimate(
+    cells: Mapping[str, Study],
+    folder: StudyFolder,
+    origin: Origin,
+    plugins: Sequence[str],
+    console: Console,
+) -> None:
+    """Estimates the costs on devices that are not here, unless that is done."""
+    targets = next(iter(cells.values())).measurement.targets
+    if all(measured(c, folder.of_cell(n), target) for n, c in cells.items() for target in targets):
+        return
+
+    def tell(words: str) -> None:
+        console.print(words, highlight=False)
+
+    for (cell, variant, target), one in estimate(cells, origin, plugins, tell).items():
+        records.write(folder.of_cell(cell).measurement(variant, target), one)
+
+
+class _Datasets:
+    """The datasets of a study's cells; cells that ask for the same examples share them."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, Dataset] = {}
+
+    def of(self, study: Study) -> Dataset:
+        key = repr(study.dataset)
+        if key not in self._loaded:
+            self._loaded[key] = study.dataset.limited()
+        return self._loaded[key]
+
+
+@contextmanager
+def only_process(folder: StudyFolder) -> Iterator[None]:
+    """Holds a results folder; the operating system lets go of it whenever the process ends.
+
+    Raises:
+        RecordError: Another process holds it.
+    """
+    try:
+        folder.path.mkdir(parents=True, exist_ok=True)
+        file = folder.lock.open("a")
+    except OSError as error:
+        raise RecordError(f"{folder.path}: cannot be written: {error.strerror}") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise RecordError(
+                f"{folder.path}: another process is working in this folder; wait for it to end, "
+                "or give this one another --out"
+            ) from error
+        yield
 
 
 def refuse_impossible(study: Study) -> None:
@@ -66,35 +158,50 @@ def refuse_impossible(study: Study) -> None:
     Raises:
         ConfigError: A pooling cannot pool the feature map that it meets.
     """
-    info = data.describe(study.dataset.name)
-    inputs = jax.ShapeDtypeStruct((study.training.batch_size, *info.input_shape), jnp.float32)
-    labels = jax.ShapeDtypeStruct((study.training.batch_size,), jnp.int32)
+    inputs, labels = study.dataset.describe().batch(study.training.batch_size)
     for variant in study.variants:
         try:
             programs = Programs.build(study, variant)
             state = jax.eval_shape(programs.init, 0)
-            jax.eval_shape(programs.predict, state, inputs)
+            jax.eval_shape(programs.evaluate, state, inputs, labels)
             jax.eval_shape(programs.step, state, inputs, labels, jax.random.key(0))
-        except SlotError as error:
+        except ModelError as error:
             raise ConfigError(str(error)) from error
 
 
-def refuse_other_work(study: Study, folder: StudyFolder) -> None:
-    """Checks that runs that are finished or begun belong to this study.
+def refuse_other_work(study: Study, folder: StudyFolder, here: Origin | None = None) -> None:
+    """Checks that runs that are finished or begun belong to this study and were made here.
 
     Args:
         study: The study.
         folder: Its results.
+        here: The environment in which the rest would be run; None for any.
 
     Raises:
-        RecordError: A run was trained with another config, or what it left is damaged.
+        RecordError: A run was made by another config or in another environment, does not belong to
+            its path, or what it left is damaged.
     """
+    whole = all(
+        folder.record(variant, seed).exists()
+        for variant in study.variants
+        for seed in study.training.seeds
+    ) and measured(study, folder)
     for variant in study.variants:
-        made_by = {
-            path: records.read(path, RunRecord).fingerprint
-            for path in (folder.record(variant, seed) for seed in study.training.seeds)
-            if path.exists()
-        }
+        made_by = {}
+        for seed in study.training.seeds:
+            path = folder.record(variant, seed)
+            if not path.exists():
+                continue
+            record = records.read(path, RunRecord)
+            if (record.variant, record.seed, record.cell) != (variant, seed, folder.cell):
+                cell = f" of {record.cell}" if record.cell else ""
+                raise RecordError(
+                    f"{path}: does not belong here: it is of variant {record.variant}{cell}, seed "
+                    f"{record.seed}; remove the folder {path.parent} to train this again"
+                )
+            if here is not None and not whole:
+                _refuse_other_origin(path, record.origin, here)
+            made_by[path] = record.fingerprint
         for seeds in training.groups(study, variant, folder):
             path = training.checkpoint_path(folder, variant, seeds)
             if path.exists():
@@ -110,58 +217,87 @@ def refuse_other_work(study: Study, folder: StudyFolder) -> None:
                 )
 
 
-def load(study: Study) -> Dataset:
-    """The study's dataset, cut to its limits."""
-    section = study.dataset
-    whole = data.load(section.name, section.directory)
-    return Dataset(
-        name=whole.name,
-        train=Split(
-            whole.train.inputs[: section.train_limit], whole.train.labels[: section.train_limit]
-        ),
-        test=Split(
-            whole.test.inputs[: section.test_limit], whole.test.labels[: section.test_limit]
-        ),
-        classes=whole.classes,
-    )
+def _refuse_other_origin(path: Path, origin: Origin | None, here: Origin) -> None:
+    if origin is None:
+        return
+    before, now = _facts(origin), _facts(here)
+    changes = [
+        f"\n  {key} was {before.get(key)!r}, is {now.get(key)!r}"
+        for key in dict.fromkeys([*before, *now])
+        if before.get(key) != now.get(key)
+    ]
+    if changes:
+        raise RecordError(
+            f"{path}: was made in another environment, and one results folder has one. Give --out "
+            f"another folder, or remove {path.parents[1]} to train it again.{''.join(changes)}"
+        )
+
+
+def _facts(origin: Origin) -> dict[str, Any]:
+    """What is compared of an origin, each plug-in by itself."""
+    facts = origin.model_dump()
+    plugins = facts.pop("plugins")
+    return facts | {f"plug-in {name}": digest for name, digest in plugins.items()}
 
 
 def train(
-    study: Study,
-    dataset: Dataset,
-    todo: dict[str, list[tuple[int, ...]]],
+    cells: Mapping[str, Study],
+    datasets: "_Datasets",
+    todo: dict[tuple[str, str], list[tuple[int, ...]]],
     folder: StudyFolder,
+    origin: Origin,
     console: Console,
 ) -> None:
     """Trains what is left to train.
 
     Args:
-        study: The study.
-        dataset: Its data.
-        todo: Groups of seeds by variant.
+        cells: The studies of a sweep, by cell.
+        datasets: Their data.
+        todo: Groups of seeds by cell and variant.
         folder: Where the results go.
+        origin: What is recorded as having made the runs.
         console: Where to show progress.
     """
-    runs = {variant: sum(map(len, groups)) for variant, groups in todo.items()}
-    if not any(runs.values()):
+    rounds = {
+        _shown(name, variant): sum(map(len, groups)) * cells[name].rounds
+        for (name, variant), groups in todo.items()
+    }
+    if not any(rounds.values()):
         return
-    with display(console, runs=runs, epochs=study.training.epochs) as shown:
-        for variant, groups in todo.items():
-            if not groups:
-                continue
-            trainer = training.Trainer(study, variant, dataset)
-            for seeds in groups:
-                trainer.train(seeds, folder, _telling(shown.epoch, variant))
+    with display(console, runs=sum(len(s) for g in todo.values() for s in g), rounds=rounds) as on:
+        for name, cell in cells.items():
+            data = None
+            for variant in cell.variants:
+                if not todo[name, variant]:
+                    continue
+                data = data or training.Device.of(datasets.of(cell))
+                trainer = training.Trainer(cell, variant, data, origin)
+                for seeds in todo[name, variant]:
+                    tell = _telling(on.epoch, _shown(name, variant), cell.rounds)
+                    trainer.train(seeds, folder.of_cell(name), tell)
 
 
-def measured(study: Study, folder: StudyFolder) -> bool:
-    """Whether all variants have been measured, and side by side."""
-    paths = [folder.measurement(variant) for variant in study.variants]
-    if not all(path.exists() for path in paths):
-        return False
-    found = [records.read(path, Measurement) for path in paths]
-    return all(one.batch_size == study.training.batch_size for one in found)
+def measured(study: Study, folder: StudyFolder, target: str | None = None) -> bool:
+    """Whether all variants have been measured, side by side, as the config describes them.
+
+    Args:
+        study: The study.
+        folder: Its results.
+        target: A device that is not here: whether they have been estimated for it.
+    """
+    for variant in study.variants:
+        path = folder.measurement(variant, target)
+        if not path.exists():
+            return False
+        found = records.read(path, Measurement)
+        if found.fingerprint != study.cost_fingerprint(variant):
+            return False
+    return True
 
 
-def _telling(show: Callable[..., None], variant: str) -> training.Report:
-    return lambda seeds, metrics: show(variant, seeds, metrics)
+def _shown(cell: str, variant: str) -> str:
+    return f"{cell} {variant}" if cell else variant
+
+
+def _telling(show: Callable[..., None], name: str, rounds: int) -> training.Report:
+    return lambda seeds, metrics: show(name, seeds, metrics, rounds)

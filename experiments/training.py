@@ -1,11 +1,15 @@
-"""Training: one variant from several seeds, an epoch at a time, ready to be killed at any moment.
+"""Training: one variant from several seeds, a round at a time, ready to be killed at any moment.
 
-After each epoch a line goes to each run's metrics.jsonl and then the state to a checkpoint, so a
-process killed at any moment loses at most the epoch it was in; whoever goes on from there gets the
-numbers of an uninterrupted run, for an epoch depends on nothing but the state, the seed and the
-epoch's number.
+A round is an epoch; of a study that counts steps, it is a part of them. After each round a line
+goes to each run's metrics.jsonl and then the state to a checkpoint, so a process killed at any
+moment loses at most the round it was in. Whoever goes on from there gets the numbers of an
+uninterrupted run, because a round depends on nothing but the state, the seed and the numbers of
+its steps. During training only the validation split is scored; the test split is scored once, at
+the end.
 """
 
+import math
+import operator
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -23,7 +27,7 @@ from experiments.config import Study
 from experiments.data import Dataset
 from experiments.folder import StudyFolder
 from experiments.programs import Programs, State, data_order
-from experiments.records import EpochMetrics, RunRecord
+from experiments.records import EpochMetrics, Origin, RunRecord
 
 T = TypeVar("T")
 Report = Callable[[tuple[int, ...], list[EpochMetrics]], None]
@@ -81,24 +85,43 @@ def checkpoint_path(folder: StudyFolder, variant: str, seeds: Sequence[int]) -> 
 
 
 @dataclass(frozen=True)
-class _Compiled:
-    """The executables for a group of a certain size."""
+class Device:
+    """A dataset's splits on the device, so that all variants share them."""
 
-    epoch: Callable[..., Any]
-    evaluate: Callable[..., Any]
+    train: tuple[Any, Any]
+    test: tuple[Any, Any]
+    validation: tuple[Any, Any] | None
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> "Device":
+        """Puts a dataset on the device."""
+        splits = (dataset.train, dataset.test, dataset.validation)
+        return cls(*(jax.device_put((s.inputs, s.labels)) if s else None for s in splits))  # type: ignore[arg-type]
 
 
 class Trainer:
-    """Trains one variant; the data lie on the device, the programs are compiled once."""
+    """Trains one variant; its programs are compiled once.
 
-    def __init__(self, study: Study, variant: str, dataset: Dataset):
+    Args:
+        study: The study.
+        variant: One of its variants.
+        data: The study's dataset.
+        origin: What is recorded as having made the runs.
+    """
+
+    def __init__(self, study: Study, variant: str, data: Device, origin: Origin | None = None):
         self._training = study.training
         self._variant = variant
         self._fingerprint = study.fingerprint(variant)
         self._programs = Programs.build(study, variant)
-        self._train = jax.device_put((dataset.train.inputs, dataset.train.labels))
-        self._test = jax.device_put((dataset.test.inputs, dataset.test.labels))
-        self._compiled: dict[int, _Compiled] = {}
+        self._data = data
+        self._origin = origin
+        self._examples = len(jax.tree.leaves(data.train[1])[0])
+        self._rounds = study.rounds
+        per_epoch = study.steps_per_epoch
+        self._total = study.training.total_steps(per_epoch)
+        self._round_steps = study.training.round_steps(per_epoch)
+        self._compiled: dict[Any, Callable[..., Any]] = {}
 
     def train(self, seeds: tuple[int, ...], folder: StudyFolder, report: Report) -> None:
         """Trains a group of seeds to the end, from its checkpoint if there is one.
@@ -106,12 +129,11 @@ class Trainer:
         Args:
             seeds: The seeds; more than one train together in one program.
             folder: Where metrics, checkpoints and records go.
-            report: Told after each epoch, those before the checkpoint included.
+            report: Told after each round, those before the checkpoint included.
 
         Raises:
             RecordError: What the folder holds is damaged or of another config.
         """
-        compiled = self._compile(len(seeds))
         path = checkpoint_path(folder, self._variant, seeds)
         state = _grouped([self._programs.init(seed) for seed in seeds])
         restored = checkpoint.restore(path, state, fingerprint=self._fingerprint)
@@ -119,41 +141,57 @@ class Trainer:
         histories = [self._history(folder, seed, done) for seed in seeds]
         for past in zip(*histories, strict=True):
             report(seeds, list(past))
-        for epoch in range(done + 1, self._training.epochs + 1):
-            state, metrics = self._epoch(compiled, state, seeds, epoch)
+        for number in range(done + 1, self._rounds + 1):
+            if histories[0] and all(_diverged(history) for history in histories):
+                break
+            state, metrics = self._round(state, seeds, number)
             for seed, history, line in zip(seeds, histories, metrics, strict=True):
                 records.append_metrics(folder.metrics(self._variant, seed), line)
                 history.append(line)
-            checkpoint.save(path, state, epoch=epoch, fingerprint=self._fingerprint)
+            checkpoint.save(path, state, epoch=number, fingerprint=self._fingerprint)
             report(seeds, metrics)
-        for seed, history in zip(seeds, histories, strict=True):
-            records.write(folder.record(self._variant, seed), self._record(seed, history))
+        scores = self._scores(state, len(seeds), self._data.test)
+        for seed, history, score in zip(seeds, histories, scores, strict=True):
+            record = self._record(folder.cell, seed, history, score)
+            records.write(folder.record(self._variant, seed), record)
 
-    def _epoch(
-        self, compiled: _Compiled, state: State, seeds: tuple[int, ...], epoch: int
+    def _round(
+        self, state: State, seeds: tuple[int, ...], number: int
     ) -> tuple[State, list[EpochMetrics]]:
-        """Trains and evaluates for one epoch; only the training is timed."""
-        order = self._order(seeds, epoch)
+        """Trains one round, and scores it on the validation split; only the training is timed."""
+        first = (number - 1) * self._round_steps
+        steps = min(self._round_steps, self._total - first)
+        order = self._order(seeds, first, steps)
+        program = self._training_program(state, order, len(seeds))
         start = time.perf_counter()
-        state, train_losses = jax.block_until_ready(compiled.epoch(state, *order, *self._train))
+        state, losses = jax.block_until_ready(program(state, *order, *self._data.train))
         seconds = time.perf_counter() - start
-        test_losses, correct = compiled.evaluate(state, *self._test)
-        steps = self._programs.steps
+        scores: list[dict[str, Any]] = [{}] * len(seeds)
+        if self._data.validation is not None:
+            scores = self._scores(state, len(seeds), self._data.validation)
         examples = steps * self._programs.batch_size * len(seeds)
-        columns = (np.atleast_1d(column) for column in (train_losses, test_losses, correct))
+        step = first + steps
         return state, [
             EpochMetrics(
-                epoch=epoch,
-                step=epoch * steps,
-                train_loss=float(train_loss),
-                test_loss=float(test_loss),
-                test_accuracy=int(right) / len(self._test[1]),
-                learning_rate=float(np.asarray(self._programs.learning_rate(epoch * steps - 1))),
+                epoch=number,
+                step=step,
+                train_loss=float(loss),
+                validation_loss=_mean(score["loss"]) if score else None,
+                validation_accuracy=_mean(score["accuracy"]) if score else None,
+                learning_rate=float(np.asarray(self._programs.learning_rate(step - 1))),
                 seconds=seconds / len(seeds),
                 examples_per_s=examples / seconds,
             )
-            for train_loss, test_loss, right in zip(*columns, strict=True)
+            for loss, score in zip(np.atleast_1d(losses), scores, strict=True)
         ]
+
+    def _scores(
+        self, state: State, size: int, split: tuple[Any, Any]
+    ) -> list[dict[str, tuple[Any, Any]]]:
+        """The scores of every seed of a group on one split."""
+        program = self._scoring_program(state, split, size)
+        scores = jax.tree.map(np.atleast_1d, jax.device_get(program(state, *split)))
+        return [jax.tree.map(operator.itemgetter(i), scores) for i in range(size)]
 
     def _history(self, folder: StudyFolder, seed: int, done: int) -> list[EpochMetrics]:
         """The metrics up to a checkpoint; what was written after it is taken back."""
@@ -167,49 +205,70 @@ class Trainer:
         records.write_metrics(path, history)
         return history
 
-    def _record(self, seed: int, history: list[EpochMetrics]) -> RunRecord:
-        last, size = history[-1], len(self._test[1])
+    def _record(
+        self, cell: str, seed: int, history: list[EpochMetrics], score: dict[str, Any]
+    ) -> RunRecord:
+        last, (correct, size) = history[-1], score["accuracy"]
+        others = set(score) - {"accuracy", "loss"}
         return RunRecord(
             variant=self._variant,
             seed=seed,
+            cell=cell,
             fingerprint=self._fingerprint,
-            epochs=last.epoch,
+            epochs=-(-last.step // self._programs.steps_per_epoch),
             steps=last.step,
-            test_accuracy=last.test_accuracy,
-            test_loss=last.test_loss,
+            diverged=_diverged(history),
+            test_accuracy=int(correct) / int(size),
+            test_loss=_mean(score["loss"]),
             train_loss=last.train_loss,
-            test_correct=round(last.test_accuracy * size),
-            test_size=size,
+            validation_accuracy=last.validation_accuracy,
+            metrics={name: _mean(score[name]) for name in sorted(others)},
+            test_correct=int(correct),
+            test_size=int(size),
             train_seconds=sum(line.seconds for line in history),
+            origin=self._origin,
         )
 
-    def _compile(self, size: int) -> _Compiled:
-        """The programs for groups of a size, compiled at its first use."""
-        if size not in self._compiled:
-            epoch, evaluate = self._programs.epoch, self._programs.evaluate
+    def _training_program(self, state: State, order: Any, size: int) -> Callable[..., Any]:
+        """The program of one round of a group, compiled at its first use."""
+        key = ("train", size, len(order[1].ravel()))
+        if key not in self._compiled:
+            program = self._programs.round
             if size > 1:
-                epoch = jax.vmap(epoch, in_axes=(0, 0, 0, None, None))
-                evaluate = jax.vmap(evaluate, in_axes=(0, None, None))
-            state = jax.eval_shape(lambda: _grouped([self._programs.init(0)] * size))
-            order = self._order(range(size), epoch=1)
-            self._compiled[size] = _Compiled(
-                epoch=compile_network(
-                    jax.jit(epoch, donate_argnums=0).lower(state, *order, *self._train), "training"
-                ),
-                evaluate=compile_network(jax.jit(evaluate).lower(state, *self._test), "inference"),
-            )
-        return self._compiled[size]
+                program = jax.vmap(program, in_axes=(0, 0, 0, None, None))
+            lowered = jax.jit(program, donate_argnums=0).lower(state, *order, *self._data.train)
+            self._compiled[key] = compile_network(lowered, "training")
+        return self._compiled[key]
 
-    def _order(self, seeds: Sequence[int], epoch: int) -> tuple[jax.Array, jax.Array]:
-        """The data order and the key of a group's epoch."""
-        examples, steps, batch = (
-            len(self._train[1]),
-            self._programs.steps,
-            self._programs.batch_size,
-        )
+    def _scoring_program(self, state: State, split: Any, size: int) -> Callable[..., Any]:
+        """The program that scores a split for a group, compiled at its first use."""
+        key = ("score", size, len(jax.tree.leaves(split[1])[0]))
+        if key not in self._compiled:
+            program = self._programs.evaluate
+            if size > 1:
+                program = jax.vmap(program, in_axes=(0, None, None))
+            lowered = jax.jit(program).lower(state, *split)
+            self._compiled[key] = compile_network(lowered, "inference")
+        return self._compiled[key]
+
+    def _order(self, seeds: Sequence[int], first: int, steps: int) -> tuple[jax.Array, jax.Array]:
+        """The data order and the keys of some steps of a group."""
+        programs = self._programs
+        sizes = (self._examples, programs.steps_per_epoch, programs.batch_size)
         return jax.block_until_ready(
-            _grouped([data_order(seed, epoch, examples, steps, batch) for seed in seeds])
+            _grouped(
+                [data_order(seed, first, steps, *sizes, self._training.shuffle) for seed in seeds]
+            )
         )
+
+
+def _mean(score: tuple[Any, Any]) -> float:
+    total, weight = score
+    return float(total) / float(weight) if weight else math.nan
+
+
+def _diverged(history: Sequence[EpochMetrics]) -> bool:
+    return not math.isfinite(history[-1].train_loss)
 
 
 def _grouped(trees: Sequence[T]) -> T:

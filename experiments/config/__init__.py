@@ -1,13 +1,11 @@
 """What a study's TOML file may say, and how it is read."""
 
 from experiments.config.loading import ConfigError, differences, dump, load
-from experiments.config.schema import Dataset, Measurement, Model, Pool, Study, Training
+from experiments.config.schema import Measurement, Pool, Study, Training
 
 __all__ = [
     "ConfigError",
-    "Dataset",
     "Measurement",
-    "Model",
     "Pool",
     "Study",
     "Training",

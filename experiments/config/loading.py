@@ -10,7 +10,10 @@ from typing import Any, TypeVar, get_args
 import tomli_w
 from pydantic import ValidationError
 
-from experiments.config.schema import Section, Study, hint
+from experiments import register
+from experiments.config.schema import Study
+from experiments.section import Section, hint
+from experiments.tasks import TASKS
 
 S = TypeVar("S", bound=Section)
 
@@ -131,13 +134,13 @@ def _explain(
     if any(f"{key}.".startswith(f"{change}.") for change in changed):
         source = "--set"
     given = f" = {json.dumps(value, default=str)}" if known and key else ""
-    return f"{source}: {key}{given}: {_reason(detail, place, kind)}"
+    return f"{source}: {key}{given}: {_reason(detail, place, kind, raw)}"
 
 
-def _reason(detail: Any, place: list[str], whole: type[Section]) -> str:
+def _reason(detail: Any, place: list[str], whole: type[Section], raw: Any) -> str:
     kind = detail["type"]
     if kind == "extra_forbidden":
-        return f"unknown key{hint(place[-1], _section(place[:-1], whole).model_fields)}"
+        return f"unknown key{hint(place[-1], _section(place[:-1], whole, raw).model_fields)}"
     if kind == "literal_error":
         words = re.split(r", | or ", detail["ctx"]["expected"])
         allowed = [word.strip("'").lower() for word in words]
@@ -158,13 +161,20 @@ _REASONS = {
 }
 
 
-def _section(place: list[str], whole: type[Section]) -> type[Section]:
+def _section(place: list[str], whole: type[Section], raw: Any) -> type[Section]:
     """The section that a path of keys leads to."""
     section = whole
     for step in place:  # Steps that are no fields are the keys and indices of tables and lists.
-        if step in section.model_fields:
+        if section is Study and step in _NAMED:
+            name = raw[step].get("name", "small_cnn")
+            section = _NAMED[step]()[name]
+        elif step in section.model_fields:
             section = _first_section(section.model_fields[step].annotation) or section
     return section
+
+
+_NAMED = {"dataset": register.datasets, "model": register.models, "task": lambda: TASKS}
+"""The tables whose keys depend on their `name`."""
 
 
 def _first_section(annotation: Any) -> type[Section] | None:

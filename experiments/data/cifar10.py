@@ -13,7 +13,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.data.dataset import Dataset, DatasetInfo, damaged, standardised
+from experiments import register
+from experiments.data.dataset import (
+    Dataset,
+    DatasetInfo,
+    FileDatasetOptions,
+    damaged,
+    standardised,
+)
 from experiments.data.sources import RemoteFile, locate
 
 INFO = DatasetInfo(input_shape=(32, 32, 3), classes=10, train_size=50_000, test_size=10_000)
@@ -29,30 +36,28 @@ _RECORD = 1 + 3 * 32 * 32
 _LARGEST = 10_000 * _RECORD
 
 
-def load(directory: Path | None = None) -> Dataset:
-    """Loads CIFAR-10 from cifar-10-binary.tar.gz.
+@register.dataset("cifar10")
+class Cifar10(FileDatasetOptions):
+    """CIFAR-10: 60,000 photographs, 32x32, from cifar-10-binary.tar.gz; downloaded if not there."""
 
-    Args:
-        directory: The folder with the archive; None downloads it.
+    def describe(self) -> DatasetInfo:
+        """Shapes and sizes."""
+        return INFO
 
-    Returns:
-        The dataset, standardised per colour channel.
-
-    Raises:
-        DataError: The archive is missing or damaged.
-    """
-    (archive,) = locate("cifar10", [ARCHIVE], directory)
-    members = _read_members(archive, {*TRAIN_MEMBERS, TEST_MEMBER})
-    batches = [_parse(archive, name, members[name]) for name in TRAIN_MEMBERS]
-    return standardised(
-        "cifar10",
-        train=(
-            np.concatenate([images for images, _ in batches]),
-            np.concatenate([labels for _, labels in batches]),
-        ),
-        test=_parse(archive, TEST_MEMBER, members[TEST_MEMBER]),
-        classes=INFO.classes,
-    )
+    def load(self) -> Dataset:
+        """The images, standardised per colour channel."""
+        (archive,) = locate("cifar10", [ARCHIVE], self.directory)
+        members = _read_members(archive, {*TRAIN_MEMBERS, TEST_MEMBER})
+        batches = [_parse(archive, name, members[name]) for name in TRAIN_MEMBERS]
+        return standardised(
+            "cifar10",
+            train=(
+                np.concatenate([images for images, _ in batches]),
+                np.concatenate([labels for _, labels in batches]),
+            ),
+            test=_parse(archive, TEST_MEMBER, members[TEST_MEMBER]),
+            classes=INFO.classes,
+        )
 
 
 def _read_members(archive: Path, wanted: set[str]) -> dict[str, bytes]:

@@ -4,37 +4,37 @@ The split is fixed and needs no random numbers: of each class, in the order of t
 third image (the 1st, 4th, 7th, ...) is test and the others are training.
 """
 
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.data.dataset import Dataset, DatasetInfo, standardised
+from experiments import register
+from experiments.data.dataset import Dataset, DatasetInfo, DatasetOptions, standardised
 
 INFO = DatasetInfo(input_shape=(8, 8, 1), classes=10, train_size=1195, test_size=602)
 
 
-def load(directory: Path | None = None) -> Dataset:
-    """Loads the images that come with scikit-learn.
+@register.dataset("digits")
+class Digits(DatasetOptions):
+    """scikit-learn's digits: 1,797 grey images of 8x8; part of the installed package."""
 
-    Args:
-        directory: Ignored: the files are part of the installed package.
+    def describe(self) -> DatasetInfo:
+        """Shapes and sizes."""
+        return INFO
 
-    Returns:
-        The dataset, standardised.
-    """
-    from sklearn.datasets import load_digits  # takes a second to import, so only on use
+    def load(self) -> Dataset:
+        """The images that come with scikit-learn, standardised."""
+        from sklearn.datasets import load_digits  # takes a second to import, so only on use
 
-    pixels, targets = load_digits(return_X_y=True)
-    images = np.asarray(pixels, np.uint8).reshape(-1, *INFO.input_shape)
-    labels = np.asarray(targets, np.uint8)
-    held_out = _every_third_of_each_class(labels)
-    return standardised(
-        "digits",
-        train=(images[~held_out], labels[~held_out]),
-        test=(images[held_out], labels[held_out]),
-        classes=INFO.classes,
-    )
+        pixels, targets = load_digits(return_X_y=True)
+        images = np.asarray(pixels, np.uint8).reshape(-1, *INFO.input_shape)
+        labels = np.asarray(targets, np.uint8)
+        held_out = _every_third_of_each_class(labels)
+        return standardised(
+            "digits",
+            train=(images[~held_out], labels[~held_out]),
+            test=(images[held_out], labels[held_out]),
+            classes=INFO.classes,
+        )
 
 
 def _every_third_of_each_class(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:

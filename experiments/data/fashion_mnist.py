@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from experiments import register
 from experiments.data import idx
-from experiments.data.dataset import Dataset, DatasetInfo
+from experiments.data.dataset import Dataset, DatasetInfo, FileDatasetOptions
 from experiments.data.sources import RemoteFile, locate
 
 INFO = DatasetInfo(input_shape=(28, 28, 1), classes=10, train_size=60_000, test_size=10_000)
@@ -32,24 +33,32 @@ FILES = (
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 
 
-def load(directory: Path | None = None) -> Dataset:
-    """Loads Fashion-MNIST from IDX files.
+@register.dataset("fashion_mnist")
+class FashionMnist(FileDatasetOptions):
+    """Fashion-MNIST: 70,000 articles of clothing, 28x28, from four IDX files.
 
-    Args:
-        directory: The folder with the four files, gzip-compressed or plain; None takes Debian's
-            package dataset-fashion-mnist if installed, else downloads them.
+    They are taken from `directory`, from Debian's package dataset-fashion-mnist, or downloaded.
+    """
 
-    Returns:
-        The dataset, standardised.
+    def describe(self) -> DatasetInfo:
+        """Shapes and sizes."""
+        return INFO
+
+    def load(self) -> Dataset:
+        """The images, standardised."""
+        return idx.read_dataset("fashion_mnist", INFO, locate_files(self.directory))
+
+
+def locate_files(directory: Path | None = None) -> list[Path]:
+    """The paths of the four files: training images and labels, test images and labels.
 
     Raises:
-        DataError: Files are missing or damaged.
+        DataError: A file is missing, or a download failed.
     """
-    paths = locate(
+    return locate(
         "fashion_mnist",
         FILES,
         directory,
         system=DEBIAN_FOLDER,
         advice="On Debian and Ubuntu: apt-get install dataset-fashion-mnist.",
     )
-    return idx.read_dataset("fashion_mnist", INFO, paths)

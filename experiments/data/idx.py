@@ -37,8 +37,8 @@ def read_dataset(name: str, info: DatasetInfo, paths: Sequence[Path]) -> Dataset
     train_images, train_labels, test_images, test_labels = paths
     return standardised(
         name,
-        train=_read_split(train_images, train_labels, info),
-        test=_read_split(test_images, test_labels, info),
+        train=read_split(train_images, train_labels, info),
+        test=read_split(test_images, test_labels, info),
         classes=info.classes,
     )
 
@@ -90,9 +90,22 @@ def _parse(path: Path, stream: BinaryIO, dimensions: int) -> NDArray[np.uint8]:
     return np.frombuffer(content, np.uint8).reshape(sizes)
 
 
-def _read_split(
+def read_split(
     images: Path, labels: Path, info: DatasetInfo
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Reads images and their labels from two files.
+
+    Args:
+        images: The file of images.
+        labels: The file of labels.
+        info: The shape and the number of classes that they must have.
+
+    Returns:
+        Images (N, H, W, 1) and labels (N,).
+
+    Raises:
+        DataError: A file is damaged, or they do not belong together.
+    """
     pixels = read(images, dimensions=3)
     targets = read(labels, dimensions=1)
     height, width, _ = info.input_shape

@@ -1,9 +1,8 @@
 """MNIST: 70,000 handwritten digits, 28x28, grey (LeCun, Cortes and Burges)."""
 
-from pathlib import Path
-
+from experiments import register
 from experiments.data import idx
-from experiments.data.dataset import Dataset, DatasetInfo
+from experiments.data.dataset import Dataset, DatasetInfo, FileDatasetOptions
 from experiments.data.sources import RemoteFile, locate
 
 INFO = DatasetInfo(input_shape=(28, 28, 1), classes=10, train_size=60_000, test_size=10_000)
@@ -29,17 +28,14 @@ FILES = (
 )
 
 
-def load(directory: Path | None = None) -> Dataset:
-    """Loads MNIST from IDX files.
+@register.dataset("mnist")
+class Mnist(FileDatasetOptions):
+    """MNIST: 70,000 handwritten digits, 28x28, from four IDX files; downloaded if not there."""
 
-    Args:
-        directory: The folder with the four files, gzip-compressed or plain; None downloads them.
+    def describe(self) -> DatasetInfo:
+        """Shapes and sizes."""
+        return INFO
 
-    Returns:
-        The dataset, standardised.
-
-    Raises:
-        DataError: Files are missing or damaged.
-    """
-    paths = locate("mnist", FILES, directory)
-    return idx.read_dataset("mnist", INFO, paths)
+    def load(self) -> Dataset:
+        """The images, standardised."""
+        return idx.read_dataset("mnist", INFO, locate("mnist", FILES, self.directory))

@@ -1,4 +1,4 @@
-"""A 2-D convolution that XLA runs fast on a CPU, its derivatives too, also inside a loop.
+"""Convolutions that XLA runs fast on a CPU, its derivatives too, also inside a loop.
 
 XLA:CPU brings a convolution into the form of its fast kernel only in a program's entry computation.
 The derivatives that `lax` writes are not in that form, so inside a `lax.scan` over training steps
@@ -12,6 +12,7 @@ kernels for what `lax` writes, and get that.
 import functools
 import itertools
 import math
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -25,27 +26,103 @@ _FEW_TERMS = 27
 
 
 class Convolution(nnx.Module):
-    """A convolution with SAME padding on channels-last images."""
+    """A convolution with SAME padding on channels-last images (N, H, W, C) or signals (N, L, C).
+
+    Args:
+        channels_in: Channels of the input.
+        channels_out: Channels of the output.
+        kernel: The kernel's size, one for each spatial axis.
+        stride: Its steps, one for all spatial axes or one for each.
+        bias: Whether it has a bias.
+        initializer: Of its weights; see `INITIALIZERS`.
+        rngs: Where the initial weights come from.
+    """
 
     def __init__(
         self,
         channels_in: int,
         channels_out: int,
         *,
-        kernel: int,
-        stride: int | tuple[int, ...] = 1,
+        kernel: Sequence[int],
+        stride: int | Sequence[int] = 1,
         bias: bool,
+        initializer: str = "he",
         rngs: nnx.Rngs,
     ):
-        shape = (kernel, kernel, channels_in, channels_out)
-        self.kernel = nnx.Param(nnx.initializers.he_normal()(rngs.params(), shape))
-        self.bias = nnx.Param(jnp.zeros(channels_out)) if bias else None
-        self.stride = (stride, stride) if isinstance(stride, int) else stride
+        kernel = tuple(kernel)
+        weights, biases = INITIALIZERS[initializer]
+        fan_in = math.prod(kernel) * channels_in
+        shape = (*kernel, channels_in, channels_out)
+        self.kernel = nnx.Param(weights(rngs.params(), shape))
+        self.bias = nnx.Param(biases(rngs, channels_out, fan_in)) if bias else None
+        self.stride = (stride,) * len(kernel) if isinstance(stride, int) else tuple(stride)
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Convolves images (N, H, W, C)."""
-        y = convolve(x, self.kernel[...], self.stride)
+        """Convolves images (N, H, W, C), or signals (N, L, C)."""
+        kernel = self.kernel[...]
+        if len(self.stride) == 1:
+            y = _convolve_signals(x, kernel, self.stride[0])
+        else:
+            y = convolve(x, kernel, self.stride)
         return y if self.bias is None else y + self.bias[...]
+
+
+def linear(
+    features_in: int, features_out: int, *, initializer: str = "he", rngs: nnx.Rngs
+) -> nnx.Linear:
+    """A linear layer; `"he"` stands for Flax's own initialisation."""
+    if initializer == "he":
+        return nnx.Linear(features_in, features_out, rngs=rngs)
+    weights, biases = INITIALIZERS[initializer]
+    return nnx.Linear(
+        features_in,
+        features_out,
+        kernel_init=weights,
+        bias_init=lambda key, shape, dtype: biases(
+            nnx.Rngs(params=key), shape[0], features_in
+        ).astype(dtype),
+        rngs=rngs,
+    )
+
+
+def _zeros(rngs: nnx.Rngs, size: int, fan_in: int) -> jax.Array:
+    del rngs, fan_in
+    return jnp.zeros(size)
+
+
+def _uniform(rngs: nnx.Rngs, size: int, fan_in: int) -> jax.Array:
+    limit = 1 / math.sqrt(fan_in)
+    return jax.random.uniform(rngs.params(), (size,), minval=-limit, maxval=limit)
+
+
+INITIALIZERS: dict[str, tuple[Callable[..., jax.Array], Callable[..., jax.Array]]] = {
+    "he": (nnx.initializers.he_normal(), _zeros),
+    "torch": (nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform"), _uniform),
+}
+"""Of weights and biases: He et al.'s normal and 0; or, as PyTorch's layers, both uniform up to
+`1 / sqrt(fan_in)`."""
+
+
+def _convolve_signals(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
+    """Convolves signals with SAME padding, as one matrix product.
+
+    Vectorised over seeds it is a batched product, where a convolution would become a grouped one,
+    which is slow on CPU.
+
+    Args:
+        x: Signals (N, L, C).
+        kernel: Weights (l, C, O).
+        stride: Steps along L.
+
+    Returns:
+        Signals (N, ceil(L / stride), O).
+    """
+    axis = _Axis(x.shape[1], kernel.shape[0], stride)
+    padded = jnp.pad(x, ((0, 0), (axis.low, max(axis.high, 0)), (0, 0)))
+    taps = [padded[:, tap : tap + axis.reach : stride] for tap in range(axis.taps)]
+    columns = jnp.concatenate(taps, -1)
+    weights = kernel.reshape(-1, kernel.shape[-1])
+    return jnp.dot(columns, weights, preferred_element_type=x.dtype)
 
 
 def _convolve(x: jax.Array, kernel: jax.Array, stride: tuple[int, int]) -> jax.Array:

@@ -14,11 +14,12 @@ import jax
 from flax import nnx
 
 import jaxpool
+from experiments import register
 from jaxpool import nn, pooling
 
 WITHOUT_OPERATOR = ("strided", "none")
 """The two honest forms of no pooling: the convolution takes the stride, or nothing does."""
-LEARNED = {
+LEARNED: dict[str, type[nnx.Module]] = {
     "gated_pool": nn.GatedPool,
     "learned_gem_pool": nn.LearnedGemPool,
     "learned_logsumexp_pool": nn.LearnedLogSumExpPool,
@@ -27,13 +28,22 @@ LEARNED = {
 """The poolings that have parameters: modules, to be built before they are called."""
 
 
-class SlotError(Exception):
+class ModelError(Exception):
+    """A network cannot be built; the message says where and why."""
+
+
+class SlotError(ModelError):
     """A pooling cannot work on the feature map it meets; the message says where and why."""
 
 
-@cache
 def operators() -> Mapping[str, Callable[..., Any]]:
-    """The operators of jaxpool that take one array `x`, and what is learned, by name."""
+    """Every pooling by name: jaxpool's operators and modules, and those of plug-ins."""
+    return {**_of_jaxpool(), **register.poolings()}
+
+
+@cache
+def _of_jaxpool() -> Mapping[str, Callable[..., Any]]:
+    """The operators of jaxpool that take one array `x`, and the poolings that are learned."""
     public = {name: getattr(jaxpool, name) for name in pooling.__all__}
     functions = {
         name: value
@@ -48,6 +58,19 @@ def names() -> tuple[str, ...]:
     return (*WITHOUT_OPERATOR, *sorted(operators()))
 
 
+def parameters(operator: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    """The parameters of a pooling by name: of a function its own, of a class those of `__init__`.
+
+    Args:
+        operator: One of `operators()`.
+    """
+    if inspect.isclass(operator) and not hasattr(operator, "__signature__"):
+        # The metaclass of nnx.Module shows `*args, **kwargs` in place of the parameters.
+        _, *others = inspect.signature(operator.__init__).parameters.items()
+        return dict(others)
+    return inspect.signature(operator).parameters
+
+
 @dataclass(frozen=True)
 class Slot:
     """One stage's pooling.
@@ -57,18 +80,21 @@ class Slot:
         stride: The stride of the convolution before the slot: 1, unless `pool` is `"strided"`.
         arguments: What the operator is called with, beside the array.
         place: Where a config asked for it, for error messages.
+        extra_convolutions: Convolutions that the network has before the slot beside its own.
     """
 
     pool: str
     stride: int | tuple[int, ...] = 1
     arguments: Mapping[str, Any] = field(default_factory=dict)
     place: str = ""
+    extra_convolutions: int = 0
 
-    def module(self, rngs: nnx.Rngs) -> nnx.Module | None:
+    def module(self, rngs: nnx.Rngs, spatial: int = 2) -> nnx.Module | None:
         """What is learned, if anything.
 
         Args:
             rngs: Where initial parameters come from.
+            spatial: How many spatial axes the feature maps have.
 
         Returns:
             The module, to be handed to every call; None for a pooling without parameters.
@@ -76,12 +102,13 @@ class Slot:
         Raises:
             SlotError: The module refuses its arguments.
         """
-        if self.pool not in LEARNED:
+        operator, arguments = operators().get(self.pool), dict(self.arguments)
+        if not inspect.isclass(operator):
             return None
-        cls, arguments = LEARNED[self.pool], dict(self.arguments)
-        if isinstance(arguments["window_shape"], int):
-            arguments["window_shape"] = (arguments["window_shape"],) * 2
-        if "rngs" in inspect.signature(cls).parameters:
+        cls: Any = operator
+        if isinstance(arguments.get("window_shape"), int):
+            arguments["window_shape"] = (arguments["window_shape"],) * spatial
+        if "rngs" in parameters(cls):
             arguments["rngs"] = rngs
         try:
             return cls(**arguments)
@@ -94,12 +121,12 @@ class Slot:
         """Pools a batch of feature maps.
 
         Args:
-            x: Feature maps (N, H, W, C).
+            x: Feature maps (N, *spatial, C).
             key: Randomness for operators that draw in training; None in evaluation.
             module: What `module` built.
 
         Returns:
-            Feature maps (N, H', W', C').
+            Feature maps (N, *smaller, C').
 
         Raises:
             SlotError: The operator refuses them, or gives something else than feature maps.
@@ -118,7 +145,7 @@ class Slot:
         if shape is None:
             raise self._error(x, f"returns {type(pooled).__name__}, not one array")
         if len(shape) != x.ndim or shape[0] != x.shape[0]:
-            raise self._error(x, f"returns shape {shape}, not feature maps (N, H, W, C)")
+            raise self._error(x, f"returns shape {shape}, not {x.ndim}-D feature maps of {len(x)}")
         if 0 in shape:
             raise self._error(x, "nothing is left, for the window is larger than the feature map")
         return pooled
@@ -128,8 +155,19 @@ class Slot:
         return f"{self.place or 'pooling slot'}: {self.pool}({given})"
 
     def _error(self, x: jax.Array, complaint: str) -> SlotError:
-        _, height, width, channels = x.shape
+        shape = "x".join(map(str, x.shape[1:]))
         return SlotError(
-            f"{self._call()} cannot pool the feature map of {height}x{width}x{channels} that it "
-            f"meets: {complaint}"
+            f"{self._call()} cannot pool the feature map of {shape} that it meets: {complaint}"
         )
+
+    def shape(self, x: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
+        """The shape and dtype of what it gives, from those of the feature maps.
+
+        Raises:
+            SlotError: It cannot pool such maps.
+        """
+
+        def pool(x: jax.Array) -> jax.Array:
+            return self(x, None, self.module(nnx.Rngs(0), x.ndim - 2))
+
+        return jax.eval_shape(pool, x)

@@ -16,19 +16,19 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 import jaxpool
-from experiments import environment
+from experiments import environment, targets
 from experiments.config import ConfigError, differences, dump
-from experiments.config.schema import hint
-from experiments.operators import machine, plot, summary, table, targets
+from experiments.operators import machine, plot, summary, table
 from experiments.operators.case import Dtype, Mode
 from experiments.operators.config import ALLOCATORS, Allocator, Bench, Subject
 from experiments.operators.contenders import ITSELF, NAMES, YARDSTICK, named
 from experiments.operators.records import COPY, BenchRecord, read
 from experiments.operators.results import OURS, entries
-from experiments.operators.targets import Target
 from experiments.operators.worker import Job
 from experiments.records import Environment, RecordError, append_lines, write, write_atomically
 from experiments.records import read as read_record
+from experiments.section import hint
+from experiments.targets import Target
 
 _PEERS = ("torch", "onnxruntime", "equinox", "dm-haiku")
 _CHECKOUT = Path(__file__).parents[2]

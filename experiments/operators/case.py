@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from experiments.config.schema import Section, complaint
+from experiments.section import Section, complaint
 
 Operator = Literal["max", "avg"]
 Dtype = Literal["float32", "bfloat16", "float16"]

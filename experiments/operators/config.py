@@ -5,11 +5,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from experiments.config.schema import Section, complaint, hint
 from experiments.operators.calls.config import Call, Calls
 from experiments.operators.case import Case, Dtype, Name
 from experiments.operators.contenders import ITSELF, NAMES, Mode, named
 from experiments.operators.network.config import Network
+from experiments.section import Section, complaint, hint
 
 Subject = Case | Call | Network
 """Anything that is timed."""

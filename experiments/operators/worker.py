@@ -33,9 +33,9 @@ from experiments.operators.network import TRAIN_STEP, Network, Training
 from experiments.operators.network.problem import FirstStep
 from experiments.operators.records import COPY, BenchRecord
 from experiments.operators.reference import Expected, Reference
-from experiments.operators.targets import Target
 from experiments.operators.timing import Run
 from experiments.records import Record, append_lines
+from experiments.targets import Target
 
 Contests = Iterator[tuple[str, dict[str, contest.Standing]]]
 

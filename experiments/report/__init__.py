@@ -1,7 +1,7 @@
 """A study's results for people: `summarise` writes them, `show` prints them.
 
-Each form is a module: `rows` (CSV), `tables` (markdown and terminal), `plots` (pareto.png). A new
-form, such as a page, is one more module and one more line in `summarise`.
+Each form is a module: `rows` (CSV), `tables` (markdown and terminal), `plots` (pareto.png), `sweep`
+(sweep.png). A new form, such as a page, is one more module and one more line in `summarise`.
 """
 
 from collections.abc import Sequence
@@ -10,13 +10,13 @@ from pathlib import Path
 from rich.console import Console
 
 from experiments.folder import StudyFolder
-from experiments.records import write_atomically
-from experiments.report import plots, tables
+from experiments.records import Baselines, read, write_atomically
+from experiments.report import plots, sweep, tables
 from experiments.report.conclusion import conclude
 from experiments.report.plan import Plan, read_plan
 from experiments.report.rows import SummaryRow, gather, to_csv
 
-__all__ = ["SummaryRow", "show", "summarise"]
+__all__ = ["SummaryRow", "baselines", "show", "summarise"]
 
 
 def summarise(folder: Path) -> list[SummaryRow]:
@@ -26,33 +26,70 @@ def summarise(folder: Path) -> list[SummaryRow]:
         folder: The study's results folder; all its variants must be trained and measured.
 
     Returns:
-        A row a variant, in the config's order.
+        One row per cell and variant, in the config's order.
 
     Raises:
         RecordError: The study is not finished, or a record is missing or not valid.
     """
     study = StudyFolder(folder)
     plan = read_plan(study)
-    rows = gather(study, plan.variants, plan.seeds)
+    rows = [
+        row.model_copy(update={"published_accuracy": _published(plan, cell, row.variant)})
+        for cell, swept in plan.cells.items()
+        for row in gather(study.of_cell(cell), plan.variants, plan.seeds, swept, plan.targets)
+    ]
+    title = _title(plan, rows)
     write_atomically(study.summary_csv, to_csv(rows))
-    write_atomically(study.summary_md, tables.to_markdown(_title(plan, rows), rows, conclude(rows)))
-    write_atomically(study.pareto, plots.pareto(_title(plan, rows), rows))
+    page = tables.to_markdown(title, rows, conclude(rows), baselines(folder), plan.source)
+    write_atomically(study.summary_md, page)
+    measured = [row for row in rows if row.device_source == "measured"]
+    write_atomically(study.pareto, plots.pareto(title, measured))
+    estimates: dict[str, list[SummaryRow]] = {}
+    for row in rows:
+        if row.device_source == "estimated":
+            estimates.setdefault(row.device, []).append(row)
+    for device, found in estimates.items():
+        page = plots.pareto(f"{title}; speeds estimated for {device}", found)
+        write_atomically(study.pareto_of(device), page)
+    if plan.sweep:
+        write_atomically(study.sweep, sweep.plot(title, measured))
     return rows
 
 
-def show(rows: Sequence[SummaryRow], console: Console, title: str | None = None) -> None:
+def baselines(folder: Path) -> Baselines | None:
+    """The metrics of methods without training, if the study has any."""
+    path = StudyFolder(folder).baselines
+    return read(path, Baselines) if path.exists() else None
+
+
+def show(
+    rows: Sequence[SummaryRow],
+    console: Console,
+    title: str | None = None,
+    beside: Baselines | None = None,
+    source: str = "",
+) -> None:
     """Prints the table, then what the data allow to be said and what they don't.
 
     Args:
         rows: What `summarise` returned.
         console: Where to print; one that is no terminal is made wide enough for the table.
         title: A heading, or None.
+        beside: The metrics of methods without training, if there are any.
+        source: Where the accuracies in the column "published" come from, if there are any.
     """
-    tables.show(rows, conclude(rows), console, title)
+    tables.show(rows, conclude(rows), console, title, beside, source)
+
+
+def _published(plan: Plan, cell: str, variant: str) -> float | None:
+    """An accuracy that others have published, as a share."""
+    percent = plan.published.get(cell, {}).get(variant)
+    return None if percent is None else percent / 100
 
 
 def _title(plan: Plan, rows: Sequence[SummaryRow]) -> str:
-    devices = ", ".join(dict.fromkeys(row.device for row in rows))
+    measured = (row.device for row in rows if row.device_source == "measured")
+    devices = ", ".join(dict.fromkeys(measured))
     seeds = f"{len(plan.seeds)} {'seed' if len(plan.seeds) == 1 else 'seeds'}"
     name = plan.name if plan.name == plan.dataset else f"{plan.name}: {plan.dataset}"
     return f"{name}, {seeds}, {devices}"

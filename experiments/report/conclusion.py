@@ -52,8 +52,8 @@ class Conclusion:
     Attributes:
         sentences: What can be said of accuracy and of speed.
         notes: What a reader must know before believing it.
-        most_accurate: The variants that nothing shows to be less accurate than the best.
-        fastest: The variants whose inference nothing shows to be slower than the fastest.
+        most_accurate: The rows, by key, that nothing shows to be less accurate than the best.
+        fastest: The rows, by key, whose inference nothing shows to be slower than the fastest.
     """
 
     sentences: tuple[str, ...]
@@ -77,7 +77,7 @@ def contrasts(rows: Sequence[SummaryRow]) -> list[Contrast]:
 
 
 def conclude(rows: Sequence[SummaryRow]) -> Conclusion:
-    """Draws the conclusion of one study.
+    """Draws the conclusion of one study; of a sweep, cell by cell.
 
     Args:
         rows: The variants, all trained on one dataset from the same seeds.
@@ -85,6 +85,27 @@ def conclude(rows: Sequence[SummaryRow]) -> Conclusion:
     Returns:
         The conclusion.
     """
+    cells: dict[str, list[SummaryRow]] = {}
+    for row in rows:
+        if row.device_source == "measured":
+            cells.setdefault(row.cell, []).append(row)
+    if len(cells) == 1:
+        return _conclude_cell(next(iter(cells.values())))
+    each = {cell: _conclude_cell(found) for cell, found in cells.items()}
+    return Conclusion(
+        sentences=tuple(
+            f"At {words.cell(cell)}: {found.sentences[0]}" for cell, found in each.items()
+        ),
+        notes=(
+            "Holm's correction is for the comparisons inside each cell, not across cells.",
+            *_notes([row for found in cells.values() for row in found]),
+        ),
+        most_accurate=frozenset().union(*(found.most_accurate for found in each.values())),
+        fastest=frozenset().union(*(found.fastest for found in each.values())),
+    )
+
+
+def _conclude_cell(rows: Sequence[SummaryRow]) -> Conclusion:
     best = max(rows, key=lambda row: row.test_accuracy_mean)
     pairs = contrasts(rows)
     from_best = [c.seen_from(best.variant) for c in pairs if best.variant in (c.first, c.second)]
@@ -101,8 +122,8 @@ def conclude(rows: Sequence[SummaryRow]) -> Conclusion:
             *_of_speed(rows, best, as_fast, bool(beaten)),
         ),
         notes=tuple(_notes(rows)),
-        most_accurate=frozenset(row.variant for row in rows) - beaten,
-        fastest=frozenset(row.variant for row in as_fast),
+        most_accurate=frozenset(row.key for row in rows if row.variant not in beaten),
+        fastest=frozenset(row.key for row in as_fast),
     )
 
 
@@ -180,6 +201,12 @@ def _of_speed(
 
 def _notes(rows: Sequence[SummaryRow]) -> list[str]:
     notes = []
+    notes += [
+        f"{row.diverged} of {row.seeds} seeds of {name(row.variant)} diverged: the loss ceased to "
+        "be finite. Their accuracy is part of the mean."
+        for row in rows
+        if row.diverged
+    ]
     parameters = [row.parameters for row in rows]
     if min(parameters) != max(parameters):
         notes.append(

@@ -4,14 +4,16 @@ Read leniently, key by key, and not through `experiments.config`: results of an 
 readable when the config's schema moves on.
 """
 
+import itertools
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from experiments.folder import StudyFolder
+from experiments.folder import StudyFolder, cell_name
 from experiments.records import RecordError
 
 _NO_SETTING = {"name", "dataset.directory", "training.seeds", "training.seeds_together"}
+_NO_SETTINGS = ("measurement.", "sweep.")
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,10 @@ class Plan:
         definitions: What each variant is, by its name, in the config's order.
         seeds: The training seeds.
         settings: What else shapes the training, by dotted key.
+        sweep: Lists of values by the swept key.
+        targets: Devices that are not here, for which the costs are estimated.
+        published: Accuracies that others have published, in percent, by cell and variant.
+        source: Where they have.
     """
 
     name: str
@@ -31,6 +37,19 @@ class Plan:
     definitions: dict[str, Any]
     seeds: tuple[int, ...]
     settings: dict[str, Any]
+    sweep: dict[str, list[Any]]
+    targets: tuple[str, ...]
+    published: dict[str, dict[str, float]] = field(default_factory=dict)
+    source: str = ""
+
+    @property
+    def cells(self) -> dict[str, dict[str, Any]]:
+        """What each cell sets, by its name; one without a name if there is no sweep."""
+        chosen = (
+            dict(zip(self.sweep, values, strict=True))
+            for values in itertools.product(*self.sweep.values())
+        )
+        return {cell_name(one): one for one in chosen}
 
     @property
     def variants(self) -> tuple[str, ...]:
@@ -55,15 +74,20 @@ def read_plan(folder: StudyFolder) -> Plan:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise RecordError(f"{folder.config}: not a study's config: {error}") from error
     try:
+        published = dict(config.pop("published", {}))
         return Plan(
             name=str(config.get("name", folder.path.name)),
             dataset=str(config["dataset"]["name"]),
             definitions=dict(config.pop("variants")),
             seeds=tuple(int(seed) for seed in config["training"]["seeds"]),
+            sweep={key: list(values) for key, values in config.pop("sweep", {}).items()},
+            targets=tuple(config.get("measurement", {}).get("targets", ())),
+            published=dict(published.get("accuracy", {})),
+            source=str(published.get("source", "")),
             settings={
                 key: value
                 for key, value in _flat(config).items()
-                if key not in _NO_SETTING and not key.startswith("measurement.")
+                if key not in _NO_SETTING and not key.startswith(_NO_SETTINGS)
             },
         )
     except (KeyError, TypeError, ValueError) as error:

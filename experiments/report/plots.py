@@ -62,7 +62,9 @@ def pareto(title: str, rows: Sequence[SummaryRow]) -> bytes:
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     front = pareto_front(rows)
-    for index, row in enumerate(rows):
+    variants = list(dict.fromkeys(row.variant for row in rows))
+    indices = [variants.index(row.variant) for row in rows]
+    for index, row in zip(indices, rows, strict=True):
         _draw_point(axes, row, COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)], front)
     axes.step(
         [row.infer_examples_per_s for row in front],
@@ -84,10 +86,10 @@ def pareto(title: str, rows: Sequence[SummaryRow]) -> bytes:
     labels.place(
         axes,
         canvas,
-        [row.variant for row in rows],
+        [row.key if len(rows) <= 12 else row.variant for row in rows],
         [(row.infer_examples_per_s, 100 * row.test_accuracy_mean) for row in rows],
         [box for row in rows for box in _boxes(axes, row)],
-        [_darker(COLOURS[index % len(COLOURS)]) for index in range(len(rows))],
+        [_darker(COLOURS[index % len(COLOURS)]) for index in indices],
     )
     image = io.BytesIO()
     figure.savefig(image, format="png", metadata={"Software": None})

@@ -6,14 +6,15 @@ can be compared with without its runs.
 
 import csv
 import io
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from experiments import records, statistics
-from experiments.folder import StudyFolder
+from experiments.folder import StudyFolder, cell_name
 from experiments.records import (
     Accuracy,
     Count,
@@ -25,6 +26,7 @@ from experiments.records import (
     RunRecord,
     VariantName,
 )
+from experiments.tasks import METRICS
 
 
 def _blank_is_none(cell: Any) -> Any:
@@ -43,7 +45,12 @@ MaybeNonNegative = Annotated[NonNegative | None, BeforeValidator(_blank_is_none)
 
 
 class SummaryRow(Record):
-    """One variant on one device; the fields are the columns of summary.csv, in order.
+    """One variant, of one cell if there is a sweep, on one device.
+
+    The fields are the columns of summary.csv, in order; `metrics` and `swept` have a column for
+    each entry: `NAME_mean`, `NAME_std`, `NAME_ci95_low` and `NAME_ci95_high` of a metric, and a
+    swept key under its own name. `published_accuracy`, what others have published, has a column
+    only if there is one.
 
     Accuracies are shares, times are in the unit of their name, an interval is the 95% interval of
     the mean over seeds (accuracy) or of the median over repetitions (throughput). What the data do
@@ -78,6 +85,22 @@ class SummaryRow(Record):
     test_size: Annotated[int, Field(ge=1)]
     test_correct_by_seed: Annotated[dict[int, Count], BeforeValidator(_pairs)]
     fingerprint: str
+    diverged: Count = 0
+    test_loss_mean: Annotated[float | None, BeforeValidator(_blank_is_none)] = None
+    published_accuracy: MaybeAccuracy = None
+    metrics: dict[str, statistics.Estimate] = Field(default_factory=dict)
+    swept: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def cell(self) -> str:
+        """The name of its cell; empty without a sweep."""
+        return cell_name(self.swept)
+
+    @property
+    def key(self) -> str:
+        """What tells it from the other rows of a study."""
+        key = f"{self.cell}/{self.variant}" if self.swept else self.variant
+        return f"{key} on {self.device}" if self.device_source == "estimated" else key
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -95,12 +118,15 @@ class SummaryRow(Record):
         return {seed: n / self.test_size for seed, n in self.test_correct_by_seed.items()}
 
 
-def summary_row(runs: Sequence[RunRecord], measurement: Measurement) -> SummaryRow:
+def summary_row(
+    runs: Sequence[RunRecord], measurement: Measurement, swept: Mapping[str, Any] | None = None
+) -> SummaryRow:
     """Condenses one variant's finished runs and its measurement.
 
     Args:
         runs: At least one run, all of one variant, config and test set.
         measurement: The variant's measurement.
+        swept: What the cell sets, by swept key.
 
     Returns:
         The row.
@@ -146,19 +172,33 @@ def summary_row(runs: Sequence[RunRecord], measurement: Measurement) -> SummaryR
         test_size=first.test_size,
         test_correct_by_seed=correct,
         fingerprint=first.fingerprint,
+        diverged=sum(run.diverged for run in runs),
+        test_loss_mean=sum(run.test_loss for run in runs) / len(runs),
+        metrics={
+            name: statistics.estimate([run.metrics[name] for run in runs]) for name in first.metrics
+        },
+        swept=dict(swept or {}),
     )
 
 
-def gather(folder: StudyFolder, variants: Sequence[str], seeds: Sequence[int]) -> list[SummaryRow]:
+def gather(
+    folder: StudyFolder,
+    variants: Sequence[str],
+    seeds: Sequence[int],
+    swept: Mapping[str, Any] | None = None,
+    targets: Sequence[str] = (),
+) -> list[SummaryRow]:
     """Reads the records of a finished study; runs that the study does not ask for are left alone.
 
     Args:
-        folder: The study's folder.
+        folder: The study's folder, for one of its cells if it has any.
         variants: The variants to read, in the order wanted.
         seeds: The seeds to read of each.
+        swept: What the cell sets, by swept key.
+        targets: Devices that are not here, for which the costs are estimated.
 
     Returns:
-        A row a variant.
+        One row per variant and device.
 
     Raises:
         RecordError: A run or a measurement is missing, or a record is not valid.
@@ -175,16 +215,24 @@ def gather(folder: StudyFolder, variants: Sequence[str], seeds: Sequence[int]) -
                 "`python -m experiments run` and its config"
             )
         runs = [records.read(folder.record(variant, seed), RunRecord) for seed in seeds]
-        rows.append(summary_row(runs, records.read(folder.measurement(variant), Measurement)))
+        measurement = records.read(folder.measurement(variant), Measurement)
+        rows.append(summary_row(runs, measurement, swept))
+        rows += [
+            summary_row(runs, records.read(folder.measurement(variant, target), Measurement), swept)
+            for target in targets
+        ]
     return rows
 
 
 def to_csv(rows: Sequence[SummaryRow]) -> str:
     """The rows as CSV: measured numbers to six significant digits, scores exact."""
+    tables = [_columns(row) for row in rows]
     output = io.StringIO()
-    writer = csv.writer(output, lineterminator="\n")
-    writer.writerow(SummaryRow.model_fields)
-    writer.writerows([_cell(value) for _, value in row] for row in rows)
+    writer = csv.DictWriter(
+        output, list(dict.fromkeys(name for table in tables for name in table)), lineterminator="\n"
+    )
+    writer.writeheader()
+    writer.writerows(tables)
     return output.getvalue()
 
 
@@ -207,16 +255,47 @@ def read_csv(path: Path) -> list[SummaryRow]:
         raise RecordError(f"{path}: cannot be read: {error}") from error
     rows = []
     for line, cells in enumerate(table, start=2):
-        known = {
+        known: dict[str, Any] = {
             name: cells[name] for name in SummaryRow.model_fields if cells.get(name) is not None
         }
         try:
+            known |= {"metrics": _metrics(cells), "swept": _swept(cells)}
             rows.append(SummaryRow.model_validate(known))
         except ValidationError as error:
             raise RecordError(f"{path}, line {line}: {records.complaint(error)}") from error
     if not rows:
         raise RecordError(f"{path}: has no rows")
     return rows
+
+
+def _columns(row: SummaryRow) -> dict[str, str]:
+    """A row's cells by column."""
+    columns = {name: _cell(value) for name, value in row if name not in ("metrics", "swept")}
+    if row.published_accuracy is None:
+        del columns["published_accuracy"]
+    for name, estimate in row.metrics.items():
+        values = (estimate.mean, estimate.std, estimate.low, estimate.high)
+        columns |= {f"{name}_{end}": _cell(value) for end, value in zip(_ENDS, values, strict=True)}
+    return columns | {key: json.dumps(value) for key, value in row.swept.items()}
+
+
+_ENDS = ("mean", "std", "ci95_low", "ci95_high")
+
+
+def _metrics(cells: Mapping[str, Any]) -> dict[str, statistics.Estimate]:
+    """The metrics of a line of the file."""
+    found = {}
+    for name in METRICS:
+        if cells.get(f"{name}_mean"):
+            mean, *others = (cells[f"{name}_{end}"] for end in _ENDS)
+            std, low, high = (float(other) if other else None for other in others)
+            found[name] = statistics.Estimate(int(cells["seeds"]), float(mean), std, low, high)
+    return found
+
+
+def _swept(cells: Mapping[str, Any]) -> dict[str, Any]:
+    """The swept keys of a line of the file: the columns with a dot."""
+    return {key: json.loads(cells[key]) for key in cells if key and "." in key and cells[key]}
 
 
 def _cell(value: Any) -> str:

@@ -48,6 +48,11 @@ def p_value(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
 
 
+def cell(name: str) -> str:
+    """A cell of a sweep in prose: `dataset.train_limit=1000,model.widths=8` with spaces."""
+    return name.replace("=", " = ").replace(",", ", ")
+
+
 def name(variant: str) -> str:
     """A variant's name set off from the prose: one of them is called none."""
     return f"`{variant}`"

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.skipif(not PYTHON.exists(), reason="`make targets` inst
 CODE = """
 import functools, json, re, sys
 import jax
-from experiments.operators import targets
+from experiments import targets
 from tests import modes
 from tests.operators import OPERATORS
 
@@ -57,7 +57,7 @@ import json, re, sys
 import jax, numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec as P
 import jaxpool
-from experiments.operators import targets
+from experiments import targets
 
 devices = np.array(targets.devices(sys.argv[1], 8)).reshape(2, 4)
 mesh = Mesh(devices, ("a", "b"), axis_types=(AxisType.Auto,) * 2)

@@ -88,7 +88,7 @@ def test_a_study_ends_with_table_files_and_a_plain_sentence(finished):
     _, process, folder = finished
     assert process.returncode == 0, process.stderr
     assert process.stderr == ""
-    assert "strided, seed 7: epoch 3/3, test accuracy" in process.stdout
+    assert "strided, seed 7: epoch 3/3, training loss" in process.stdout
     assert re.search(r"max +\d+\.\d+", process.stdout)
     assert "with 2 seeds" in process.stdout
     assert f"results: {folder.path}" in process.stdout

@@ -5,7 +5,12 @@ import numpy as np
 import pytest
 
 from experiments.measurement import measure, median_interval
+from experiments.records import Origin
 from tests.experiments.tiny import tiny_study
+
+ORIGIN = Origin(
+    device="cpu: Test Processor", versions={}, xla_flags="", git_commit=None, plugins={}
+)
 
 
 @pytest.mark.parametrize("n", [6, 7, 10, 25, 60])
@@ -35,13 +40,16 @@ def test_few_samples_give_their_range():
 def test_variants_are_measured_side_by_side(tmp_path):
     study = tiny_study(tmp_path, "variants.none.pool=none", "measurement.rounds=7")
     told = []
-    found = {m.variant: m for m in measure(study, told.append)}
-    assert list(found) == ["max", "strided", "none"]
+    measured = measure({"": study}, lambda study: study.dataset.limited(), ORIGIN, told.append)
+    assert list(measured) == [("", "max"), ("", "strided"), ("", "none")]
+    found = {variant: one for (_, variant), one in measured.items()}
     assert told[-1] == "measuring for up to 0.1 s"
     for one in found.values():
         assert one.batch_size == 16
+        assert (one.cell, one.origin) == ("", ORIGIN)
+        assert one.fingerprint == study.cost_fingerprint(one.variant)
         assert one.device_source == "measured"
-        # Kernel, scale and bias of the stage, and the head.
+        # Kernel, scale and bias of the stage, and the classifier.
         assert one.parameters == 9 * 4 + 2 * 4 + 4 * 10 + 10
         assert one.compile_s > 0
         assert one.latency_ms.samples >= 100
@@ -59,3 +67,22 @@ def test_variants_are_measured_side_by_side(tmp_path):
     # Input, state and activations: the none variant keeps at least 16 full feature maps.
     assert memory["strided"] < memory["none"]
     assert memory["none"] > 16 * 8 * 8 * 4 * 4 / 1e6
+
+
+def test_cells_that_cost_the_same_share_one_measurement(tmp_path):
+    study = tiny_study(
+        tmp_path, 'sweep={"dataset.train_limit"=[64, 96], "model.widths"=[[2], [4]]}'
+    )
+    told = []
+    found = measure(study.cells(), lambda cell: cell.dataset.limited(), ORIGIN, told.append)
+    assert told.count("compiling max for measurement") == 2
+    assert len(found) == 4 * 2
+    for variant in ("max", "strided"):
+        small, large = (
+            {cell: one for (cell, name), one in found.items() if name == variant and width in cell}
+            for width in ("model.widths=2", "model.widths=4")
+        )
+        assert [len(small), len(large)] == [2, 2]
+        assert len({one.compile_s for one in small.values()}) == 1
+        assert {one.parameters for one in small.values()} == {9 * 2 + 2 * 2 + 2 * 10 + 10}
+        assert {one.cell for one in large.values()} == set(large)

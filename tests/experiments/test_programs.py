@@ -19,25 +19,44 @@ def images(number):
     return RANDOM.normal(size=(number, 8, 8, 1)).astype(np.float32), labels
 
 
+def order(seed, first, count, *, shuffle=True):
+    """Of 50 examples, in epochs of 3 steps of 16."""
+    return data_order(seed, first, count, 50, 3, 16, shuffle)
+
+
 def test_data_order_depends_on_seed_and_epoch_only_and_repeats_nothing():
     orders = {
-        (seed, epoch): np.asarray(data_order(seed, epoch, 50, 3, 16)[0])
-        for seed in (0, 1)
-        for epoch in (1, 2)
+        (seed, first): np.asarray(order(seed, first, 3)[0]) for seed in (0, 1) for first in (0, 3)
     }
-    for place, order in orders.items():
-        assert order.shape == (3, 16)
-        assert len(set(order.flat)) == 48
-        assert order.min() >= 0
-        assert order.max() < 50
-        np.testing.assert_array_equal(order, data_order(*place, 50, 3, 16)[0])
-    assert len({order.tobytes() for order in orders.values()}) == 4
+    for place, chosen in orders.items():
+        assert chosen.shape == (3, 16)
+        assert len(set(chosen.flat)) == 48
+        assert chosen.min() >= 0
+        assert chosen.max() < 50
+        np.testing.assert_array_equal(chosen, order(*place, 3)[0])
+    assert len({chosen.tobytes() for chosen in orders.values()}) == 4
+
+
+def test_data_order_is_the_same_in_rounds_of_any_length():
+    whole, keys = order(5, 0, 10)
+    for first, count in [(0, 4), (4, 5), (9, 1), (2, 7)]:
+        part, own = order(5, first, count)
+        np.testing.assert_array_equal(part, whole[first : first + count])
+        np.testing.assert_array_equal(
+            jax.random.key_data(own), jax.random.key_data(keys[first : first + count])
+        )
+
+
+def test_data_order_without_shuffling_is_that_of_the_dataset_in_each_epoch():
+    chosen, keys = order(0, 0, 6, shuffle=False)
+    np.testing.assert_array_equal(chosen, [*np.arange(48).reshape(3, 16)] * 2)
+    assert len(np.unique(jax.random.key_data(keys), axis=0)) == 6
 
 
 def test_the_initial_state_is_a_function_of_the_seed(programs):
     one, same, other = (programs.init(seed).parameters for seed in (0, 0, 1))
     jax.tree.map(np.testing.assert_array_equal, one, same)
-    assert not np.array_equal(one["head"]["kernel"], other["head"]["kernel"])
+    assert not np.array_equal(one["classifier"]["kernel"], other["classifier"]["kernel"])
 
 
 def test_a_step_lowers_the_loss_of_its_batch(programs):
@@ -50,14 +69,13 @@ def test_a_step_lowers_the_loss_of_its_batch(programs):
     assert losses[-1] < losses[0] - 0.1
 
 
-def test_an_epoch_is_its_steps_one_after_the_other(programs):
+def test_a_round_is_its_steps_one_after_the_other(programs):
     inputs, labels = images(96)
-    order, key = data_order(3, 1, 96, 6, 16)
-    by_scan, mean = jax.jit(programs.epoch)(programs.init(3), order, key, inputs, labels)
+    order, keys = data_order(3, 0, 6, 96, 6, 16, True)
+    by_scan, mean = jax.jit(programs.round)(programs.init(3), order, keys, inputs, labels)
     state, step, losses = programs.init(3), jax.jit(programs.step), []
-    for number, chosen in enumerate(np.asarray(order)):
-        step_key = jax.random.fold_in(key, number)
-        state, loss = step(state, inputs[chosen], labels[chosen], step_key)
+    for chosen, key in zip(np.asarray(order), keys, strict=True):
+        state, loss = step(state, inputs[chosen], labels[chosen], key)
         losses.append(float(loss))
     np.testing.assert_allclose(mean, np.mean(losses), rtol=1e-5)
     jax.tree.map(
@@ -71,6 +89,8 @@ def test_evaluation_counts_every_example_once(programs, number):
     state = programs.init(0)
     logits = jax.jit(programs.predict)(state, inputs)
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-    loss, right = jax.jit(programs.evaluate)(state, inputs, labels)
-    np.testing.assert_allclose(loss, losses.mean(), rtol=1e-5)
-    assert int(right) == (np.asarray(logits).argmax(-1) == labels).sum()
+    scores = jax.jit(programs.evaluate)(state, inputs, labels)
+    assert set(scores) == {"loss", "accuracy"}
+    np.testing.assert_allclose(scores["loss"][0] / number, losses.mean(), rtol=1e-5)
+    assert int(scores["loss"][1]) == int(scores["accuracy"][1]) == number
+    assert int(scores["accuracy"][0]) == (np.asarray(logits).argmax(-1) == labels).sum()

@@ -30,8 +30,8 @@ def epoch(number, **changes):
         "epoch": number,
         "step": 10 * number,
         "train_loss": 0.5,
-        "test_loss": 0.75,
-        "test_accuracy": 0.5,
+        "validation_loss": 0.75,
+        "validation_accuracy": 0.5,
         "learning_rate": 1e-3,
         "seconds": 2.0,
         "examples_per_s": 100.0,
@@ -49,10 +49,10 @@ def test_a_record_survives_the_disk(tmp_path):
 @given(loss=st.floats())
 def test_any_loss_survives_as_valid_json(tmp_path_factory, loss):
     path = tmp_path_factory.mktemp("loss") / "metrics.jsonl"
-    records.write_metrics(path, [epoch(1, test_loss=loss)])
+    records.write_metrics(path, [epoch(1, validation_loss=loss)])
     json.loads(path.read_text(), parse_constant=pytest.fail)
     (back,) = records.read_metrics(path)
-    assert back.test_loss == loss or (math.isnan(back.test_loss) and math.isnan(loss))
+    assert back.validation_loss == loss or (math.isnan(back.validation_loss) and math.isnan(loss))
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 
 from experiments import records, training
+from experiments.config import load
 from experiments.folder import StudyFolder
 from experiments.records import RecordError, RunRecord
-from experiments.study import load
-from experiments.training import Trainer, groups, seeds_together
-from tests.experiments.tiny import tiny_study
+from experiments.training import Device, Trainer, groups, seeds_together
+from tests.experiments.tiny import TINY, tiny_study
 
 
 class InterruptionError(Exception):
@@ -18,7 +18,7 @@ def ignore(seeds, metrics):
 
 
 def trainer(study, variant="max"):
-    return Trainer(study, variant, load(study))
+    return Trainer(study, variant, Device.of(study.dataset.limited()))
 
 
 def results(folder, seed, variant="max"):
@@ -52,7 +52,9 @@ def test_a_record_says_what_the_last_epoch_found(study, alone):
     assert [line.step for line in metrics] == [6, 12, 18]
     assert record.fingerprint == study.fingerprint("max")
     assert (record.epochs, record.steps, record.test_size) == (3, 18, 50)
-    assert record.test_accuracy == metrics[-1].test_accuracy == record.test_correct / 50
+    assert record.test_accuracy == record.test_correct / 50
+    assert record.validation_accuracy is metrics[-1].validation_accuracy is None
+    assert not record.diverged
     assert record.train_loss == metrics[-1].train_loss < metrics[0].train_loss
     assert 0 < metrics[-1].learning_rate < metrics[0].learning_rate
 
@@ -63,9 +65,11 @@ def test_seeds_together_agree_with_one_by_one(study, alone, tmp_path):
     trainer(study).train((0, 7), folder, lambda seeds, metrics: seen.append((seeds, len(metrics))))
     assert seen == [((0, 7), 2)] * 3
     for seed in (0, 7):
-        for together, single in zip(results(folder, seed)[1], results(alone, seed)[1], strict=True):
+        record, metrics = results(folder, seed)
+        own_record, own_metrics = results(alone, seed)
+        np.testing.assert_allclose(record.test_loss, own_record.test_loss, rtol=1e-3)
+        for together, single in zip(metrics, own_metrics, strict=True):
             np.testing.assert_allclose(together.train_loss, single.train_loss, rtol=1e-4)
-            np.testing.assert_allclose(together.test_loss, single.test_loss, rtol=1e-3)
             assert together.learning_rate == single.learning_rate
 
 
@@ -144,3 +148,70 @@ def test_an_interrupted_group_stays_together(tmp_path):
     folder.record("max", 7).parent.mkdir(parents=True)
     folder.record("max", 7).touch()
     assert groups(study, "max", folder) == [(8,)]
+
+
+def interrupted(one, seeds, folder, after):
+    """Trains until a round is done, and stops."""
+
+    def interrupt(seeds, metrics):
+        if metrics[0].epoch == after:
+            raise InterruptionError
+
+    with pytest.raises(InterruptionError):
+        one.train(seeds, folder, interrupt)
+
+
+def test_a_study_that_counts_steps_goes_on_from_any_round_to_the_same_numbers(tmp_path):
+    text = TINY.replace("epochs = 3", "steps = 1100", 1)
+    path = tmp_path / "steps.toml"
+    path.write_text(text)
+    study = load(path, ["model.widths=[1]", "dataset.validation=0.1"])
+    assert (study.steps_per_epoch, study.rounds) == (5, 3)
+    one = trainer(study)
+    whole, broken = StudyFolder(tmp_path / "whole"), StudyFolder(tmp_path / "broken")
+    one.train((0,), whole, ignore)
+    record, metrics = results(whole, 0)
+    # Rounds of 500 steps, the last one shorter; in epochs of 5 steps.
+    assert [line.step for line in metrics] == [500, 1000, 1100]
+    assert (record.steps, record.epochs) == (1100, 220)
+    assert metrics[-1].learning_rate < metrics[0].learning_rate
+    interrupted(one, (0,), broken, after=2)
+    one.train((0,), broken, ignore)
+    assert results(broken, 0) == results(whole, 0)
+
+
+def test_the_validation_split_is_scored_each_round_and_the_test_split_once(tmp_path, monkeypatch):
+    study = tiny_study(tmp_path, "dataset.validation=0.25")
+    data = Device.of(study.dataset.limited())
+    assert (len(data.train[1]), len(data.validation[1]), len(data.test[1])) == (72, 24, 50)
+    scored = []
+    original = Trainer._scores
+
+    def spy(self, state, size, split):
+        scored.append("test" if split is data.test else "validation")
+        return original(self, state, size, split)
+
+    monkeypatch.setattr(Trainer, "_scores", spy)
+    folder = StudyFolder(tmp_path / "results")
+    Trainer(study, "max", data).train((0,), folder, ignore)
+    assert scored == ["validation"] * 3 + ["test"]
+    record, metrics = results(folder, 0)
+    shares = [line.validation_accuracy for line in metrics]
+    assert all(abs(share * 24 - round(share * 24)) < 1e-5 for share in shares)
+    assert record.validation_accuracy == shares[-1]
+
+
+def test_a_run_whose_loss_is_not_finite_ends_there_and_is_marked(tmp_path):
+    study = tiny_study(tmp_path, "training.optimizer=sgd", "training.learning_rate=1e6")
+    folder = StudyFolder(tmp_path / "results")
+    one = trainer(study)
+    one.train((0,), folder, ignore)
+    record, metrics = results(folder, 0)
+    assert record.diverged
+    assert len(metrics) < 3
+    assert not np.isfinite(metrics[-1].train_loss)
+    assert record.steps == metrics[-1].step
+    # Whoever comes back before the record was written trains no further either.
+    folder.record("max", 0).unlink()
+    one.train((0,), folder, ignore)
+    assert len(results(folder, 0)[1]) == len(metrics)

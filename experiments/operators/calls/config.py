@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from pydantic import Field, model_validator
 
-from experiments.config.schema import Section, complaint, hint
 from experiments.operators.calls.examples import EXAMPLES, Example, Map
 from experiments.operators.case import ITEM_BYTES, Dtype, Mode, Name, Size
+from experiments.section import Section, complaint, hint
 
 _LEAST = 5  # elements a side, so that no box or bin of an example is empty
 

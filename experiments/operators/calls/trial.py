@@ -9,7 +9,7 @@ from experiments.operators.calls.config import Call
 from experiments.operators.calls.examples import Example
 from experiments.operators.contenders import Mode, Operands, Program, compiled
 from experiments.operators.judging import Results, Verdict
-from experiments.operators.targets import Target
+from experiments.targets import Target
 
 
 @dataclass(frozen=True)

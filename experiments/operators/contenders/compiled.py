@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.operators import targets
+from experiments import targets
 from experiments.operators.contenders.contender import LeftOut, Operands, Program
 
 Function = Callable[..., Any]

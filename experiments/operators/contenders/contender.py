@@ -7,7 +7,7 @@ from typing import Any, get_args
 import numpy as np
 
 from experiments.operators.case import Case, Dtype, Mode
-from experiments.operators.targets import Estimate, Target
+from experiments.targets import Estimate, Target
 
 MODES: tuple[Mode, ...] = get_args(Mode)
 

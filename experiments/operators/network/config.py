@@ -5,8 +5,8 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from experiments.config.schema import Section, complaint
 from experiments.operators.case import ITEM_BYTES, Dtype, Mode, Name, Size
+from experiments.section import Section, complaint
 
 TRAIN_STEP = "train_step"
 

@@ -33,7 +33,7 @@ class CNN(nnx.Module):
         channels = (network.image[-1], *network.widths)
         pairs = pairwise(channels)
         self.convolutions = nnx.List(
-            [Convolution(a, b, kernel=3, bias=True, rngs=rngs) for a, b in pairs]
+            [Convolution(a, b, kernel=(3, 3), bias=True, rngs=rngs) for a, b in pairs]
         )
         self.dense = nnx.Linear(network.features, network.classes, rngs=rngs)
         self.pool = pool

@@ -137,6 +137,29 @@ REFUSED = [
     ("training.warmup_epochs=4", "training.warmup_epochs = 4", "at most epochs = 3"),
     ("training.batch_size=2000", "training.batch_size", "at most the 1195 training examples"),
     ("dataset.train_limit=50", "training.batch_size = 64", "at most the 50 training examples"),
+    ("training.schedule=steps", "training.milestones", "needs milestones"),
+    ("training.milestones=[1]", "training.milestones = [1]", "no other takes any"),
+    (
+        "training={epochs=3, batch_size=9, learning_rate=1, seeds=[0], schedule='steps', "
+        "milestones=[2, 1]}",
+        "training.milestones = [2, 1]",
+        "must rise",
+    ),
+    ("training.steps=5", "training.epochs = 3", "give either epochs or steps"),
+    ("dataset.validation=1.0", "dataset.validation = 1.0", "less than 1"),
+    ("variants.max.extra_convolutions=0", "extra_convolutions = 0", "greater than or equal to 1"),
+    (
+        "model={name='resnet', depth=9}",
+        "model.depth = 9",
+        "must be 6 n + 2 for 3 widths: 8, 14, 20",
+    ),
+    (
+        "sweep={'training.epochs'=[1, 'many']}",
+        "sweep",
+        "training.epochs=many: training.epochs: must be a valid integer",
+    ),
+    ("sweep={'training.epohcs'=[1]}", "sweep", "training.epohcs=1: training.epohcs: "),
+    ("sweep={'model.widths'=[]}", "sweep.model.widths = []", "not be empty"),
     ("training.seeds=[1, 1]", "training.seeds = [1, 1]", "differ"),
     ("training.seeds=[-1]", "training.seeds.0 = -1", "greater than or equal to 0"),
     ("training.seeds=5", "training.seeds = 5", "must be a list"),
@@ -231,11 +254,13 @@ def test_the_fingerprint_covers_what_decides_a_run_and_nothing_else(path):
     def mark(*overrides):
         return load(path, overrides).fingerprint("max")
 
-    same = ["name=x", "training.seeds=[9]", "training.seeds_together=true", "dataset.directory=/a"]
+    same = ["name=x", "training.seeds=[9]", "training.seeds_together=true"]
     same += ["measurement.seconds=1", "variants.other.pool=none"]
     other = ["training.epochs=4", "model.kernel=5", "dataset.train_limit=99"]
     other += ["variants.max.window=3", "variants.max.pool=avg_pool", "training.weight_decay=0.5"]
     assert {mark(override) for override in same} == {mark()}
+    there, elsewhere = (mark(f"dataset={{name='mnist', directory='/{f}'}}") for f in "ab")
+    assert there == elsewhere != mark()
     assert len({mark(), *map(mark, other)}) == 1 + len(other)
 
 
@@ -253,3 +278,11 @@ def test_the_dump_says_every_default(path):
     assert saved["training"]["weight_decay"] == 0
     assert saved["measurement"]["rounds"] == 50
     assert saved["variants"]["max"] == {"pool": "max_pool", "window": 2}
+
+
+def test_extra_convolutions_are_for_networks_of_stages(path):
+    override = "variants.max.extra_convolutions=1"
+    assert load(path, [override]).slots("max")[0].extra_convolutions == 1
+    message = refusal(path, override, "model={name='resnet'}")
+    assert "variants.max" in message
+    assert "the network resnet takes no extra_convolutions" in message

@@ -41,23 +41,24 @@ def mnist_like(tmp_path, write_idx):
     return tmp_path, arrays
 
 
+def write_archive(folder, members):
+    """Writes cifar-10-binary.tar.gz from {member name: bytes or TarInfo}; returns the path."""
+    path = folder / "cifar-10-binary.tar.gz"
+    with tarfile.open(path, "w:gz") as tar:
+        for name, content in members.items():
+            if isinstance(content, tarfile.TarInfo):
+                tar.addfile(content)
+                continue
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return path
+
+
 @pytest.fixture
 def write_cifar():
-    """Writes cifar-10-binary.tar.gz from {member name: bytes or TarInfo}; returns the path."""
-
-    def write(folder, members):
-        path = folder / "cifar-10-binary.tar.gz"
-        with tarfile.open(path, "w:gz") as tar:
-            for name, content in members.items():
-                if isinstance(content, tarfile.TarInfo):
-                    tar.addfile(content)
-                    continue
-                info = tarfile.TarInfo(name)
-                info.size = len(content)
-                tar.addfile(info, io.BytesIO(content))
-        return path
-
-    return write
+    """`write_archive`, for tests in this folder."""
+    return write_archive
 
 
 @pytest.fixture

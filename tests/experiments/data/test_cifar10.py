@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from experiments import data
+from tests.experiments.data.loading import load
 
 TEST_BATCH = "cifar-10-batches-bin/test_batch.bin"
 
@@ -18,7 +19,7 @@ def test_the_archive_is_read_in_order_with_channels_last(
 ):
     shuffled = dict(sorted(encoded.items(), reverse=True))
     write_cifar(tmp_path, {"cifar-10-batches-bin/readme.html": b"<p>", **shuffled})
-    dataset = data.load("cifar10", tmp_path)
+    dataset = load("cifar10", tmp_path)
 
     *train, test = cifar_members.values()
     planes = np.concatenate([batch[1] for batch in train]).astype(np.float64)
@@ -36,14 +37,14 @@ def test_the_archive_is_read_in_order_with_channels_last(
 
 def test_a_missing_archive_is_named_with_where_to_get_it(tmp_path):
     with pytest.raises(data.DataError, match=r"lacks cifar-10-binary\.tar\.gz.*cs\.toronto\.edu"):
-        data.load("cifar10", tmp_path)
+        load("cifar10", tmp_path)
 
 
 def test_a_missing_batch_is_named(tmp_path, write_cifar, encoded):
     del encoded[TEST_BATCH]
     write_cifar(tmp_path, encoded)
     with pytest.raises(data.DataError, match=rf"found no {TEST_BATCH}; expected 6 batches"):
-        data.load("cifar10", tmp_path)
+        load("cifar10", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +60,7 @@ def test_a_batch_of_wrong_size_or_label_is_refused(tmp_path, write_cifar, encode
     encoded[TEST_BATCH] = change(encoded[TEST_BATCH])
     write_cifar(tmp_path, encoded)
     with pytest.raises(data.DataError, match=found):
-        data.load("cifar10", tmp_path)
+        load("cifar10", tmp_path)
 
 
 def test_a_link_in_place_of_a_batch_is_not_followed(tmp_path, write_cifar, encoded):
@@ -68,7 +69,7 @@ def test_a_link_in_place_of_a_batch_is_not_followed(tmp_path, write_cifar, encod
     link.linkname = "data_batch_1.bin"
     write_cifar(tmp_path, {**encoded, TEST_BATCH: link})
     with pytest.raises(data.DataError, match="as a link or device; expected a regular file"):
-        data.load("cifar10", tmp_path)
+        load("cifar10", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -84,5 +85,5 @@ def test_a_broken_archive_is_refused_by_name(tmp_path, write_cifar, encoded, dam
     path = write_cifar(tmp_path, encoded)
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(data.DataError, match="a broken archive") as caught:
-        data.load("cifar10", tmp_path)
+        load("cifar10", tmp_path)
     assert str(path) in str(caught.value)

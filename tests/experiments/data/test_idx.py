@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from experiments import data
 from experiments.data import fashion_mnist, idx
+from tests.experiments.data.loading import load
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
@@ -19,7 +20,7 @@ def test_a_directory_of_idx_files_is_read(mnist_like, name, compressed):
         for path in list(folder.iterdir()):
             path.with_suffix("").write_bytes(gzip.decompress(path.read_bytes()))
             path.unlink()
-    dataset = data.load(name, folder)
+    dataset = load(name, folder)
     train = arrays["train-images-idx3-ubyte"]
     test = arrays["t10k-images-idx3-ubyte"]
     assert dataset.name == name
@@ -36,14 +37,14 @@ def test_a_directory_of_idx_files_is_read(mnist_like, name, compressed):
 def test_the_debian_folder_is_used_when_no_directory_is_given(mnist_like, monkeypatch):
     folder, arrays = mnist_like
     monkeypatch.setattr(fashion_mnist, "DEBIAN_FOLDER", folder)
-    dataset = data.load("fashion_mnist")
+    dataset = load("fashion_mnist")
     np.testing.assert_array_equal(dataset.train.labels, arrays["train-labels-idx1-ubyte"])
 
 
 def test_constant_images_are_centred_and_not_divided_by_zero(mnist_like, write_idx):
     folder, _ = mnist_like
     write_idx(folder / "train-images-idx3-ubyte.gz", np.full((12, 28, 28), 7))
-    dataset = data.load("mnist", folder)
+    dataset = load("mnist", folder)
     assert (dataset.train.inputs == 0).all()
     assert np.isfinite(dataset.test.inputs).all()
 
@@ -52,7 +53,7 @@ def test_missing_files_are_named_with_what_to_do(mnist_like):
     folder, _ = mnist_like
     (folder / "t10k-labels-idx1-ubyte.gz").unlink()
     with pytest.raises(data.DataError) as caught:
-        data.load("fashion_mnist", folder)
+        load("fashion_mnist", folder)
     message = str(caught.value)
     assert f"{folder} lacks t10k-labels-idx1-ubyte.gz." in message
     assert "dataset.directory" in message
@@ -62,7 +63,7 @@ def test_missing_files_are_named_with_what_to_do(mnist_like):
 
 def test_a_directory_that_does_not_exist_is_said(tmp_path):
     with pytest.raises(data.DataError, match="nowhere is not a folder; it should have train-im"):
-        data.load("mnist", tmp_path / "nowhere")
+        load("mnist", tmp_path / "nowhere")
 
 
 def break_magic(content):
@@ -104,7 +105,7 @@ def test_damaged_images_name_file_found_and_expected(
     path = path if compressed else path.with_suffix("")
     path.write_bytes(gzip.compress(content) if compressed else content)
     with pytest.raises(data.DataError, match=rf"found {found}.*expected {expected}") as caught:
-        data.load("mnist", folder)
+        load("mnist", folder)
     assert str(path) in str(caught.value)
     assert "Replace this file" in str(caught.value)
 
@@ -123,28 +124,28 @@ def test_damaged_compression_is_said(mnist_like, damage, found):
     path = folder / "train-images-idx3-ubyte.gz"
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(data.DataError, match=found):
-        data.load("mnist", folder)
+        load("mnist", folder)
 
 
 def test_labels_beyond_the_classes_are_refused(mnist_like, write_idx):
     folder, _ = mnist_like
     write_idx(folder / "t10k-labels-idx1-ubyte.gz", [0, 1, 10, 2, 3])
     with pytest.raises(data.DataError, match="found label 10; expected labels from 0 to 9"):
-        data.load("mnist", folder)
+        load("mnist", folder)
 
 
 def test_counts_of_images_and_labels_must_agree(mnist_like, write_idx):
     folder, _ = mnist_like
     write_idx(folder / "t10k-labels-idx1-ubyte.gz", [0, 1, 2])
     with pytest.raises(data.DataError, match="found 3 labels; expected one for each of the 5"):
-        data.load("mnist", folder)
+        load("mnist", folder)
 
 
 def test_images_of_another_size_are_refused(mnist_like, write_idx):
     folder, _ = mnist_like
     write_idx(folder / "t10k-images-idx3-ubyte.gz", np.zeros((5, 32, 32)))
     with pytest.raises(data.DataError, match=r"images of \(32, 32\); expected \(28, 28\)"):
-        data.load("mnist", folder)
+        load("mnist", folder)
 
 
 LABELS = b"\0\0\x08\x01"

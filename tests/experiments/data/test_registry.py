@@ -2,28 +2,47 @@ import numpy as np
 import pytest
 
 from experiments import data
+from experiments.config import ConfigError, load
+from experiments.data import cifar10, digits, fashion_mnist, mnist
+from tests.experiments.tiny import write_tiny
+
+BUILT_IN = {
+    "digits": digits.INFO,
+    "mnist": mnist.INFO,
+    "fashion_mnist": fashion_mnist.INFO,
+    "cifar10": cifar10.INFO,
+}
 
 
-def test_names_are_the_four_datasets():
-    assert data.names() == ("digits", "mnist", "fashion_mnist", "cifar10")
+def options(name):
+    return data.datasets()[name](name=name)
 
 
-@pytest.mark.parametrize("use", [data.describe, data.load])
-def test_an_unknown_dataset_is_refused_with_the_known_ones(use):
-    with pytest.raises(data.DataError, match=r"'cifar100' is unknown; known are digits, mnist"):
-        use("cifar100")
+def test_the_four_datasets_are_built_in():
+    assert set(BUILT_IN) <= set(data.datasets())
 
 
-@pytest.mark.parametrize("name", data.names())
+def test_an_unknown_dataset_is_refused_with_the_known_ones(tmp_path):
+    with pytest.raises(ConfigError, match=r"unknown dataset.* known: .*cifar10.*fashion_mnist"):
+        load(write_tiny(tmp_path), ["dataset.name=cifar100"])
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
 def test_describe_knows_shapes_without_loading(name):
-    info = data.describe(name)
+    info = options(name).describe()
+    assert info == BUILT_IN[name]
+    assert info.kind == "image"
+    assert info.task == "classification"
     assert len(info.input_shape) == 3
     assert info.classes == 10
     assert info.train_size > info.test_size > 0
+    inputs, labels = info.batch(5)
+    assert inputs.shape == (5, *info.input_shape)
+    assert labels.shape == (5,)
 
 
 def test_digits_are_what_describe_says_and_standardised_by_the_training_set():
-    digits, info = data.load("digits"), data.describe("digits")
+    digits, info = options("digits").load(), options("digits").describe()
     assert digits.train.inputs.shape == (info.train_size, *info.input_shape)
     assert digits.test.inputs.shape == (info.test_size, *info.input_shape)
     assert digits.train.inputs.dtype == np.float32
@@ -46,7 +65,7 @@ def test_digits_split_is_stratified_complete_and_disjoint():
     in_test = np.array(in_test)
     train = pixels[~in_test]
 
-    digits = data.load("digits")
+    digits = options("digits").load()
     np.testing.assert_array_equal(digits.test.labels, targets[in_test])
     np.testing.assert_array_equal(digits.train.labels, targets[~in_test])
     np.testing.assert_allclose(

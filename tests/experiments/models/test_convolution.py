@@ -61,7 +61,7 @@ def test_derivatives_map_over_seeds():
 
 def test_a_bias_is_added_where_asked_for():
     x = jnp.zeros((1, 4, 4, 2))
-    layer = Convolution(2, 3, kernel=3, bias=True, rngs=nnx.Rngs(0))
+    layer = Convolution(2, 3, kernel=(3, 3), bias=True, rngs=nnx.Rngs(0))
     layer.bias[...] = jnp.array([1.0, 2.0, 3.0])
     np.testing.assert_array_equal(layer(x)[0, 0, 0], [1, 2, 3])
-    assert Convolution(2, 3, kernel=3, bias=False, rngs=nnx.Rngs(0)).bias is None
+    assert Convolution(2, 3, kernel=(3, 3), bias=False, rngs=nnx.Rngs(0)).bias is None

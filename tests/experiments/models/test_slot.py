@@ -52,7 +52,7 @@ def test_what_cannot_be_built_or_meets_other_channels_says_where_and_why():
         ("max_pool", {"window_shape": 5}, "larger than the feature map"),
         ("max_pool", {"window_shape": (2, 2, 2, 2, 2)}, "window_shape"),
         ("max_pool", {"window_shape": 2, "padding": "VALIT"}, "padding"),
-        ("global_max_pool", {}, r"returns shape \(2, 3\), not feature maps"),
+        ("global_max_pool", {}, r"returns shape \(2, 3\), not 4-D feature maps of 2"),
     ],
 )
 def test_what_cannot_pool_says_where_and_why(pool, arguments, complaint):

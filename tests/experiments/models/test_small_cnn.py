@@ -3,16 +3,20 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from experiments import models
-from experiments.models import Slot
-from experiments.models.small_cnn import SmallCNN
+from experiments.config import load
+from experiments.data import DatasetInfo
+from experiments.models import Head, ModelError, Slot
+from experiments.models.small_cnn import SmallCNN, SmallCNNOptions
+from tests.experiments.tiny import write_tiny
 
 IMAGES = jax.random.normal(jax.random.key(1), (5, 8, 8, 2))
+INFO = DatasetInfo(input_shape=(8, 8, 2), classes=3, train_size=5, test_size=5)
+SIGNALS = DatasetInfo(input_shape=(8, 2), classes=3, train_size=5, test_size=5, kind="signal")
 
 
 def network(*slots, **changes):
-    options = {"widths": [4] * len(slots), "convolutions": 1, "kernel": 3, "norm": "batch"}
-    return SmallCNN(2, 3, slots, **{**options, **changes}, rngs=nnx.Rngs(0))
+    options = {"widths": [4] * len(slots), "convolutions": 1, "kernel": (3, 3), "norm": "batch"}
+    return SmallCNN(INFO, slots, Head(), **{**options, **changes}, rngs=nnx.Rngs(0))
 
 
 def parameters(net):
@@ -20,11 +24,11 @@ def parameters(net):
 
 
 def test_a_network_is_convolution_relu_pooling_global_average_and_head():
-    net = network(Slot("max_pool", arguments={"window_shape": 2}), kernel=1, norm="none")
+    net = network(Slot("max_pool", arguments={"window_shape": 2}), kernel=(1, 1), norm="none")
     stage = net.stages[0].convolutions[0]
     x = np.asarray(IMAGES) @ np.asarray(stage.kernel)[0, 0] + np.asarray(stage.bias)
     x = np.maximum(x, 0).reshape(5, 4, 2, 4, 2, 4).max((2, 4)).mean((1, 2))
-    expected = x @ np.asarray(net.head.kernel) + np.asarray(net.head.bias)
+    expected = x @ np.asarray(net.classifier.kernel) + np.asarray(net.classifier.bias)
     np.testing.assert_allclose(net(IMAGES), expected, rtol=1e-5, atol=1e-5)
 
 
@@ -73,7 +77,7 @@ def test_depth_and_norm_are_as_asked(norm, convolutions):
     assert [len(stage.convolutions) for stage in net.stages] == [convolutions] * 2
     normed = [norm is not None for stage in net.stages for norm in stage.norms]
     assert normed == [norm != "none"] * 2 * convolutions
-    assert net.head.kernel.shape == (6, 3)
+    assert net.classifier.kernel.shape == (6, 3)
 
 
 def test_batch_statistics_move_in_training_only():
@@ -91,14 +95,25 @@ def test_an_unknown_norm_is_refused():
         network(Slot("none"), norm="group")
 
 
-def test_the_registry_builds_what_it_names():
-    for name in models.names():
-        net = models.build(
-            name,
-            {"widths": [4], "convolutions": 1, "kernel": 3, "norm": "batch"},
-            channels_in=2,
-            classes=3,
-            slots=[Slot("none")],
-            rngs=nnx.Rngs(0),
-        )
-        assert net(IMAGES).shape == (5, 3)
+def test_the_options_build_the_network_for_the_shapes_of_a_dataset():
+    slots = [Slot("max_pool", arguments={"window_shape": 2})]
+    options = SmallCNNOptions(name="small_cnn", widths=(4,))
+    assert options.stages == 1
+    assert options.build(INFO, slots, Head(), nnx.Rngs(0))(IMAGES).shape == (5, 3)
+    assert options.build(SIGNALS, slots, Head(), nnx.Rngs(0))(IMAGES[:, 0]).shape == (5, 3)
+
+
+def test_a_kernel_has_one_size_per_spatial_axis():
+    options = SmallCNNOptions(name="small_cnn", widths=(4,), kernel=(3, 5))
+    net = options.build(INFO, [Slot("none")], Head(), nnx.Rngs(0))
+    assert net.stages[0].convolutions[0].kernel.shape == (3, 5, 2, 4)
+    with pytest.raises(ModelError, match=r"model\.kernel = \(3, 5\).* each of the 1 spatial axes"):
+        options.build(SIGNALS, [Slot("none")], Head(), nnx.Rngs(0))
+
+
+def test_the_head_decides_what_the_classifier_reads(tmp_path):
+    for head, features in [("average_and_max", 2 * 4), ("flatten", 4 * 4 * 4)]:
+        study = load(write_tiny(tmp_path), [f"model.head={head}"])
+        info = study.dataset.describe()
+        net = study.model.build(info, study.slots("max"), study.head("max"), nnx.Rngs(0))
+        assert net.classifier.kernel.shape == (features, 10)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jax
 from jax.experimental import topologies
@@ -17,9 +17,8 @@ from jax.sharding import SingleDeviceSharding
 
 from experiments import environment
 from experiments.config import ConfigError
+from experiments.config.schema import Target
 from experiments.records import Environment
-
-Target = Literal["tpu-v5e", "tpu-v6e", "h100"]
 
 _BANDWIDTH = 3_352_320_000_000  # of an H100's memory, in bytes a second
 _H100 = f"""
@@ -49,15 +48,19 @@ TITLES: dict[Target, str] = {"tpu-v5e": "TPU v5e", "tpu-v6e": "TPU v6e", "h100":
 _PACKAGES = ("jax", "jaxlib", "libtpu", "jax-cuda13-pjrt")
 
 
-def python(checkout: Path) -> str:
+def python(checkout: Path, asked_by: str = "--target") -> str:
     """The interpreter that has the compilers: `make targets` makes it.
+
+    Args:
+        checkout: The folder in which it made it.
+        asked_by: What needs it, for the error message.
 
     Raises:
         ConfigError: It is not there.
     """
     found = checkout / ".venv-targets" / "bin" / "python"
     if not found.exists():
-        raise ConfigError("--target: the compilers are not installed; run `make targets` first")
+        raise ConfigError(f"{asked_by}: the compilers are not installed; run `make targets` first")
     return str(found)
 
 
@@ -110,10 +113,12 @@ def compile_for(target: Target, function: Callable[..., Any], *operands: Any) ->
     Args:
         target: The device.
         function: What to compile.
-        operands: Arrays, or `jax.ShapeDtypeStruct`s.
+        operands: Pytrees of arrays, or of `jax.ShapeDtypeStruct`s.
     """
     sharding = SingleDeviceSharding(devices(target)[0])
-    placed = [jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding) for x in operands]
+    placed = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), operands
+    )
     options: dict[str, str | bool] = {}
     if target == "h100":
         options["xla_gpu_collect_cost_model_stats"] = True

@@ -1,0 +1,32 @@
+"""Random changes of training examples, from what `[training.augmentation]` says."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from experiments.config.schema import Augmentation
+from experiments.tasks.classification import shifted
+
+
+def augmented(inputs: Any, options: Augmentation, key: jax.Array) -> Any:
+    """A batch of images (N, H, W, C) or signals (N, L, C), each changed at random.
+
+    Args:
+        inputs: The batch; anything else than one array of floats is left as it is.
+        options: What may change.
+        key: Which changes. Poolings draw with the same key, folded with other numbers.
+
+    Returns:
+        A batch of the same shape.
+    """
+    if not (options.shift or options.flip) or not isinstance(inputs, jax.Array):
+        return inputs
+    shift_key, flip_key = jax.random.split(jax.random.fold_in(key, 2**31 - 1))
+    if options.shift:
+        inputs = shifted(inputs, options.shift, shift_key)
+    if options.flip:
+        mirrored = jax.random.bernoulli(flip_key, shape=(len(inputs),))
+        mirrored = mirrored.reshape(-1, *[1] * (inputs.ndim - 1))
+        inputs = jnp.where(mirrored, jnp.flip(inputs, -2), inputs)
+    return inputs

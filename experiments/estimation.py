@@ -1,0 +1,161 @@
+"""What a study's networks would cost on devices that are not here, as their compilers estimate it.
+
+Each variant is compiled in a process of its own, since compilers can abort, by the interpreter that
+`make targets` has given them. Estimates are records like measurements, marked as estimated, and are
+never ranked with measured times.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from experiments import targets
+from experiments.config import ConfigError, Study, dump
+from experiments.records import Latency, Measurement, Origin, RecordError, Throughput
+from experiments.targets import Target
+
+_CHECKOUT = Path(__file__).parents[1]
+
+
+def estimate(
+    cells: Mapping[str, Study],
+    origin: Origin,
+    plugins: Sequence[str],
+    report: Callable[[str], None],
+) -> dict[tuple[str, str, Target], Measurement]:
+    """Estimates all variants of all cells for every target of the study.
+
+    Args:
+        cells: The studies of a sweep, by cell.
+        origin: What is recorded as having made the estimates.
+        plugins: What `--plugin` named.
+        report: Told in words what is being done.
+
+    Returns:
+        One measurement per cell, variant and target.
+
+    Raises:
+        ConfigError: The compilers are not installed.
+        RecordError: A compiler failed; the message says for what, and its last words.
+    """
+    found: dict[tuple[str, Target], dict[str, Any]] = {}
+    result = {}
+    for cell, study in cells.items():
+        for target in study.measurement.targets:
+            for variant in study.variants:
+                key = (study.cost_fingerprint(variant), target)
+                if key not in found:
+                    report(f"compiling {variant} for {targets.TITLES[target]}")
+                    found[key] = _in_its_own_process(study, variant, target, plugins)
+                result[cell, variant, target] = Measurement.model_validate_json(
+                    json.dumps(
+                        {
+                            **found[key],
+                            "variant": variant,
+                            "cell": cell,
+                            "fingerprint": key[0],
+                            "origin": origin.model_dump(),
+                        }
+                    )
+                )
+    return result
+
+
+def _in_its_own_process(
+    study: Study, variant: str, target: Target, plugins: Sequence[str]
+) -> dict[str, Any]:
+    python = targets.python(_CHECKOUT, asked_by="[measurement] targets")
+    with tempfile.NamedTemporaryFile("w", suffix=".toml") as config:
+        config.write(dump(study))
+        config.flush()
+        done = subprocess.run(
+            [python, "-m", __name__, config.name, variant, target, *plugins],
+            env={**os.environ, **targets.ENVIRONMENT, "PYTHONPATH": str(_CHECKOUT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise RecordError(
+            f"compiling {variant} for {targets.TITLES[target]} failed (exit status "
+            f"{done.returncode}): {last}"
+        )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def compiled_for(study: Study, variant: str, target: Target) -> Measurement:
+    """Compiles one variant for a target.
+
+    Args:
+        study: The study.
+        variant: One of its variants.
+        target: The device.
+
+    Returns:
+        The estimates; every percentile and interval is the one time that the compiler gives.
+    """
+    import jax
+
+    from experiments.programs import Programs
+
+    batch = study.training.batch_size
+    programs = Programs.build(study, variant)
+    state = jax.eval_shape(programs.init, 0)
+    inputs, labels = study.dataset.describe().batch(batch)
+    one, _ = study.dataset.describe().batch(1)
+
+    def step(state: Any, inputs: Any, labels: Any) -> Any:
+        return programs.step(state, inputs, labels, jax.random.key(0, impl="threefry2x32"))
+
+    start = time.perf_counter()
+    train = targets.compile_for(target, step, state, inputs, labels)
+    compile_s = time.perf_counter() - start
+    infer = targets.compile_for(target, programs.predict, state, inputs)
+    infer_one = targets.compile_for(target, programs.predict, state, one)
+    # Counted in the program as written: not every compiler counts in what it has made of it.
+    cost: Any = jax.jit(programs.predict).lower(state, inputs).cost_analysis()
+    flops = float(cost["flops"])
+    memory = train.memory_analysis()
+    held = memory.argument_size_in_bytes + memory.output_size_in_bytes
+    latency = targets.estimate(target, infer_one).seconds * 1e3
+    return Measurement(
+        variant=variant,
+        device=targets.TITLES[target],
+        device_source="estimated",
+        batch_size=batch,
+        parameters=sum(leaf.size for leaf in jax.tree.leaves(state.parameters)),
+        flops_per_example=flops / batch,
+        peak_memory_mb=(held + memory.temp_size_in_bytes - memory.alias_size_in_bytes) / 1e6,
+        compile_s=compile_s,
+        train_examples_per_s=_rate(batch / targets.estimate(target, train).seconds),
+        infer_examples_per_s=_rate(batch / targets.estimate(target, infer).seconds),
+        latency_ms=Latency(p50=latency, p95=latency, p99=latency, samples=1),
+    )
+
+
+def _rate(examples_per_s: float) -> Throughput:
+    return Throughput(
+        median=examples_per_s, low=examples_per_s, high=examples_per_s, samples=(examples_per_s,)
+    )
+
+
+def _main(config: str, variant: str, target: Target, *used: str) -> None:
+    from experiments import plugins
+    from experiments.config import load
+
+    plugins.load(used)
+    print(compiled_for(load(Path(config)), variant, target).model_dump_json())
+
+
+if __name__ == "__main__":
+    try:
+        _main(*sys.argv[1:])  # type: ignore[arg-type]
+    except ConfigError as error:
+        sys.exit(str(error))

@@ -1,0 +1,137 @@
+"""The networks of "Striving for simplicity: the all convolutional net", and their relatives.
+
+Springenberg, Dosovitskiy, Brox and Riedmiller, 2015, compare four forms of one network, which here
+are variants of one config:
+
+    [variants.base]        pool = "max_pool", window = 3, stride = 2, padding = "SAME"
+    [variants.strided]     pool = "strided"
+    [variants.conv_pool]   as base, and extra_convolutions = 1
+    [variants.all_conv]    pool = "strided", extra_convolutions = 1
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import jax
+from flax import nnx
+
+from experiments import register
+from experiments.data import DatasetInfo
+from experiments.models.convolution import Convolution, linear
+from experiments.models.dropout import dropout
+from experiments.models.head import Head
+from experiments.models.model import ModelOptions
+from experiments.models.slot import ModelError, Slot
+from experiments.models.stage import Stage, normalisation, normalised
+from experiments.section import PositiveInt, Share, Widths
+
+
+@register.model("all_cnn")
+class AllCNNOptions(ModelOptions):
+    """`[model]`: Springenberg's base C; stages of 3x3 convolutions, then 3x3, 1x1 and classifier.
+
+    Attributes:
+        widths: Channels of each stage; the convolutions after the stages have those of the last.
+        convolutions: Convolutions per stage, beside the extra ones of a variant; the last one
+            takes the stride of `"strided"`.
+        norm: The normalisation after each convolution; none as published.
+        input_dropout: The share of the input that is dropped in training.
+        dropout: The share that is dropped after each pooling, or what stands in its place.
+    """
+
+    name: str = "all_cnn"
+    widths: Widths = (96, 192)
+    convolutions: PositiveInt = 2
+    norm: Literal["none", "batch", "layer"] = "none"
+    input_dropout: Share = 0.2
+    dropout: Share = 0.5
+
+    kinds = frozenset({"image", "signal"})
+    takes_extra_convolutions = True
+
+    @property
+    def stages(self) -> int:
+        """One pooling per width."""
+        return len(self.widths)
+
+    def build(
+        self, info: DatasetInfo, slots: Sequence[Slot], head: Head, rngs: nnx.Rngs
+    ) -> "AllCNN":
+        """The network for images or signals."""
+        return AllCNN(info, slots, head, self, rngs)
+
+
+class AllCNN(nnx.Module):
+    """Stages of convolutions and a slot each, two more convolutions, head and linear layer.
+
+    The published network ends in a 1x1 convolution to the classes and the average over positions;
+    a linear layer after the average computes the same. The ReLU that the paper's table has between
+    the two is left out, for it would keep logits from being negative.
+    """
+
+    def __init__(
+        self,
+        info: DatasetInfo,
+        slots: Sequence[Slot],
+        head: Head,
+        options: AllCNNOptions,
+        rngs: nnx.Rngs,
+    ):
+        """Builds the network; see `AllCNNOptions`."""
+        *spatial, channels = info.input_shape
+        axes, norm, stages = len(spatial), options.norm, []
+        for width, slot in zip(options.widths, slots, strict=True):
+            kernel = (3,) * axes
+            stage = Stage(channels, width, slot, options.convolutions, kernel, norm, "he", rngs)
+            stages.append(stage)
+            spatial, channels = stage.shape(spatial, width)
+        if min(spatial) < 3:
+            shape = "x".join(map(str, spatial))
+            raise ModelError(
+                f"{slots[-1].place or 'all_cnn'}: leaves a feature map of {shape}, and the 3x3 "
+                "convolution without padding that follows needs 3 positions per axis"
+            )
+        self.stages = nnx.List(stages)
+        width = options.widths[-1]
+        self.last = nnx.List(
+            Convolution(
+                size_in,
+                width,
+                kernel=(size,) * axes,
+                bias=norm == "none",
+                initializer="he",
+                rngs=rngs,
+            )
+            for size_in, size in ((channels, 3), (width, 1))
+        )
+        self.norms = nnx.List(normalisation(norm, width, rngs) for _ in self.last)
+        self.head = head.build(width, [size - 2 for size in spatial], rngs)
+        self.classifier = linear(self.head.features, info.classes, rngs=rngs)
+        self.rates = options.input_dropout, options.dropout
+        # Last, so that what these draw changes nothing that all variants share.
+        self.pools = nnx.List(slot.module(rngs, axes) for slot in slots)
+
+    def __call__(
+        self, x: jax.Array, *, train: bool = False, key: jax.Array | None = None
+    ) -> jax.Array:
+        """Classifies images or signals.
+
+        Args:
+            x: Images (N, H, W, C) or signals (N, L, C).
+            train: Whether normalisation uses, and updates from, the batch's own statistics.
+            key: Randomness of dropout, and of poolings that draw in training; None drops nothing.
+
+        Returns:
+            Logits (N, classes).
+        """
+        of_input, of_stages = self.rates
+        x = dropout(x, of_input, key)
+        for number, (stage, pool) in enumerate(zip(self.stages, self.pools, strict=True)):
+            x = stage(x, train, None if key is None else jax.random.fold_in(key, number), pool)
+            x = dropout(x, of_stages, key, 1 + number)
+        for number, (convolution, norm) in enumerate(zip(self.last, self.norms, strict=True)):
+            x = convolution(x)
+            if number == 0:  # without padding: the inner part of a convolution with SAME padding
+                x = x[(slice(None), *[slice(1, -1)] * (x.ndim - 2))]
+            x = jax.nn.relu(normalised(x, norm, train))
+        return self.classifier(self.head(x))

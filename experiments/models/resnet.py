@@ -1,0 +1,231 @@
+"""The residual network for small images, with pooling slots where it halves the resolution.
+
+He, Zhang, Ren and Sun, "Deep residual learning for image recognition", 2016, section 4.2; its form
+with activations first is that of "Identity mappings in deep residual networks", 2016.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Literal, Self
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from pydantic import model_validator
+
+from experiments import register
+from experiments.data import DatasetInfo
+from experiments.models.convolution import Convolution, linear
+from experiments.models.head import Head
+from experiments.models.model import ModelOptions
+from experiments.models.slot import Slot
+from experiments.models.stage import normalisation, normalised
+from experiments.section import PositiveInt, Widths, complaint
+
+
+@register.model("resnet")
+class ResNetOptions(ModelOptions):
+    """`[model]`: a 3x3 convolution, stages of residual blocks, then head and linear layer.
+
+    A slot decides each change of resolution: one between two stages, in the first block of the
+    second, and one after the first convolution if `stem` is true. With `"strided"` the block's
+    first convolution takes the stride, as published, and so does the shortcut. With a pooling that
+    convolution has no stride, and its activation and the shortcut are both pooled.
+
+    Attributes:
+        depth: Layers with weights: `2 n` for each width and 2 more; `6 n + 2` with three widths.
+        widths: Channels of each stage.
+        activation: After convolution and sum (`"post"`), or before the convolutions (`"pre"`).
+        shortcut: What fits a shortcut to more channels: a 1x1 convolution, or (`"identity"`, as
+            published for CIFAR-10) channels of zeros.
+        stem: Whether a slot follows the first convolution.
+    """
+
+    name: str = "resnet"
+    depth: PositiveInt = 20
+    widths: Widths = (16, 32, 64)
+    activation: Literal["post", "pre"] = "post"
+    shortcut: Literal["projection", "identity"] = "projection"
+    stem: bool = False
+
+    kinds = frozenset({"image", "signal"})
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(self.widths) < 2:
+            raise complaint("must be at least two", "widths")
+        layers = 2 * len(self.widths)
+        if self.depth < layers + 2 or (self.depth - 2) % layers:
+            raise complaint(
+                f"must be {layers} n + 2 for {len(self.widths)} widths: {layers + 2}, "
+                f"{2 * layers + 2}, {3 * layers + 2} ...",
+                "depth",
+            )
+        if self.shortcut == "identity" and list(self.widths) != sorted(self.widths):
+            raise complaint('must not fall with shortcut = "identity"', "widths")
+        return self
+
+    @property
+    def stages(self) -> int:
+        """One pooling between two stages, and that of the stem."""
+        return len(self.widths) - 1 + self.stem
+
+    def build(
+        self, info: DatasetInfo, slots: Sequence[Slot], head: Head, rngs: nnx.Rngs
+    ) -> "ResNet":
+        """The network for images or signals."""
+        return ResNet(info, slots, head, self, rngs)
+
+
+class ResNet(nnx.Module):
+    """A convolution, residual blocks, head and linear layer; batch normalisation throughout."""
+
+    def __init__(
+        self,
+        info: DatasetInfo,
+        slots: Sequence[Slot],
+        head: Head,
+        options: ResNetOptions,
+        rngs: nnx.Rngs,
+    ):
+        """Builds the network; see `ResNetOptions`."""
+        *spatial, channels = info.input_shape
+        axes, width = len(spatial), options.widths[0]
+        pre = options.activation == "pre"
+        stem, *between = slots if options.stem else (Slot("none"), *slots)
+        self.slot = stem
+        self.stem = _convolution(channels, width, axes, stem.stride, rngs)
+        # With activations first, the first block has its own, unless a pooling comes before it.
+        self.stem_norm = None if pre and not options.stem else normalisation("batch", width, rngs)
+        spatial = stem.shape(_maps(_strided(spatial, stem), width)).shape[1:-1]
+        blocks, changes = [], []
+        for stage, channels in enumerate(options.widths):
+            for number in range((options.depth - 2) // (2 * len(options.widths))):
+                change = between[stage - 1] if stage and not number else None
+                blocks.append(_Block(width, channels, axes, change, options, rngs))
+                changes.append(change)
+                width = channels
+            if stage:
+                spatial = (
+                    between[stage - 1]
+                    .shape(_maps(_strided(spatial, between[stage - 1]), width))
+                    .shape[1:-1]
+                )
+        self.blocks = nnx.List(blocks)
+        self.last_norm = normalisation("batch", width, rngs) if pre else None
+        self.head = head.build(width, spatial, rngs)
+        self.classifier = linear(self.head.features, info.classes, rngs=rngs)
+        # Last, so that what these draw changes nothing that all variants share.
+        self.pools = nnx.List(
+            slot.module(rngs, axes) if slot else None for slot in (stem, *changes)
+        )
+
+    def __call__(
+        self, x: jax.Array, *, train: bool = False, key: jax.Array | None = None
+    ) -> jax.Array:
+        """Classifies images or signals.
+
+        Args:
+            x: Images (N, H, W, C) or signals (N, L, C).
+            train: Whether normalisation uses, and updates from, the batch's own statistics.
+            key: Randomness for poolings that draw in training.
+
+        Returns:
+            Logits (N, classes).
+        """
+        keys = [None if key is None else jax.random.fold_in(key, n) for n in range(len(self.pools))]
+        x = self.stem(x)
+        if self.stem_norm is not None:
+            x = jax.nn.relu(normalised(x, self.stem_norm, train))
+        x = self.slot(x, keys[0], self.pools[0])
+        for block, pool, own in zip(self.blocks, self.pools[1:], keys[1:], strict=True):
+            x = block(x, train, own, pool)
+        if self.last_norm is not None:
+            x = jax.nn.relu(normalised(x, self.last_norm, train))
+        return self.classifier(self.head(x))
+
+
+class _Block(nnx.Module):
+    """Two 3x3 convolutions beside a shortcut; between them the slot, if there is one."""
+
+    def __init__(
+        self,
+        channels: int,
+        width: int,
+        axes: int,
+        slot: Slot | None,
+        options: ResNetOptions,
+        rngs: nnx.Rngs,
+    ):
+        self.slot, self.pre = slot, options.activation == "pre"
+        stride = slot.stride if slot else 1
+        self.stride = (stride,) * axes if isinstance(stride, int) else stride
+        self.first = _convolution(channels, width, axes, self.stride, rngs)
+        self.second = _convolution(width, width, axes, 1, rngs)
+        self.norms = nnx.List(
+            normalisation("batch", size, rngs) for size in (channels if self.pre else width, width)
+        )
+        self.more = width - channels
+        project = width != channels and options.shortcut == "projection"
+        self.projection = _convolution(channels, width, axes, 1, rngs, size=1) if project else None
+        self.projection_norm = (
+            normalisation("batch", width, rngs) if project and not self.pre else None
+        )
+
+    def __call__(
+        self, x: jax.Array, train: bool, key: jax.Array | None, pool: nnx.Module | None
+    ) -> jax.Array:
+        before, after = self.norms
+        shortcut = x
+        if self.pre:
+            x = jax.nn.relu(normalised(x, before, train))
+            if self.slot is not None:
+                shortcut = x
+            x = jax.nn.relu(normalised(self.first(x), after, train))
+        else:
+            x = jax.nn.relu(normalised(self.first(x), before, train))
+        if self.slot is not None:
+            x = self.slot(x, key, pool)
+            other = None if key is None else jax.random.fold_in(key, 1)
+            shortcut = self._fitted(self.slot(shortcut, other, pool), train)
+        x = self.second(x)
+        if self.pre:
+            return x + shortcut
+        return jax.nn.relu(normalised(x, after, train) + shortcut)
+
+    def _fitted(self, x: jax.Array, train: bool) -> jax.Array:
+        """A shortcut with the block's resolution and channels."""
+        x = _sampled(x, self.stride)
+        if self.projection is not None:
+            return normalised(self.projection(x), self.projection_norm, train)
+        return jnp.pad(x, [*[(0, 0)] * (x.ndim - 1), (0, self.more)])
+
+
+def _convolution(
+    channels: int,
+    width: int,
+    axes: int,
+    stride: int | Sequence[int],
+    rngs: nnx.Rngs,
+    size: int = 3,
+) -> Convolution:
+    return Convolution(channels, width, kernel=(size,) * axes, stride=stride, bias=False, rngs=rngs)
+
+
+def _sampled(x: jax.Array, stride: Sequence[int]) -> jax.Array:
+    """The positions on which a 3x3 convolution with SAME padding and this stride is centred."""
+    index = [slice(None)]
+    for size, step in zip(x.shape[1:-1], stride, strict=True):
+        reach = (math.ceil(size / step) - 1) * step + 3
+        index.append(slice(1 - max(reach - size, 0) // 2, None, step))
+    return x[tuple(index)]
+
+
+def _strided(spatial: Sequence[int], slot: Slot) -> list[int]:
+    """The spatial shape that a convolution with the slot's stride gives."""
+    stride = (slot.stride,) * len(spatial) if isinstance(slot.stride, int) else slot.stride
+    return [math.ceil(size / step) for size, step in zip(spatial, stride, strict=True)]
+
+
+def _maps(spatial: Sequence[int], width: int) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct((1, *spatial, width), jnp.float32)

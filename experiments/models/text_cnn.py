@@ -1,0 +1,114 @@
+"""Convolutions of several sizes over word or character vectors, and one pooling over the text.
+
+Kim, "Convolutional neural networks for sentence classification", 2014. What is studied is the head:
+the pooling from a sequence of any length to one vector.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from pydantic import Field
+
+from experiments import register
+from experiments.data import DatasetInfo
+from experiments.models.convolution import Convolution, linear
+from experiments.models.head import Head
+from experiments.models.model import AnyHead, HeadOptions, ModelOptions
+from experiments.models.slot import ModelError, Slot
+from experiments.models.words import WordVectors, dropped, exist, sequence_head
+from experiments.section import PositiveInt, Share
+
+
+@register.model("text_cnn")
+class TextCNNOptions(ModelOptions):
+    """`[model]`: token vectors, convolutions side by side, ReLU, head, dropout, classifier.
+
+    It has no pooling slots: variants differ in `head`. Padding never changes an answer.
+
+    Attributes:
+        features: The length of the token vectors.
+        kernels: How many tokens each convolution spans. With `[]` there are none, and the token
+            vectors themselves are pooled.
+        width: Channels of each convolution.
+        dropout: The share of the pooled vector that is set to 0 in training.
+    """
+
+    name: str = "text_cnn"
+    head: AnyHead = HeadOptions(pool="max")
+    features: PositiveInt = 64
+    kernels: Annotated[tuple[PositiveInt, ...], Field(strict=False)] = (3, 4, 5)
+    width: PositiveInt = 64
+    dropout: Share = 0.0
+
+    kinds = frozenset({"sequence"})
+
+    @property
+    def stages(self) -> int:
+        """None."""
+        return 0
+
+    def build(
+        self, info: DatasetInfo, slots: Sequence[Slot], head: Head, rngs: nnx.Rngs
+    ) -> "TextCNN":
+        """The network for sequences of tokens."""
+        del slots
+        return TextCNN(
+            info,
+            head,
+            features=self.features,
+            kernels=self.kernels,
+            width=self.width,
+            dropout=self.dropout,
+            rngs=rngs,
+        )
+
+
+class TextCNN(nnx.Module):
+    """Token vectors, convolutions side by side, ReLU, a head and a linear layer."""
+
+    def __init__(
+        self,
+        info: DatasetInfo,
+        head: Head,
+        *,
+        features: int,
+        kernels: Sequence[int],
+        width: int,
+        dropout: float,
+        rngs: nnx.Rngs,
+    ):
+        """Builds the network; see `TextCNNOptions`."""
+        if info.vocabulary is None:
+            raise ModelError("text_cnn reads tokens: the dataset must say its vocabulary")
+        self.vectors = WordVectors(info.vocabulary, features, rngs)
+        self.convolutions = nnx.List(
+            Convolution(features, width, kernel=(kernel,), bias=True, rngs=rngs)
+            for kernel in kernels
+        )
+        channels = width * len(kernels) or features
+        self.head = sequence_head(head, channels, info.input_shape[0], rngs)
+        self.dropout = dropout
+        self.classifier = linear(self.head.features, info.classes, rngs=rngs)
+
+    def __call__(
+        self, inputs: Any, *, train: bool = False, key: jax.Array | None = None
+    ) -> jax.Array:
+        """Classifies texts.
+
+        Args:
+            inputs: `"tokens"` (N, L), numbers of tokens; and `"length"` (N,), how many there are.
+            train: Whether elements of the pooled vector are dropped.
+            key: Which ones.
+
+        Returns:
+            Logits (N, classes).
+        """
+        where = exist(inputs["length"], inputs["tokens"].shape[1])
+        x = self.vectors(inputs["tokens"], where)
+        if len(self.convolutions):
+            both = [convolution(x) for convolution in self.convolutions]
+            x = jax.nn.relu(jnp.concatenate(both, -1))
+        return self.classifier(dropped(self.head(x, where), self.dropout, train, key))
