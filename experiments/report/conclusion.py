@@ -86,9 +86,8 @@ def conclude(rows: Sequence[SummaryRow]) -> Conclusion:
         The conclusion.
     """
     cells: dict[str, list[SummaryRow]] = {}
-    for row in rows:
-        if row.device_source == "measured":
-            cells.setdefault(row.cell, []).append(row)
+    for row in [row for row in rows if row.device_source == "measured"] or rows:
+        cells.setdefault(row.cell, []).append(row)
     if len(cells) == 1:
         return _conclude_cell(next(iter(cells.values())))
     each = {cell: _conclude_cell(found) for cell, found in cells.items()}

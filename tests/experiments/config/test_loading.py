@@ -120,7 +120,11 @@ REFUSED = [
     ("variants.max.pool=max_pol", 'variants.max.pool = "max_pol"', "did you mean 'max_pool'?"),
     ("variants.max.pool=max_unpool", "variants.max.pool", "known: strided, none, "),
     ("dataset.name=fashion-mnist", "dataset.name", "did you mean 'fashion_mnist'?"),
-    ("model.name=big_cnn", 'model.name = "big_cnn"', "known: small_cnn"),
+    (
+        "model.name=big_cnn",
+        'model.name = "big_cnn"',
+        "unknown network; did you mean 'all_cnn'? known:",
+    ),
     (
         "training.optimizer=adam",
         'training.optimizer = "adam"',
