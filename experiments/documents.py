@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from experiments.config import reference
+from experiments.operators import devices
 from experiments.records import RecordError, write_atomically
 
 _INCLUDE = re.compile(
@@ -25,7 +26,10 @@ _INCLUDE = re.compile(
 _GENERATE = re.compile(
     r"(<!-- generate (?P<name>[^\s]+) -->\n).*?(<!-- end generate -->)", flags=re.DOTALL
 )
-GENERATORS: dict[str, Callable[[], str]] = {"config-keys": reference.markdown}
+GENERATORS: dict[str, Callable[[], str]] = {
+    "config-keys": reference.markdown,
+    "devices": devices.markdown,
+}
 """The text of each generated part of a document, by its name."""
 _HEADING = re.compile(r"^#+ .*\n+")
 

@@ -257,8 +257,10 @@ def _beside(beside: Baselines | None) -> list[str]:
     if beside is None:
         return []
     lines = {}
+    first, *others = beside.cells.values()
+    differ = any(other != first for other in others)  # cells may share their test set
     for cell, methods in beside.cells.items():
-        where = f"At {words.cell(cell)}: " if cell and len(beside.cells) > 1 else ""
+        where = f"At {words.cell(cell)}: " if differ else ""
         for method, metrics in methods.items():
             said = ", ".join(_said(name, value) for name, value in metrics.items())
             lines[f"{where}Without training, {method}: {said}."] = None
