@@ -41,12 +41,19 @@ ONE_IN = {
     "test_sharding.py::test_only_halos_are_exchanged": 3,
     "test_targets.py::test_the_portable_form_has_the_same_value_and_gradient": 2,
     "test_targets.py::test_programs_for_several_platforms_choose_one": 2,
+    "test_text_cnn.py::test_neither_more_padding_nor_what_stands_in_it_changes_logits": 2,
 }
+
+
+# Files whose tests share a whole study: one worker runs all of them, or each would train its own.
+SHARED = {"test_command_line.py", "test_study.py", "test_training.py"}
 
 
 def pytest_collection_modifyitems(items):
     met = Counter()
     for item in items:
+        if item.path.name in SHARED:
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
         if item.path.name in SLOW:
             item.add_marker(pytest.mark.slow)
         name = f"{item.path.name}::{item.originalname}" if hasattr(item, "originalname") else ""

@@ -50,6 +50,7 @@ def test_every_variant_fits_its_network(name):
     assert f"python -m experiments run configs/{name}.toml" in published
 
 
+@pytest.mark.thorough
 def test_the_four_all_cnns_run_on_the_true_format(tmp_path, archive):
     folder, process = run(
         "allcnn_cifar10", tmp_path, archive, "model.widths=[1, 2]", "training.epochs=1"
@@ -63,6 +64,7 @@ def test_the_four_all_cnns_run_on_the_true_format(tmp_path, archive):
     assert sizes["base"] == sizes["strided"] < sizes["conv_pool"] == sizes["all_conv"]
 
 
+@pytest.mark.thorough
 def test_a_small_resnet_runs_on_the_true_format(tmp_path, archive):
     folder, process = run(
         "resnet_cifar10",
