@@ -20,6 +20,7 @@ from experiments.report.rows import SummaryRow
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 _GREY = "#888888"
+_MOST_LABELS = 12
 _LEAST_PADDING = 0.3  # percentage points: keeps the noise of one variant from filling the page
 
 
@@ -83,13 +84,22 @@ def pareto(title: str, rows: Sequence[SummaryRow]) -> bytes:
         color="#555555",
     )
     canvas.draw()  # settles the layout, which the labels need
+    labelled = list(range(len(rows)))
+    if len(rows) > _MOST_LABELS:  # one label per variant, at its most accurate point
+        labelled = [
+            max(
+                (i for i, row in enumerate(rows) if row.variant == variant),
+                key=lambda i: rows[i].test_accuracy_mean,
+            )
+            for variant in variants
+        ]
     labels.place(
         axes,
         canvas,
-        [row.key if len(rows) <= 12 else row.variant for row in rows],
-        [(row.infer_examples_per_s, 100 * row.test_accuracy_mean) for row in rows],
+        [rows[i].key if len(rows) <= _MOST_LABELS else rows[i].variant for i in labelled],
+        [(rows[i].infer_examples_per_s, 100 * rows[i].test_accuracy_mean) for i in labelled],
         [box for row in rows for box in _boxes(axes, row)],
-        [_darker(COLOURS[index % len(COLOURS)]) for index in indices],
+        [_darker(COLOURS[indices[i] % len(COLOURS)]) for i in labelled],
     )
     image = io.BytesIO()
     figure.savefig(image, format="png", metadata={"Software": None})
