@@ -1,4 +1,4 @@
-"""One element of a map for each bin and channel, and its adjoint, as two linear primitives.
+"""One element of a map for each bin and channel, and the transpose, as one linear primitive.
 
     pick(x)[r, i, j, c] = x[image[r], row[r, i, j, c], column[r, i, j, c], c]
 
@@ -11,17 +11,14 @@ same element receives.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import Primitive
-from jax.interpreters import ad
 
 from jaxpool.engine.plan.target import GPU, GPUS, Target
-from jaxpool.engine.rules.primitives import bind, define, is_zero, result_type, zero_tangent
+from jaxpool.engine.rules.primitives import bind, linear_map, result_type
 from jaxpool.pooling import arguments, sampling
 
 # Exponents: of what is smaller than 2**-100, and of what is not finite.
@@ -40,22 +37,26 @@ def pick(maps: jax.Array, image: jax.Array, row: jax.Array, column: jax.Array) -
         row: The row of each element, shaped as the result.
         column: Its column.
     """
-    return bind(_pick_p, maps, image, row, column, shape=maps.shape)
+    return bind(_PICK, maps, image, row, column, shape=maps.shape, transposed=False)
 
 
-def _pick(maps: jax.Array, *sites: jax.Array, shape: Any, target: Target) -> jax.Array:
-    del target
-    image, row, column = sites
-    return maps[_at(image, row, column, shape)]
-
-
-def _place(
-    y: jax.Array, image: jax.Array, row: jax.Array, column: jax.Array, *, shape: Any, target: Target
+def _code(
+    x: jax.Array,
+    image: jax.Array,
+    row: jax.Array,
+    column: jax.Array,
+    *,
+    shape: Any,
+    transposed: bool,
+    target: Target,
 ) -> jax.Array:
-    at, wide = _at(image, row, column, shape), y.astype(arguments.accumulator(y))
+    at = _at(image, row, column, shape)
+    if not transposed:
+        return x[at]
+    wide = x.astype(arguments.accumulator(x))
     if target in (GPU, GPUS):
-        return add_up(wide, at, shape).astype(y.dtype)
-    return jnp.zeros(shape, wide.dtype).at[at].add(wide).astype(y.dtype)
+        return add_up(wide, at, shape).astype(x.dtype)
+    return jnp.zeros(shape, wide.dtype).at[at].add(wide).astype(x.dtype)
 
 
 def add_up(y: jax.Array, at: tuple[Any, ...], shape: Any) -> jax.Array:
@@ -105,41 +106,13 @@ def _at(image: jax.Array, row: jax.Array, column: jax.Array, shape: Any) -> tupl
     return image[:, None, None, None], 0, row, column, np.arange(shape[-1])
 
 
-def _pick_type(maps: Any, image: Any, row: Any, column: Any, *, shape: Any) -> Any:
-    del image, column, shape
-    return result_type(maps, row.shape)
+def _type(x: Any, image: Any, row: Any, column: Any, *, shape: Any, transposed: bool) -> Any:
+    del image, column
+    return result_type(x, shape if transposed else row.shape)
 
 
-def _place_type(y: Any, *sites: Any, shape: Any) -> Any:
-    del sites
-    return result_type(y, shape)
+def _batch(operands: Any, dims: Any, **parameters: Any) -> Any:
+    return sampling.batched(_PICK, operands, dims, sites=3, **parameters)
 
 
-def _primitive(
-    name: str, code: Callable[..., Any], abstract: Callable[..., Any], adjoint: Callable[[], Any]
-) -> Primitive:
-    """A primitive that is linear in its first operand; `adjoint()` is its transpose."""
-
-    def jvp(primals: Any, tangents: Any, *, shape: Any) -> Any:
-        out, tangent = bind(primitive, *primals, shape=shape), tangents[0]
-        if is_zero(tangent):
-            return out, zero_tangent(out)
-        return out, bind(primitive, tangent, *primals[1:], shape=shape)
-
-    def transpose(cotangent: Any, x: Any, *sites: Any, shape: Any) -> Any:
-        nothing = [None] * len(sites)
-        if is_zero(cotangent):
-            return [ad.Zero(x.aval), *nothing]
-        return [bind(adjoint(), cotangent, *sites, shape=shape), *nothing]
-
-    def batch(operands: Any, dims: Any, **parameters: Any) -> Any:
-        return sampling.batched(primitive, operands, dims, sites=3, **parameters)
-
-    primitive = define(
-        name, code, ["shape"], jvp=jvp, abstract=abstract, batch=batch, transpose=transpose
-    )
-    return primitive
-
-
-_pick_p = _primitive("jaxpool_pick", _pick, _pick_type, lambda: _place_p)
-_place_p = _primitive("jaxpool_place", _place, _place_type, lambda: _pick_p)
+_PICK = linear_map("jaxpool_pick", _code, ["shape"], abstract=_type, batch=_batch)

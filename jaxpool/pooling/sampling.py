@@ -203,15 +203,17 @@ def box_by_box(function: Callable[..., Any], maps: jax.Array, *per_box: Any, tar
 def batched(
     primitive: Primitive, operands: Any, dims: Any, *, sites: int, shape: Any, **parameters: Any
 ) -> Any:
-    """The batching rule of a primitive over boxes: a batch of boxes is more boxes.
+    """The batching rule of a primitive over boxes.
 
-    A batch of maps is more images. Where only boxes are batched, all share the maps.
+    Batched boxes become additional boxes, and batched maps additional images. If only the boxes are
+    batched, all of them read the same maps.
 
     Args:
         primitive: The primitive, one of a pair that read maps and add up in them.
-        operands: Maps or values of bins; then, box by box, the images and all else.
+        operands: Maps, or values of bins; then operands with one entry per box, first the numbers of
+            the images.
         dims: Their batch axes.
-        sites: The number of operands from the images on.
+        sites: How many operands have one entry per box.
         shape: The shape of the maps, a parameter of the primitive.
         parameters: Its other parameters.
     """

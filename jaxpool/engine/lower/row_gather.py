@@ -50,7 +50,7 @@ def take(
             pad is no branch.
 
     Returns:
-        The rows, as many along each axis as it has numbers.
+        An array with one row per number along each of these axes.
     """
     exists: list[jax.Array] = []
     nothing = np.asarray(0 if fill is None else fill, x.dtype)

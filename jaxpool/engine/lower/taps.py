@@ -260,7 +260,7 @@ def sum_over_readers(
     Args:
         window: The windows.
         term: `term(readers, *values)`: one reader per axis, and each array at their outputs.
-        arrays: Output-shaped arrays, each with the value of outputs that do not exist.
+        arrays: Output-shaped arrays, each with the value to use where an output does not exist.
         target: The target of the program.
         by_copy: As in `elements`.
     """

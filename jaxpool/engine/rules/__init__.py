@@ -1,6 +1,6 @@
 """What JAX sees: primitives with their derivatives, transposes, batching and sharding.
 
 `primitives` defines them. `winner`: maxima and minima. `linear`: sums and their transposes.
-`weighted`: weighted sums. `invertible_gather`: gathers whose inverse is known. `elements` and
-`folds` need no primitive of their own.
+`weighted`: sums whose weights depend on the elements. `invertible_gather`: gathers whose inverse
+is known, so that their transpose is a gather too. `elements` and `folds` define no primitive.
 """

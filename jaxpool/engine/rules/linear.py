@@ -79,7 +79,10 @@ def transpose_code(
 def _isolated(
     step: Any, x: jax.Array, winner: jax.Array, *, window: Window, target: Target
 ) -> jax.Array:
-    """One step in the layout for XLA:CPU, isolated; tiles read each element once, and may fuse."""
+    """Run one step in the merged layout, isolated unless the windows tile.
+
+    Windows that tile read each element once, so fusion with the producer repeats no work.
+    """
     if window.is_tiling:
         return step(x, winner, window=window, target=target)
     by = layout.merged(window, x.shape, target=target)
