@@ -20,20 +20,24 @@ from experiments.data import DatasetInfo
 from experiments.models.convolution import Convolution, linear
 from experiments.models.dropout import dropout
 from experiments.models.head import Head
-from experiments.models.model import ModelOptions
 from experiments.models.slot import ModelError, Slot
-from experiments.models.stage import Stage, normalisation, normalised
+from experiments.models.stage import (
+    StagedOptions,
+    built,
+    key_of,
+    normalisation,
+    normalised,
+    pools,
+)
 from experiments.section import PositiveInt, Share, Widths
 
 
 @register.model("all_cnn")
-class AllCNNOptions(ModelOptions):
+class AllCNNOptions(StagedOptions):
     """`[model]`: Springenberg's base C; stages of 3x3 convolutions, then 3x3, 1x1 and classifier.
 
     Attributes:
         widths: Channels of each stage; the convolutions after the stages have those of the last.
-        convolutions: Convolutions per stage, beside the extra ones of a variant; the last one
-            takes the stride of `"strided"`.
         norm: The normalisation after each convolution; none as published.
         input_dropout: The share of the input that is dropped in training.
         dropout: The share that is dropped after each pooling, or what stands in its place.
@@ -48,11 +52,6 @@ class AllCNNOptions(ModelOptions):
 
     kinds = frozenset({"image", "signal"})
     takes_extra_convolutions = True
-
-    @property
-    def stages(self) -> int:
-        """One pooling per width."""
-        return len(self.widths)
 
     def build(
         self, info: DatasetInfo, slots: Sequence[Slot], head: Head, rngs: nnx.Rngs
@@ -78,20 +77,14 @@ class AllCNN(nnx.Module):
         rngs: nnx.Rngs,
     ):
         """Builds the network; see `AllCNNOptions`."""
-        *spatial, channels = info.input_shape
-        axes, norm, stages = len(spatial), options.norm, []
-        for width, slot in zip(options.widths, slots, strict=True):
-            kernel = (3,) * axes
-            stage = Stage(channels, width, slot, options.convolutions, kernel, norm, "he", rngs)
-            stages.append(stage)
-            spatial, channels = stage.shape(spatial, width)
+        axes, norm = len(info.input_shape) - 1, options.norm
+        self.stages, spatial, channels = built(options, info.input_shape, slots, (3,) * axes, rngs)
         if min(spatial) < 3:
             shape = "x".join(map(str, spatial))
             raise ModelError(
                 f"{slots[-1].place or 'all_cnn'}: leaves a feature map of {shape}, and the 3x3 "
                 "convolution without padding that follows needs 3 positions per axis"
             )
-        self.stages = nnx.List(stages)
         width = options.widths[-1]
         self.last = nnx.List(
             Convolution(
@@ -108,8 +101,7 @@ class AllCNN(nnx.Module):
         self.head = head.build(width, [size - 2 for size in spatial], rngs)
         self.classifier = linear(self.head.features, info.classes, rngs=rngs)
         self.rates = options.input_dropout, options.dropout
-        # Last, so that what these draw changes nothing that all variants share.
-        self.pools = nnx.List(slot.module(rngs, axes) for slot in slots)
+        self.pools = pools(slots, axes, rngs)
 
     def __call__(
         self, x: jax.Array, *, train: bool = False, key: jax.Array | None = None
@@ -127,7 +119,7 @@ class AllCNN(nnx.Module):
         of_input, of_stages = self.rates
         x = dropout(x, of_input, key)
         for number, (stage, pool) in enumerate(zip(self.stages, self.pools, strict=True)):
-            x = stage(x, train, None if key is None else jax.random.fold_in(key, number), pool)
+            x = stage(x, train, key_of(key, number), pool)
             x = dropout(x, of_stages, key, 1 + number)
         for number, (convolution, norm) in enumerate(zip(self.last, self.norms, strict=True)):
             x = convolution(x)

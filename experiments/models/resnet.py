@@ -19,7 +19,7 @@ from experiments.models.convolution import Convolution, linear
 from experiments.models.head import Head
 from experiments.models.model import ModelOptions
 from experiments.models.slot import Slot
-from experiments.models.stage import normalisation, normalised
+from experiments.models.stage import key_of, normalisation, normalised, pools
 from experiments.section import PositiveInt, Widths, complaint
 
 
@@ -106,19 +106,13 @@ class ResNet(nnx.Module):
                 changes.append(change)
                 width = channels
             if stage:
-                spatial = (
-                    between[stage - 1]
-                    .shape(_maps(_strided(spatial, between[stage - 1]), width))
-                    .shape[1:-1]
-                )
+                slot = between[stage - 1]
+                spatial = slot.shape(_maps(_strided(spatial, slot), width)).shape[1:-1]
         self.blocks = nnx.List(blocks)
         self.last_norm = normalisation("batch", width, rngs) if pre else None
         self.head = head.build(width, spatial, rngs)
         self.classifier = linear(self.head.features, info.classes, rngs=rngs)
-        # Last, so that what these draw changes nothing that all variants share.
-        self.pools = nnx.List(
-            slot.module(rngs, axes) if slot else None for slot in (stem, *changes)
-        )
+        self.pools = pools((stem, *changes), axes, rngs)
 
     def __call__(
         self, x: jax.Array, *, train: bool = False, key: jax.Array | None = None
@@ -133,7 +127,7 @@ class ResNet(nnx.Module):
         Returns:
             Logits (N, classes).
         """
-        keys = [None if key is None else jax.random.fold_in(key, n) for n in range(len(self.pools))]
+        keys = [key_of(key, number) for number in range(len(self.pools))]
         x = self.stem(x)
         if self.stem_norm is not None:
             x = jax.nn.relu(normalised(x, self.stem_norm, train))
@@ -186,8 +180,7 @@ class _Block(nnx.Module):
             x = jax.nn.relu(normalised(self.first(x), before, train))
         if self.slot is not None:
             x = self.slot(x, key, pool)
-            other = None if key is None else jax.random.fold_in(key, 1)
-            shortcut = self._fitted(self.slot(shortcut, other, pool), train)
+            shortcut = self._fitted(self.slot(shortcut, key_of(key, 1), pool), train)
         x = self.second(x)
         if self.pre:
             return x + shortcut

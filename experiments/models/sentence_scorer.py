@@ -13,10 +13,11 @@ from flax import nnx
 from experiments import register
 from experiments.data import DatasetInfo
 from experiments.models.convolution import linear
+from experiments.models.dropout import dropout
 from experiments.models.head import Head
 from experiments.models.model import ModelOptions
 from experiments.models.slot import ModelError, Slot
-from experiments.models.words import WordVectors, dropped, exist, sequence_head
+from experiments.models.words import WordVectors, exist, sequence_head
 from experiments.section import PositiveInt, Share
 
 _NEVER = -1e9
@@ -55,39 +56,24 @@ class SentenceScorerOptions(ModelOptions):
     ) -> "SentenceScorer":
         """The network for documents."""
         del slots
-        return SentenceScorer(
-            info,
-            head,
-            features=self.features,
-            hidden=self.hidden,
-            position=self.position,
-            dropout=self.dropout,
-            rngs=rngs,
-        )
+        return SentenceScorer(info, head, self, rngs)
 
 
 class SentenceScorer(nnx.Module):
     """Word vectors, a head over each sentence, the mean over sentences, and two layers."""
 
     def __init__(
-        self,
-        info: DatasetInfo,
-        head: Head,
-        *,
-        features: int,
-        hidden: int,
-        position: bool,
-        dropout: float,
-        rngs: nnx.Rngs,
+        self, info: DatasetInfo, head: Head, options: SentenceScorerOptions, rngs: nnx.Rngs
     ):
         """Builds the network; see `SentenceScorerOptions`."""
         if info.vocabulary is None:
             raise ModelError("sentence_scorer reads words: the dataset must say its vocabulary")
-        self.vectors = WordVectors(info.vocabulary, features, rngs)
-        self.head = sequence_head(head, features, info.input_shape[1], rngs)
-        self.position, self.dropout = position, dropout
-        self.hidden = linear(3 * self.head.features + 2 * position, hidden, rngs=rngs)
-        self.score = linear(hidden, 1, rngs=rngs)
+        self.vectors = WordVectors(info.vocabulary, options.features, rngs)
+        self.head = sequence_head(head, options.features, info.input_shape[1], rngs)
+        self.position, self.rate = options.position, options.dropout
+        features = 3 * self.head.features + 2 * options.position
+        self.hidden = linear(features, options.hidden, rngs=rngs)
+        self.score = linear(options.hidden, 1, rngs=rngs)
 
     def __call__(
         self, inputs: Any, *, train: bool = False, key: jax.Array | None = None
@@ -119,6 +105,7 @@ class SentenceScorer(nnx.Module):
                 jnp.broadcast_to(1 / (1 + place), (*real.shape, 1)),
                 jnp.broadcast_to(place / count, (*real.shape, 1)),
             ]
-        seen = dropped(jnp.concatenate(parts, -1), self.dropout, train, key)
+        seen = jnp.concatenate(parts, -1)
+        seen = dropout(seen, self.rate, key if train else None, place=None)
         scores = self.score(jax.nn.relu(self.hidden(seen)))[..., 0]
         return jnp.where(real, scores, _NEVER)

@@ -1,14 +1,37 @@
-"""A stage of a convolutional network: convolutions with normalisation and ReLU, then a slot."""
+"""What networks of convolutional stages have in common: options, stages, and their slots."""
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from experiments.models.convolution import Convolution
+from experiments.models.model import ModelOptions
 from experiments.models.slot import Slot
+from experiments.section import PositiveInt, Widths
+
+
+class StagedOptions(ModelOptions):
+    """`[model]` of a network of stages, each of convolutions and one pooling.
+
+    Attributes:
+        widths: Channels of each stage; as many stages as widths.
+        convolutions: Convolutions per stage, beside the extra ones of a variant; the last one
+            takes the stride of `"strided"`.
+        norm: The normalisation after each convolution.
+    """
+
+    widths: Widths
+    convolutions: PositiveInt = 1
+    norm: Literal["batch", "layer", "none"] = "batch"
+
+    @property
+    def stages(self) -> int:
+        """One pooling per width."""
+        return len(self.widths)
 
 
 class Stage(nnx.Module):
@@ -57,6 +80,66 @@ class Stage(nnx.Module):
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             x = jax.nn.relu(normalised(convolution(x), norm, train))
         return self.slot(x, key, pool)
+
+
+def built(
+    options: StagedOptions,
+    input_shape: Sequence[int],
+    slots: Sequence[Slot],
+    kernel: Sequence[int],
+    rngs: nnx.Rngs,
+    initializer: str = "he",
+) -> tuple[nnx.List, list[int], int]:
+    """Builds the stages of a network.
+
+    Args:
+        options: Its options.
+        input_shape: The shape of one input, (*spatial, channels).
+        slots: One pooling per stage.
+        kernel: The size of the convolutions, one per spatial axis.
+        rngs: Where the initial weights come from.
+        initializer: Of the weights.
+
+    Returns:
+        The stages, and the spatial shape and the channels of what the last one gives.
+    """
+    *spatial, channels = input_shape
+    stages = []
+    for width, slot in zip(options.widths, slots, strict=True):
+        stages.append(
+            Stage(
+                channels, width, slot, options.convolutions, kernel, options.norm, initializer, rngs
+            )
+        )
+        spatial, channels = stages[-1].shape(spatial, width)
+    return nnx.List(stages), spatial, channels
+
+
+def pools(slots: Sequence[Slot | None], spatial: int, rngs: nnx.Rngs) -> nnx.List:
+    """What the slots learn, None where nothing.
+
+    To be called last, so that what these draw changes nothing that all variants share.
+
+    Args:
+        slots: The slots, None where a block has none.
+        spatial: How many spatial axes feature maps have.
+        rngs: Where initial parameters come from.
+    """
+    return nnx.List(slot.module(rngs, spatial) if slot else None for slot in slots)
+
+
+def key_of(key: jax.Array | None, number: int) -> jax.Array | None:
+    """The key of one of several slots, from that of the network's call; None in evaluation."""
+    return None if key is None else jax.random.fold_in(key, number)
+
+
+def through(
+    stages: nnx.List, pools: nnx.List, x: jax.Array, train: bool, key: jax.Array | None
+) -> jax.Array:
+    """What all stages make of feature maps, one after the other."""
+    for number, (stage, pool) in enumerate(zip(stages, pools, strict=True)):
+        x = stage(x, train, key_of(key, number), pool)
+    return x
 
 
 def normalisation(norm: str, width: int, rngs: nnx.Rngs) -> nnx.BatchNorm | nnx.LayerNorm | None:

@@ -15,10 +15,11 @@ from pydantic import Field
 from experiments import register
 from experiments.data import DatasetInfo
 from experiments.models.convolution import Convolution, linear
+from experiments.models.dropout import dropout
 from experiments.models.head import Head
 from experiments.models.model import AnyHead, HeadOptions, ModelOptions
 from experiments.models.slot import ModelError, Slot
-from experiments.models.words import WordVectors, dropped, exist, sequence_head
+from experiments.models.words import WordVectors, exist, sequence_head
 from experiments.section import PositiveInt, Share
 
 
@@ -55,34 +56,17 @@ class TextCNNOptions(ModelOptions):
     ) -> "TextCNN":
         """The network for sequences of tokens."""
         del slots
-        return TextCNN(
-            info,
-            head,
-            features=self.features,
-            kernels=self.kernels,
-            width=self.width,
-            dropout=self.dropout,
-            rngs=rngs,
-        )
+        return TextCNN(info, head, self, rngs)
 
 
 class TextCNN(nnx.Module):
     """Token vectors, convolutions side by side, ReLU, a head and a linear layer."""
 
-    def __init__(
-        self,
-        info: DatasetInfo,
-        head: Head,
-        *,
-        features: int,
-        kernels: Sequence[int],
-        width: int,
-        dropout: float,
-        rngs: nnx.Rngs,
-    ):
+    def __init__(self, info: DatasetInfo, head: Head, options: TextCNNOptions, rngs: nnx.Rngs):
         """Builds the network; see `TextCNNOptions`."""
         if info.vocabulary is None:
             raise ModelError("text_cnn reads tokens: the dataset must say its vocabulary")
+        features, width, kernels = options.features, options.width, options.kernels
         self.vectors = WordVectors(info.vocabulary, features, rngs)
         self.convolutions = nnx.List(
             Convolution(features, width, kernel=(kernel,), bias=True, rngs=rngs)
@@ -90,7 +74,7 @@ class TextCNN(nnx.Module):
         )
         channels = width * len(kernels) or features
         self.head = sequence_head(head, channels, info.input_shape[0], rngs)
-        self.dropout = dropout
+        self.rate = options.dropout
         self.classifier = linear(self.head.features, info.classes, rngs=rngs)
 
     def __call__(
@@ -109,6 +93,7 @@ class TextCNN(nnx.Module):
         where = exist(inputs["length"], inputs["tokens"].shape[1])
         x = self.vectors(inputs["tokens"], where)
         if len(self.convolutions):
-            both = [convolution(x) for convolution in self.convolutions]
-            x = jax.nn.relu(jnp.concatenate(both, -1))
-        return self.classifier(dropped(self.head(x, where), self.dropout, train, key))
+            every = [convolution(x) for convolution in self.convolutions]
+            x = jax.nn.relu(jnp.concatenate(every, -1))
+        x = dropout(self.head(x, where), self.rate, key if train else None, place=None)
+        return self.classifier(x)

@@ -62,21 +62,3 @@ def sequence_head(head: Head, channels: int, positions: int, rngs: nnx.Rngs) -> 
             "would change the answer; choose another head, such as max or k_max"
         )
     return head.build(channels, (positions,), rngs)
-
-
-def dropped(x: jax.Array, rate: float, train: bool, key: jax.Array | None) -> jax.Array:
-    """Dropout: in training, elements are 0 with probability `rate`, the others larger.
-
-    Args:
-        x: Any array.
-        rate: The probability.
-        train: Whether the network is trained.
-        key: Which elements; None for none.
-
-    Returns:
-        An array of the same shape.
-    """
-    if not (train and rate and key is not None):
-        return x
-    kept = jax.random.bernoulli(key, 1 - rate, x.shape)
-    return jnp.where(kept, x / (1 - rate), 0)

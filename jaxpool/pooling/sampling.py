@@ -210,8 +210,8 @@ def batched(
 
     Args:
         primitive: The primitive, one of a pair that read maps and add up in them.
-        operands: Maps, or values of bins; then operands with one entry per box, first the numbers of
-            the images.
+        operands: Maps, or values of bins; then operands with one entry per box, of which the first
+            says which image.
         dims: Their batch axes.
         sites: How many operands have one entry per box.
         shape: The shape of the maps, a parameter of the primitive.

@@ -7,6 +7,7 @@ from experiments.config import load
 from experiments.data import DatasetInfo
 from experiments.models import Head, ModelError, Slot
 from experiments.models.small_cnn import SmallCNN, SmallCNNOptions
+from experiments.models.stage import normalisation
 from tests.experiments.tiny import write_tiny
 
 IMAGES = jax.random.normal(jax.random.key(1), (5, 8, 8, 2))
@@ -16,7 +17,7 @@ SIGNALS = DatasetInfo(input_shape=(8, 2), classes=3, train_size=5, test_size=5, 
 
 def network(*slots, **changes):
     options = {"widths": [4] * len(slots), "convolutions": 1, "kernel": (3, 3), "norm": "batch"}
-    return SmallCNN(INFO, slots, Head(), **{**options, **changes}, rngs=nnx.Rngs(0))
+    return SmallCNN(INFO, slots, Head(), SmallCNNOptions(**{**options, **changes}), nnx.Rngs(0))
 
 
 def parameters(net):
@@ -92,7 +93,7 @@ def test_batch_statistics_move_in_training_only():
 
 def test_an_unknown_norm_is_refused():
     with pytest.raises(ValueError, match="norm must be 'batch', 'layer' or 'none', got 'group'"):
-        network(Slot("none"), norm="group")
+        normalisation("group", 4, nnx.Rngs(0))
 
 
 def test_the_options_build_the_network_for_the_shapes_of_a_dataset():
