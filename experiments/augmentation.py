@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from experiments.config.schema import Augmentation
+from experiments.config.training import Augmentation
 from experiments.tasks.classification import shifted
 
 

@@ -17,7 +17,7 @@ from flax import nnx
 
 from experiments.augmentation import augmented
 from experiments.config import Study
-from experiments.config.schema import Augmentation
+from experiments.config.training import Augmentation
 from experiments.optimizers import build_optimizer, learning_rate
 from experiments.tasks import TaskOptions
 

@@ -46,8 +46,9 @@ def run(study: Study, out: Path, console: Console, plugins: Sequence[str] = ()) 
     """
     folder = StudyFolder(out / study.name)
     cells = study.cells()
+    checked: set[str] = set()
     for cell in cells.values():
-        refuse_impossible(cell)
+        refuse_impossible(cell, checked)
     here = environment.capture(load_plugins(plugins))
     for name, cell in cells.items():
         refuse_other_work(cell, folder.of_cell(name), here.origin)
@@ -86,11 +87,8 @@ def _train_and_measure(
         records.write(folder.baselines, Baselines(cells=baselines))
     train(cells, datasets, todo, folder, here.origin, console)
     if not all(measured(cell, folder.of_cell(name)) for name, cell in cells.items()):
-
-        def tell(words: str) -> None:
-            console.print(words, highlight=False)
-
-        for (name, variant), result in measure(cells, datasets.of, here.origin, tell).items():
+        results = measure(cells, datasets.of, here.origin, _saying(console))
+        for (name, variant), result in results.items():
             records.write(folder.of_cell(name).measurement(variant), result)
 
 
@@ -105,12 +103,13 @@ def _estimate(
     targets = next(iter(cells.values())).measurement.targets
     if all(measured(c, folder.of_cell(n), target) for n, c in cells.items() for target in targets):
         return
-
-    def tell(words: str) -> None:
-        console.print(words, highlight=False)
-
-    for (cell, variant, target), one in estimate(cells, origin, plugins, tell).items():
+    results = estimate(cells, origin, plugins, _saying(console))
+    for (cell, variant, target), one in results.items():
         records.write(folder.of_cell(cell).measurement(variant, target), one)
+
+
+def _saying(console: Console) -> Callable[[str], None]:
+    return lambda words: console.print(words, highlight=False)
 
 
 class _Datasets:
@@ -149,17 +148,23 @@ def only_process(folder: StudyFolder) -> Iterator[None]:
         yield
 
 
-def refuse_impossible(study: Study) -> None:
+def refuse_impossible(study: Study, checked: set[str] | None = None) -> None:
     """Traces every variant's training step on shapes alone.
 
     Args:
         study: The study.
+        checked: Fingerprints of programs that were traced before and need not be again, as those of
+            cells with another size of the training set; those traced here are added.
 
     Raises:
         ConfigError: A pooling cannot pool the feature map that it meets.
     """
     inputs, labels = study.dataset.describe().batch(study.training.batch_size)
+    checked = set() if checked is None else checked
     for variant in study.variants:
+        if study.cost_fingerprint(variant) in checked:
+            continue
+        checked.add(study.cost_fingerprint(variant))
         try:
             programs = Programs.build(study, variant)
             state = jax.eval_shape(programs.init, 0)

@@ -17,7 +17,7 @@ from jax.sharding import SingleDeviceSharding
 
 from experiments import environment
 from experiments.config import ConfigError
-from experiments.config.schema import Target
+from experiments.config.training import Target
 from experiments.records import Environment
 
 _BANDWIDTH = 3_352_320_000_000  # of an H100's memory, in bytes a second

@@ -1,7 +1,9 @@
 """What a study's TOML file may say, and how it is read."""
 
 from experiments.config.loading import ConfigError, differences, dump, load
-from experiments.config.schema import Measurement, Pool, Study, Training
+from experiments.config.schema import Study
+from experiments.config.training import Measurement, Training
+from experiments.config.variant import Pool
 
 __all__ = [
     "ConfigError",

@@ -8,13 +8,9 @@ from typing import Any
 from pydantic_core import PydanticUndefined
 
 from experiments import register
-from experiments.config.schema import (
-    Augmentation,
-    Measurement,
-    Pool,
-    Study,
-    Training,
-)
+from experiments.config.schema import Study
+from experiments.config.training import Augmentation, Measurement, Training
+from experiments.config.variant import Pool
 from experiments.data import DatasetOptions
 from experiments.models import HEADS, HeadOptions, ModelOptions
 from experiments.models.head import head_arguments

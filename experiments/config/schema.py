@@ -1,53 +1,35 @@
 """What a study's TOML file may say: strict, frozen sections with their defaults."""
 
 import hashlib
-import inspect
 import itertools
 import json
 import math
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
     BeforeValidator,
-    Discriminator,
     Field,
     SerializeAsAny,
-    Tag,
     ValidationError,
     model_validator,
 )
 
 from experiments import register
+from experiments.config.training import Measurement, Training
+from experiments.config.variant import Pool, Variant
 from experiments.data import DataError, DatasetOptions
 from experiments.folder import cell_name
-from experiments.models import AnyHead, Head, ModelOptions, Slot, slot
+from experiments.models import Head, ModelOptions, Slot
 from experiments.records import VARIANT_PATTERN
 from experiments.section import (
-    NonNegative,
-    NonNegativeInt,
-    Padding,
-    Positive,
-    PositiveInt,
     Section,
-    Seed,
-    Share,
-    Sizes,
     complaint,
     filled,
     hint,
-    known,
-    tuples,
 )
 from experiments.tasks import TASKS, TaskOptions
-
-Target = Literal["tpu-v5e", "tpu-v6e", "h100"]
-"""Devices that are not here; see `experiments.targets`."""
-
-_SUGAR = {"window": "window_shape", "stride": "strides", "padding": "padding"}
-"""The keys of a pool that stand for an operator's argument of another name."""
-_NOT_FROM_A_CONFIG = {"x", "key", "where", "kernel_init", "rngs"}
 
 Name = Annotated[str, Field(pattern=rf"^{VARIANT_PATTERN}$")]
 
@@ -71,188 +53,6 @@ def _named(
 
     return BeforeValidator(choose)
 
-
-class Augmentation(Section):
-    """`[training.augmentation]`: how training images and signals are changed at random.
-
-    Attributes:
-        shift: Shifts each by up to so many pixels along each axis; 0 is shifted in. (Cropping out
-            of an image padded by as many pixels is the same.)
-        flip: Mirrors each left to right with probability 1/2.
-    """
-
-    shift: NonNegativeInt = 0
-    flip: bool = False
-
-
-class Training(Section):
-    """`[training]`: how every variant is trained.
-
-    Attributes:
-        epochs: Passes over the training set. Either this or `steps` is given.
-        steps: Steps of the optimiser.
-        batch_size: Examples per step.
-        seeds: One training run each.
-        optimizer: The update rule.
-        learning_rate: Its peak.
-        schedule: From the peak down to 0 along a cosine, constant, or in steps: multiplied by
-            `factor` at each of the `milestones`.
-        milestones: Of `"steps"`: after how many epochs, or steps if `steps` is given.
-        factor: Of `"steps"`.
-        warmup_epochs: Epochs in which the learning rate rises from 0 to its peak.
-        weight_decay: Decay of the kernels, not of biases and norms.
-        coupled_decay: Add the decay to the gradient, so that it passes through momentum or Adam (L2
-            regularisation), instead of to the update.
-        momentum: Of sgd.
-        nesterov: Whether sgd's momentum is Nesterov's.
-        shuffle: Whether each epoch goes through the examples in another order.
-        seeds_together: Train all seeds in one vectorised program; `"auto"` where that is as fast.
-        augmentation: Random changes of training examples.
-    """
-
-    epochs: PositiveInt | None = None
-    steps: PositiveInt | None = None
-    batch_size: PositiveInt
-    seeds: Annotated[tuple[Seed, ...], Field(strict=False), AfterValidator(filled)]
-    optimizer: Literal["adamw", "sgd"] = "adamw"
-    learning_rate: Positive
-    schedule: Literal["cosine", "constant", "steps"] = "cosine"
-    milestones: Annotated[tuple[PositiveInt, ...], Field(strict=False)] = ()
-    factor: Positive = 0.1
-    warmup_epochs: NonNegative = 0.0
-    weight_decay: NonNegative = 0.0
-    coupled_decay: bool = False
-    momentum: Share = 0.9
-    nesterov: bool = True
-    shuffle: bool = True
-    seeds_together: Literal[True, False, "auto"] = "auto"
-    augmentation: Augmentation = Augmentation()
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if (self.epochs is None) == (self.steps is None):
-            raise complaint("give either epochs or steps", "epochs")
-        if len(set(self.seeds)) < len(self.seeds):
-            raise complaint("must differ from one another", "seeds")
-        if self.epochs is not None and self.warmup_epochs > self.epochs:
-            raise complaint(f"must be at most epochs = {self.epochs}", "warmup_epochs")
-        if bool(self.milestones) != (self.schedule == "steps"):
-            raise complaint('schedule = "steps" needs milestones, no other takes any', "milestones")
-        if any(a >= b for a, b in itertools.pairwise(self.milestones)):
-            raise complaint("must rise", "milestones")
-        return self
-
-    def total_steps(self, steps_per_epoch: int) -> int:
-        """The steps of a whole run."""
-        return self.steps or (self.epochs or 0) * steps_per_epoch
-
-    def round_steps(self, steps_per_epoch: int) -> int:
-        """The steps between two checkpoints: an epoch, or 500 steps where those are more.
-
-        With `epochs` it is always one epoch.
-        """
-        if self.steps is None:
-            return steps_per_epoch
-        return min(max(steps_per_epoch, 500), self.steps)
-
-
-class Measurement(Section):
-    """`[measurement]`: how cost is measured once training is over.
-
-    Attributes:
-        seconds: How long to measure, all variants together, compilation aside.
-        rounds: Stop earlier after so many samples of each quantity.
-        latency_samples: Single-image inferences to time for each variant.
-        targets: Devices that are not here, for which every variant is compiled and its cost
-            estimated: `"tpu-v5e"`, `"tpu-v6e"`, `"h100"`. Needs `make targets`.
-    """
-
-    seconds: Positive = 60.0
-    rounds: Annotated[int, Field(ge=6)] = 50
-    latency_samples: Annotated[int, Field(ge=100)] = 500
-    targets: Annotated[tuple[Target, ...], Field(strict=False)] = ()
-
-
-class Pool(Section):
-    """`[variants.NAME]`: a pooling.
-
-    Attributes:
-        pool: An operator of jaxpool by name, one of the learned poolings of `experiments.models`,
-            a pooling of a plug-in, `"strided"` (the convolution takes the stride) or `"none"`.
-            It may be left out, for `"none"`, where `head` is given.
-        window: The operator's `window_shape`.
-        stride: The operator's `strides`; of `"strided"`, the convolution's.
-        padding: The operator's `padding`.
-        arguments: The operator's further arguments, by their own names.
-        extra_convolutions: Convolutions before it, beside the network's own; the last one takes the
-            stride of `"strided"`.
-        head: The last pooling of the network; the model's own if left out.
-    """
-
-    pool: Annotated[str, known("pool", slot.names)] = "none"
-    window: Sizes | None = None
-    stride: Sizes | None = None
-    padding: Padding | None = None
-    arguments: dict[str, Any] | None = None
-    extra_convolutions: PositiveInt | None = None
-    head: AnyHead | None = None
-
-    @model_validator(mode="after")
-    def _suits_the_operator(self) -> Self:
-        if "pool" not in self.model_fields_set and self.head is None:
-            raise complaint("missing", "pool")
-        operator = slot.operators().get(self.pool)
-        if operator is None:
-            takes = {"stride"} if self.pool == "strided" else set()
-            required = set()
-        else:
-            parameters = slot.parameters(operator)
-            takes = set(parameters) - _NOT_FROM_A_CONFIG
-            required = {n for n in takes if parameters[n].default is inspect.Parameter.empty}
-        plain = {key: name if operator else key for key, name in _SUGAR.items()}
-        for key, name in plain.items():
-            if getattr(self, key) is not None and name not in takes:
-                raise complaint(f"pool = {self.pool!r} takes no {key}", key)
-            if getattr(self, key) is None and name in required:
-                raise complaint(f"missing; {self.pool} needs it", key)
-        given = self.arguments or {}
-        for name in given:
-            if name in plain.values():
-                key = next(key for key, argument in plain.items() if argument == name)
-                raise complaint(f"write {key} = ... beside pool", f"arguments.{name}")
-            if name not in takes:
-                others = sorted(takes - set(plain.values()))
-                raise complaint(
-                    f"{self.pool} has no such argument{hint(name, others)}", f"arguments.{name}"
-                )
-        if missing := required - set(plain.values()) - set(given):
-            raise complaint(f"missing; {self.pool} needs it", f"arguments.{min(missing)}")
-        return self
-
-    def slot(self, place: str) -> Slot:
-        """The network's slot for this pooling.
-
-        Args:
-            place: Where the config asks for it, for error messages.
-
-        Returns:
-            The slot.
-        """
-        extra = self.extra_convolutions or 0
-        if self.pool in slot.WITHOUT_OPERATOR:
-            stride = 1 if self.pool == "none" else self.stride or 2
-            return Slot(self.pool, stride=stride, place=place, extra_convolutions=extra)
-        given = {name: getattr(self, key) for key, name in _SUGAR.items()}
-        arguments = {name: value for name, value in given.items() if value is not None}
-        arguments |= {name: tuples(value) for name, value in (self.arguments or {}).items()}
-        return Slot(self.pool, arguments=arguments, place=place, extra_convolutions=extra)
-
-
-Variant = Annotated[
-    Annotated[Pool, Tag("table")] | Annotated[tuple[Pool, ...], Field(strict=False), Tag("list")],
-    Discriminator(lambda value: "list" if isinstance(value, list | tuple) else "table"),
-]
-"""One pooling for every stage, or a list with one per stage."""
 
 Dataset = Annotated[SerializeAsAny[DatasetOptions], _named("dataset", register.datasets)]
 Model = Annotated[

@@ -95,8 +95,8 @@ def propose(
 
     A proposal near an item is its box, moved by up to 0.3 of its sides and stretched by up to a
     factor of `exp(0.3)` along each axis, drawn again until it overlaps the item by `OBJECT_IOU`.
-    One in the background is any box as large as items are that overlaps none by 0.3; where there
-    is no such box in 32 draws, the one that overlaps least.
+    A background proposal has the size of an item and overlaps no item by 0.3. If none of 32 drawn
+    boxes does so, the one with the least overlap is taken.
 
     Args:
         random: What decides everything.

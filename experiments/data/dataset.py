@@ -8,7 +8,6 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments import register
 from experiments.section import Folder, PositiveInt, Section, Seed, Share
 
 
@@ -193,11 +192,6 @@ class FileDatasetOptions(DatasetOptions):
     """
 
     directory: Folder | None = None
-
-
-def known_options(name: str) -> type[DatasetOptions] | None:
-    """The class of a dataset's options; None if there is no such dataset."""
-    return register.datasets().get(name)
 
 
 def stratified(labels: Any, share: float, seed: int) -> NDArray[np.bool_]:

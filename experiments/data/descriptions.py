@@ -1,4 +1,4 @@
-"""Extractive summaries of Debian's package descriptions: which sentence is nearest the synopsis?
+"""Debian's package descriptions: find the sentence of each that is nearest to its synopsis.
 
 The synopsis, a package's one-line description, stands in for a summary of the long description.
 """
@@ -25,15 +25,15 @@ from experiments.section import Folder, PositiveInt, Seed
 
 _FEWEST_SENTENCES = 3
 _SHARED_WORDS = 8
-"""Entries that have a sentence of so many words in common are kept in one split. Shorter ones, such
-as "This package contains the documentation.", would tie a third of all entries together."""
+"""Entries that share a sentence of at least this many words are kept in one split. Shorter
+sentences, such as "This package contains the documentation.", would link a third of all entries."""
 _ROUGE_WORD = re.compile(r"[a-z0-9]+")
 """What counts as a word for ROUGE."""
 
 
 @register.dataset("descriptions")
 class DescriptionsOptions(DatasetOptions):
-    """Debian's package descriptions: of each entry, which sentence is nearest the synopsis.
+    """Debian's package descriptions: find the sentence of each that is nearest to its synopsis.
 
     The labels are ROUGE-1 and ROUGE-L (F1, without stemming, by the package rouge-score) of each
     sentence against the synopsis; a network reads the sentences only. Entries with fewer than three

@@ -54,7 +54,7 @@ def vocabulary(texts: Iterable[Sequence[str]], size: int) -> dict[str, int]:
         size: How many tokens at most get a number of their own.
 
     Returns:
-        The number of each token, from 2: 0 is padding and 1 an unknown token.
+        Token numbers by token. They begin at 2: 0 is padding, 1 is an unknown token.
     """
     counts = Counter(token for text in texts for token in text)
     ordered = sorted(counts, key=lambda token: (-counts[token], token))

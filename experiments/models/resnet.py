@@ -78,7 +78,7 @@ class ResNetOptions(ModelOptions):
 
 
 class ResNet(nnx.Module):
-    """A convolution, residual blocks, head and linear layer; batch normalisation throughout."""
+    """A convolution, residual blocks, a head and a linear layer, with batch normalisation."""
 
     def __init__(
         self,

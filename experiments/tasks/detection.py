@@ -1,4 +1,4 @@
-"""Detection with given proposals: what each region shows, and where exactly it is."""
+"""Detection with given proposals: classify each region and correct its box."""
 
 from collections.abc import Callable
 from typing import Any
@@ -26,10 +26,11 @@ class Detection(TaskOptions):
 
         cross-entropy(class) + box_weight * [region of an item] * sum smooth-L1(delta - target)
 
-    Accuracy is the share of the items' regions that get the item's class; to call one background is
-    wrong. Regions of background count in `accuracy_background` alone: the share of them that are
-    called background. `box_iou` is the mean overlap (intersection over union) of corrected and true
-    boxes over the items' regions. Both are also given for small, medium and large items.
+    Accuracy is the share of object regions that get the class of their item; for them, "background"
+    is a wrong answer. Background regions count in `accuracy_background` only, the share of them
+    that are classified as background. `box_iou` is the mean overlap (intersection over union) of
+    corrected and true boxes over the object regions. Both are also given for small, medium and
+    large items.
 
     Attributes:
         box_weight: The weight of the boxes in the loss.

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.augmentation import augmented
-from experiments.config.schema import Augmentation
+from experiments.config.training import Augmentation
 
 IMAGES = jnp.arange(1.0, 1 + 40 * 5 * 4 * 2).reshape(40, 5, 4, 2)
 SIGNALS = IMAGES[:, :, 0]

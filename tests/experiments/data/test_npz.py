@@ -8,8 +8,7 @@ from typer.testing import CliRunner
 
 from experiments.__main__ import app
 from experiments.config import load
-from experiments.data import DataError
-from experiments.data.dataset import known_options
+from experiments.data import DataError, datasets
 from experiments.data.npz import Npz
 from experiments.study import refuse_impossible
 from tests.experiments.tiny import write_tiny
@@ -43,7 +42,7 @@ def refusal(options):
 def test_x_and_y_are_split_by_class_and_standardised(write):
     options = write({"test": 0.25}, x=IMAGES, y=CLASSES, names=np.array(["left", "alone"]))
     info, dataset = options.describe(), options.load()
-    assert known_options("npz") is Npz
+    assert datasets()["npz"] is Npz
     assert (info.kind, info.input_shape, info.classes) == ("image", (6, 5, 2), 4)
     assert (info.train_size, info.test_size) == (len(dataset.train), len(dataset.test)) == (30, 10)
     assert set(np.bincount(dataset.test.labels)) <= {2, 3}
