@@ -10,7 +10,8 @@ The layout::
             metrics.jsonl  records.EpochMetrics, one JSON line per epoch
             record.json    records.RunRecord, written last: it exists only if the run is finished
     baselines.json         records.Baselines, if the dataset has any
-    summary.csv, summary.md, pareto.png; pareto-DEVICE.png of estimates; sweep.png of a sweep
+    summary.csv, summary.md, pareto.png; pareto-DEVICE.png of estimates; sweep.png of a sweep;
+    frontier.png, frontier-DEVICE.png of a sweep over what changes the cost
 """
 
 import re
@@ -35,6 +36,7 @@ class StudyFolder:
         self.lock = self.path / ".lock"
         self.baselines = self.path / "baselines.json"
         self.sweep = self.path / "sweep.png"
+        self.frontier = self.path / "frontier.png"
         self.config = self.path / "config.toml"
         self.environment = self.path / "environment.json"
         self.runs = self.path / "runs" / cell
@@ -57,7 +59,11 @@ class StudyFolder:
 
     def pareto_of(self, device: str) -> Path:
         """The plot of the estimates for a device."""
-        return self.path / f"pareto-{device.lower().replace(' ', '-')}.png"
+        return self.path / f"pareto-{_slug(device)}.png"
+
+    def frontier_of(self, device: str) -> Path:
+        """The curves of the estimates for a device."""
+        return self.path / f"frontier-{_slug(device)}.png"
 
     def run(self, variant: str, seed: int) -> Path:
         """The folder of one run."""
@@ -85,6 +91,10 @@ class StudyFolder:
             for p in self.variant(variant).glob("seed-*/record.json")
         )
         return tuple(sorted(int(m[1]) for m in found if m))
+
+
+def _slug(device: str) -> str:
+    return device.lower().replace(" ", "-")
 
 
 def cell_name(chosen: Mapping[str, Any]) -> str:

@@ -1,7 +1,8 @@
 """A study's results for people: `summarise` writes them, `show` prints them.
 
 Each form is a module: `rows` (CSV), `tables` (markdown and terminal), `plots` (pareto.png), `sweep`
-(sweep.png). A new form, such as a page, is one more module and one more line in `summarise`.
+(sweep.png), `frontier` (frontier.png, if a swept key changes the cost). A new form is one more
+module and one more line in `summarise`.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from rich.console import Console
 
 from experiments.folder import StudyFolder
 from experiments.records import Baselines, read, write_atomically
-from experiments.report import plots, sweep, tables
+from experiments.report import frontier, plots, sweep, tables
 from experiments.report.conclusion import conclude
 from experiments.report.plan import Plan, read_plan
 from experiments.report.rows import SummaryRow, gather, to_csv
@@ -51,8 +52,12 @@ def summarise(folder: Path) -> list[SummaryRow]:
     for device, found in estimates.items():
         page = plots.pareto(f"{title}; speeds estimated for {device}", found)
         write_atomically(study.pareto_of(device), page)
+        if (picture := frontier.plot(f"{title}; speeds estimated for {device}", found)) is not None:
+            write_atomically(study.frontier_of(device), picture)
     if plan.sweep:
         write_atomically(study.sweep, sweep.plot(title, measured))
+        if (picture := frontier.plot(title, measured)) is not None:
+            write_atomically(study.frontier, picture)
     return rows
 
 

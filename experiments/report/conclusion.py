@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from experiments import statistics
+from experiments import frontier, statistics
 from experiments.report import words
 from experiments.report.rows import SummaryRow
 from experiments.report.words import name
@@ -92,8 +92,9 @@ def conclude(rows: Sequence[SummaryRow]) -> Conclusion:
         return _conclude_cell(next(iter(cells.values())))
     each = {cell: _conclude_cell(found) for cell, found in cells.items()}
     return Conclusion(
-        sentences=tuple(
-            f"At {words.cell(cell)}: {found.sentences[0]}" for cell, found in each.items()
+        sentences=(
+            *at_equal_cost(rows),
+            *(f"At {words.cell(cell)}: {found.sentences[0]}" for cell, found in each.items()),
         ),
         notes=(
             "Holm's correction is for the comparisons inside each cell, not across cells.",
@@ -102,6 +103,54 @@ def conclude(rows: Sequence[SummaryRow]) -> Conclusion:
         most_accurate=frozenset().union(*(found.most_accurate for found in each.values())),
         fastest=frozenset().union(*(found.fastest for found in each.values())),
     )
+
+
+def at_equal_cost(rows: Sequence[SummaryRow]) -> list[str]:
+    """What the curves of a sweep over the network's size say at equal throughput.
+
+    Args:
+        rows: The rows of a study, of one or more devices.
+
+    Returns:
+        A sentence for each device and each throughput at which at least two variants can be
+        compared; none if no swept key changes the cost.
+    """
+    return [
+        _at_speed(speed, found, panel, device if shown[0].device_source == "estimated" else "")
+        for device in dict.fromkeys(row.device for row in rows)
+        for panel, shown in frontier.panels([r for r in rows if r.device == device]).items()
+        for found in [frontier.curves(shown)]
+        for speed in frontier.common_costs(found)
+    ]
+
+
+def _at_speed(speed: float, found: Sequence[frontier.Curve], panel: str, estimated: str) -> str:
+    reached = {curve.variant: curve.at(speed) for curve in found if curve.covers(speed)}
+    means = {
+        variant: statistics.estimate(list(by_seed.values()), bounds=(0, 1))
+        for variant, by_seed in reached.items()
+    }
+    ranked = sorted(reached, key=lambda variant: -means[variant].mean)
+    pairs = list(combinations(ranked, 2))
+    differences = [statistics.paired_difference(reached[a], reached[b]) for a, b in pairs]
+    adjusted = statistics.holm([difference.p for difference in differences])
+    claims = [
+        claim
+        for (a, b), difference, p in zip(pairs, differences, adjusted, strict=True)
+        if a == ranked[0] and (claim := Contrast(a, b, difference, p)).significant
+    ]
+    place = f"At {words.short_si(speed)} examples/s"
+    place += f", estimated for {estimated}" if estimated else ""
+    place += f", {panel}" if panel else ""
+    accuracies = [
+        f"{name(variant)} {words.accuracy(e.mean, e.low, e.high, e.n)}"
+        for variant in ranked
+        for e in [means[variant]]
+    ]
+    said = f"{place}: {words.listed(accuracies)} %;"
+    if not claims:
+        return f"{said} none can be told apart from {name(ranked[0])}."
+    return f"{said} {name(ranked[0])} is more accurate {_than(claims)}."
 
 
 def _conclude_cell(rows: Sequence[SummaryRow]) -> Conclusion:

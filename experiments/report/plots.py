@@ -25,7 +25,10 @@ _LEAST_PADDING = 0.3  # percentage points: keeps the noise of one variant from f
 
 
 def pareto_front(rows: Sequence[SummaryRow]) -> list[SummaryRow]:
-    """The variants that no other beats in one of accuracy and inference speed and equals in both.
+    """The variants that no other is shown to beat in both accuracy and inference speed.
+
+    A variant is beaten only where both 95% intervals of another lie above its own; where intervals
+    overlap, the data do not say which is better.
 
     Args:
         rows: The variants.
@@ -36,17 +39,32 @@ def pareto_front(rows: Sequence[SummaryRow]) -> list[SummaryRow]:
 
     def dominated(row: SummaryRow) -> bool:
         return any(
-            other.test_accuracy_mean >= row.test_accuracy_mean
-            and other.infer_examples_per_s >= row.infer_examples_per_s
-            and (
-                other.test_accuracy_mean > row.test_accuracy_mean
-                or other.infer_examples_per_s > row.infer_examples_per_s
-            )
+            accuracy_ends(other)[0] > accuracy_ends(row)[1]
+            and other.infer_examples_per_s_ci95_low > row.infer_examples_per_s_ci95_high
             for other in rows
         )
 
     front = [row for row in rows if not dominated(row)]
     return sorted(front, key=lambda row: row.infer_examples_per_s)
+
+
+def best_means(rows: Sequence[SummaryRow]) -> list[SummaryRow]:
+    """The variants whose mean accuracy no variant of the same or a higher speed exceeds.
+
+    Args:
+        rows: The variants.
+
+    Returns:
+        Those variants, the slowest first; their accuracies fall.
+    """
+    fastest_first = sorted(
+        rows, key=lambda row: (-row.infer_examples_per_s, -row.test_accuracy_mean)
+    )
+    found: list[SummaryRow] = []
+    for row in fastest_first:
+        if not found or row.test_accuracy_mean > found[-1].test_accuracy_mean:
+            found.append(row)
+    return found[::-1]
 
 
 def pareto(title: str, rows: Sequence[SummaryRow]) -> bytes:
@@ -67,9 +85,10 @@ def pareto(title: str, rows: Sequence[SummaryRow]) -> bytes:
     indices = [variants.index(row.variant) for row in rows]
     for index, row in zip(indices, rows, strict=True):
         _draw_point(axes, row, COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)], front)
+    joined = best_means(rows)
     axes.step(
-        [row.infer_examples_per_s for row in front],
-        [100 * row.test_accuracy_mean for row in front],
+        [row.infer_examples_per_s for row in joined],
+        [100 * row.test_accuracy_mean for row in joined],
         where="pre",
         color=_GREY,
         linewidth=1,
@@ -79,7 +98,7 @@ def pareto(title: str, rows: Sequence[SummaryRow]) -> bytes:
     _set_axes(axes, rows)
     figure.suptitle(textwrap.fill(title, 90), fontsize=11)
     axes.set_title(
-        "filled, joined: no other variant is both faster and more accurate. Bars: 95% intervals",
+        "hollow: another is faster and more accurate beyond both bars (95%); line: the best means",
         fontsize=9,
         color="#555555",
     )
@@ -109,7 +128,7 @@ def pareto(title: str, rows: Sequence[SummaryRow]) -> bytes:
 def _draw_point(
     axes: Axes, row: SummaryRow, colour: str, marker: str, front: Sequence[SummaryRow]
 ) -> None:
-    low, high = _accuracy_ends(row)
+    low, high = accuracy_ends(row)
     accuracy, speed = 100 * row.test_accuracy_mean, row.infer_examples_per_s
     axes.errorbar(
         speed,
@@ -130,7 +149,8 @@ def _draw_point(
     )
 
 
-def _accuracy_ends(row: SummaryRow) -> tuple[float, float]:
+def accuracy_ends(row: SummaryRow) -> tuple[float, float]:
+    """The ends of a row's accuracy interval in percent; its mean for both where it has none."""
     mean = row.test_accuracy_mean
     low = mean if row.test_accuracy_ci95_low is None else row.test_accuracy_ci95_low
     high = mean if row.test_accuracy_ci95_high is None else row.test_accuracy_ci95_high
@@ -143,11 +163,11 @@ def _set_axes(axes: Axes, rows: Sequence[SummaryRow]) -> None:
     margin = max((fast / slow) ** 0.12, 1.08)
     axes.set_xscale("log")
     axes.set_xlim(slow / margin, fast * margin)
-    axes.xaxis.set_major_locator(FixedLocator(_log_ticks(slow / margin, fast * margin)))
+    axes.xaxis.set_major_locator(FixedLocator(log_ticks(slow / margin, fast * margin)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: words.short_si(value)))
-    bottom = min(_accuracy_ends(row)[0] for row in rows)
-    top = max(_accuracy_ends(row)[1] for row in rows)
+    bottom = min(accuracy_ends(row)[0] for row in rows)
+    top = max(accuracy_ends(row)[1] for row in rows)
     padding = max(0.15 * (top - bottom), _LEAST_PADDING)
     axes.set_ylim(bottom - padding, top + padding)
     axes.yaxis.set_major_formatter(
@@ -167,8 +187,16 @@ def _darker(colour: str) -> tuple[float, float, float]:
     return 0.75 * red, 0.75 * green, 0.75 * blue
 
 
-def _log_ticks(low: float, high: float) -> list[float]:
-    """Round numbers: 1, 2, 5 per decade, or evenly spaced ones in a range too narrow for those."""
+def log_ticks(low: float, high: float) -> list[float]:
+    """Ticks of a logarithmic axis: 1, 2, 5 per decade, or evenly spaced ones in a narrow range.
+
+    Args:
+        low: The lower limit of the axis.
+        high: The upper limit.
+
+    Returns:
+        Round numbers between the limits, ascending.
+    """
     decades = np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
     ticks = [m * 10**d for d in decades for m in (1, 2, 5) if low <= m * 10**d <= high]
     if len(ticks) >= 3:
@@ -178,7 +206,7 @@ def _log_ticks(low: float, high: float) -> list[float]:
 
 def _boxes(axes: Axes, row: SummaryRow) -> list[Bbox]:
     """What a point covers, in pixels: its marker and its two error bars."""
-    low, high = _accuracy_ends(row)
+    low, high = accuracy_ends(row)
     accuracy, speed = 100 * row.test_accuracy_mean, row.infer_examples_per_s
     ends = axes.transData.transform(
         [

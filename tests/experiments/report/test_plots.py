@@ -16,7 +16,16 @@ def test_the_front_is_what_no_other_beats(make_rows):
         {"a": [950, 951], "b": [930, 932], "c": [910, 911], "d": [950, 951], "e": [900, 900]},
         speeds={"a": 1000, "b": 3000, "c": 2000, "d": 900, "e": 3000},
     )
-    assert [row.variant for row in plots.pareto_front(study)] == ["a", "b"]
+    assert [row.variant for row in plots.best_means(study)] == ["a", "b"]
+
+
+def test_only_what_is_beaten_beyond_the_intervals_is_dominated(make_rows):
+    study = make_rows(
+        {"a": [950, 951, 949], "b": [930, 931, 929], "c": [940, 960, 920], "d": [930, 931, 929]},
+        speeds={"a": 1000, "b": 900, "c": 900, "d": 985},
+    )
+    # b is slower and less accurate; c's accuracy, and d's speed, cannot be told from a's.
+    assert [row.variant for row in plots.pareto_front(study)] == ["c", "d", "a"]
 
 
 def test_equal_variants_are_both_on_the_front(make_rows):
@@ -52,7 +61,7 @@ def test_palette_and_markers_tell_many_variants_apart():
 
 @pytest.mark.parametrize(("low", "high"), [(9e3, 6e4), (9.8e3, 1.03e4), (1, 1e6), (700, 1500)])
 def test_ticks_are_few_round_and_inside(low, high):
-    ticks = plots._log_ticks(low, high)
+    ticks = plots.log_ticks(low, high)
     assert 2 <= len(ticks) <= 20
     assert all(low <= tick <= high for tick in ticks)
     assert all(float(f"{tick:.3g}") == pytest.approx(tick) for tick in ticks)

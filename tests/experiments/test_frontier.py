@@ -1,0 +1,124 @@
+import math
+
+import pytest
+
+from experiments import frontier
+from experiments.frontier import Curve
+from experiments.report import conclusion
+from experiments.report import frontier as picture
+
+WIDTHS = (8, 16, 32)
+
+
+def curve(**changes):
+    values = {
+        "variant": "max",
+        "speeds": (1_000.0, 10_000.0, 100_000.0),
+        "accuracies": {0: (0.9, 0.8, 0.7), 7: (0.94, 0.8, 0.6)},
+    }
+    return Curve(**{**values, **changes})
+
+
+def test_between_two_cells_accuracy_is_linear_in_the_logarithm_of_speed():
+    reached = curve().at(math.sqrt(1_000.0 * 10_000.0))
+    assert reached == pytest.approx({0: 0.85, 7: 0.87})
+    assert curve().at(10_000.0) == pytest.approx({0: 0.8, 7: 0.8})
+
+
+def test_a_faster_cell_that_is_more_accurate_serves_as_well():
+    dented = curve(accuracies={0: (0.7, 0.9, 0.6), 7: (0.7, 0.8, 0.6)})
+    assert dented.at(2_000.0) == {0: 0.9, 7: 0.8}
+
+
+def test_nothing_is_extrapolated():
+    assert curve().covers(1_000.0)
+    assert curve().covers(100_000.0)
+    assert not curve().covers(999.0)
+    assert not curve().covers(100_001.0)
+    assert not curve(speeds=(5.0,), accuracies={0: (0.5,)}).covers(5.0)
+
+
+def test_common_costs_are_round_and_at_least_two_curves_cover_them():
+    found = [
+        curve(),
+        curve(variant="none", speeds=(300.0, 1_500.0, 3_000.0)),
+        curve(variant="strided", speeds=(30_000.0, 60_000.0, 300_000.0)),
+    ]
+    costs = frontier.common_costs(found)
+    assert 1 <= len(costs) <= 3
+    assert costs == sorted(costs)
+    assert all(sum(c.covers(cost) for c in found) >= 2 for cost in costs)
+    assert all(f"{cost:.0e}"[0] in "125" for cost in costs)
+    seen = {c.variant for cost in costs for c in found if c.covers(cost)}
+    assert seen == {"max", "none", "strided"}
+
+
+def test_curves_that_never_cost_the_same_are_not_compared():
+    slow = curve(variant="none", speeds=(1.0, 2.0, 3.0))
+    assert frontier.common_costs([curve(), slow]) == []
+
+
+def swept(make_rows, accuracies, speeds):
+    """Rows of a sweep over widths; accuracies and speeds by variant and width."""
+    rows = []
+    for k, width in enumerate(WIDTHS):
+        cell = make_rows(
+            {variant: by_width[k] for variant, by_width in accuracies.items()},
+            speeds={variant: by_width[k] for variant, by_width in speeds.items()},
+        )
+        rows += [
+            row.model_copy(
+                update={"swept": {"model.widths": [width]}, "parameters": 100 * width},
+            )
+            for row in cell
+        ]
+    return rows
+
+
+@pytest.fixture
+def crossing(make_rows):
+    """At equal width `max` is ahead; at equal throughput `strided` is."""
+    return swept(
+        make_rows,
+        {
+            "max": [[800, 802, 801], [850, 852, 851], [900, 902, 900]],
+            "strided": [[790, 792, 791], [840, 842, 841], [890, 893, 890]],
+        },
+        {"max": [10_000.0, 5_000.0, 2_500.0], "strided": [40_000.0, 20_000.0, 10_000.0]},
+    )
+
+
+def test_only_keys_that_change_the_network_make_a_frontier(crossing):
+    assert frontier.cost_keys(crossing) == ["model.widths"]
+    same = [row.model_copy(update={"parameters": 5}) for row in crossing]
+    assert frontier.panels(same) == {}
+    assert conclusion.at_equal_cost(same) == []
+    assert picture.plot("title", same) is None
+
+
+def test_the_sentence_compares_at_equal_cost(crossing):
+    said = conclusion.at_equal_cost(crossing)
+    assert said == [
+        "At 10k examples/s: `strided` 89.10 ± 0.43 and `max` 80.10 ± 0.25 %; `strided` is more "
+        "accurate than `max` by 9.0 points (95% CI 8.8 to 9.2, p < 0.001 after Holm)."
+    ]
+    assert conclusion.conclude(crossing).sentences[0] == said[0]
+
+
+def test_estimates_are_compared_among_themselves(crossing):
+    estimated = [
+        row.model_copy(update={"device": "H100", "device_source": "estimated"}) for row in crossing
+    ]
+    first, second = conclusion.at_equal_cost([*crossing, *estimated])
+    assert first.startswith("At 10k examples/s:")
+    assert second.startswith("At 10k examples/s, estimated for H100:")
+
+
+def test_the_picture_has_a_panel_per_value_of_a_key_that_costs_nothing(crossing):
+    more = [
+        row.model_copy(update={"swept": {**row.swept, "dataset.train_limit": limit}})
+        for limit in (100, 200)
+        for row in crossing
+    ]
+    assert list(frontier.panels(more)) == ["dataset.train_limit = 100", "dataset.train_limit = 200"]
+    assert picture.plot("title", more).startswith(b"\x89PNG")
