@@ -9,7 +9,7 @@ tuple of windows, applied one after the other:
                 windows that tile, tiles of tiles
 
 Sums take the same steps, except that the parts of a wide window must not overlap (`sum_width`).
-Uneven bins and filters are one step per axis. docs/performance.md tells how each was measured.
+Uneven bins and filters are one step per axis. docs/xla-cpu.md says what each was measured on.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Every tuned constant of the engine: what it decides, a case, and its figure `before -> after`.
 
 Figures are CPU time per call on two cores of an AMD EPYC with jaxlib 0.10.2, forward only, unless a
-line says otherwise; "gradient" includes the forward pass. docs/performance.md has the tables. A
+line says otherwise; "gradient" includes the forward pass. docs/xla-cpu.md has the tables. A
 constant without a figure bounds the size of a program, so its time to compile, or a cost model.
 """
 
