@@ -10,10 +10,10 @@ jax.config.update("jax_num_cpu_devices", 8)
 
 # Files whose tests take five seconds or more in all: `make test-quick` leaves them out.
 SLOW = {
-    *("test_attention.py", "test_blur.py", "test_fractional.py", "test_general.py"),
+    *("test_attention.py", "test_blur.py", "test_fractional.py", "test_reduce_window.py"),
     *("test_layout.py", "test_learned.py", "test_linear.py", "test_methods.py"),
     *("test_regions.py", "test_roi.py", "test_soft.py", "test_weighted.py"),
-    *("test_argmax.py", "test_norm.py", "test_random.py", "test_winner.py"),
+    *("test_argmax.py", "test_lp.py", "test_random.py", "test_winner.py"),
 }
 
 # Tests that repeat one check over a table: `make test` runs one case in so many, the others are
@@ -41,7 +41,7 @@ ONE_IN = {
     "test_sharding.py::test_only_halos_are_exchanged": 4,
     "test_targets.py::test_the_portable_form_has_the_same_value_and_gradient": 2,
     "test_targets.py::test_programs_for_several_platforms_choose_one": 2,
-    "test_order.py::test_against_the_oracle": 2,
+    "test_median.py::test_against_the_oracle": 2,
     "test_soft.py::test_against_the_oracle": 2,
     "test_attention.py::test_derivatives_in_input_and_parameters": 2,
     "test_learned.py::test_derivatives_in_input_and_parameter": 2,

@@ -1,36 +1,40 @@
-"""The operators, one family a file."""
+"""The operators: a room per kind of region that is pooled, in it one family per file.
 
-from jaxpool.pooling.adaptive import (
+Files with a leading underscore are helpers of their room; `arguments`, `sizes` and `sharding` are
+helpers of all rooms.
+"""
+
+from jaxpool.pooling.bins.adaptive import (
     adaptive_avg_pool,
     adaptive_max_pool,
     adaptive_max_pool_with_argmax,
 )
-from jaxpool.pooling.average import avg_pool, sum_pool
-from jaxpool.pooling.blur import blur_pool, max_blur_pool
-from jaxpool.pooling.extreme import max_pool, max_pool_with_argmax, min_pool
-from jaxpool.pooling.fractional import (
+from jaxpool.pooling.bins.fractional import (
     fractional_avg_pool,
     fractional_max_pool,
     fractional_max_pool_with_argmax,
 )
-from jaxpool.pooling.general import reduce_window
-from jaxpool.pooling.mixed import gated_pool, mixed_pool
-from jaxpool.pooling.norm import lp_pool
-from jaxpool.pooling.order import median_pool
-from jaxpool.pooling.position_sensitive import ps_roi_align, ps_roi_pool
-from jaxpool.pooling.power import gem_pool
-from jaxpool.pooling.pyramid import spatial_pyramid_pool
-from jaxpool.pooling.roi import roi_align, roi_pool
-from jaxpool.pooling.soft import logsumexp_pool, soft_pool
-from jaxpool.pooling.stochastic import stochastic_pool
-from jaxpool.pooling.unpool import max_unpool
-from jaxpool.pooling.whole import (
+from jaxpool.pooling.bins.pyramid import spatial_pyramid_pool
+from jaxpool.pooling.boxes.position_sensitive import ps_roi_align, ps_roi_pool
+from jaxpool.pooling.boxes.roi import roi_align, roi_pool
+from jaxpool.pooling.general.reduce_window import reduce_window
+from jaxpool.pooling.whole.global_pools import (
     global_avg_pool,
     global_lp_pool,
     global_max_pool,
     global_min_pool,
     global_sum_pool,
 )
+from jaxpool.pooling.windows.average import avg_pool, sum_pool
+from jaxpool.pooling.windows.blur import blur_pool, max_blur_pool
+from jaxpool.pooling.windows.gem import gem_pool
+from jaxpool.pooling.windows.lp import lp_pool
+from jaxpool.pooling.windows.maximum import max_pool, max_pool_with_argmax, min_pool
+from jaxpool.pooling.windows.median import median_pool
+from jaxpool.pooling.windows.mixed import gated_pool, mixed_pool
+from jaxpool.pooling.windows.soft import logsumexp_pool, soft_pool
+from jaxpool.pooling.windows.stochastic import stochastic_pool
+from jaxpool.pooling.windows.unpool import max_unpool
 
 __all__ = [
     "adaptive_avg_pool",

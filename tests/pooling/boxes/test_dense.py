@@ -11,7 +11,7 @@ import pytest
 
 import jaxpool
 from jaxpool.engine.plan.target import TPU
-from jaxpool.pooling import dense, picks
+from jaxpool.pooling.boxes import _dense, _picks
 from tests import boxes as judges
 from tests import quick
 
@@ -30,9 +30,9 @@ OUTPUT = (2, 3)
 def form(request, monkeypatch):
     """Of means: all boxes at once, or a few at a time. Of maxima: floats, or integers as on GPU."""
     if request.param == "in parts":
-        monkeypatch.setattr(dense, "LEAST", 1)
+        monkeypatch.setattr(_dense, "LEAST", 1)
     if request.param == "integers":
-        monkeypatch.setattr(picks, "GPU", TPU)
+        monkeypatch.setattr(_picks, "GPU", TPU)
 
 
 def both_gradients(operator, *operands):
@@ -147,13 +147,13 @@ def test_sums_by_integers(dtype):
         expected, scale = np.zeros(shape), np.zeros(shape)
         np.add.at(expected, at, y)
         np.maximum.at(scale, at, np.abs(y))
-        result = quick.jit(lambda y: picks.add_up(y, at, shape))(y)
+        result = quick.jit(lambda y: _picks.add_up(y, at, shape))(y)
         assert result.dtype == dtype
         error = np.abs(result - expected) / np.maximum(scale, 1e-300)
         assert error.max() < 4 * np.finfo(dtype).eps
         order = np.random.default_rng(1).permutation(40)
         shuffled = tuple(a[order] if np.ndim(a) == 4 else a for a in at)
-        again = quick.jit(lambda y: picks.add_up(y, shuffled, shape))(y[order])
+        again = quick.jit(lambda y: _picks.add_up(y, shuffled, shape))(y[order])
         np.testing.assert_array_equal(result, again)
 
 
@@ -161,7 +161,7 @@ def test_a_single_term_is_kept_exactly():
     numbers = [0, -1 / 3, 3e38, -3e38, 1e-28, 2**-24, np.inf, -np.inf, np.nan]
     y = np.array(numbers, np.float32).reshape(9, 1, 1, 1)
     at: Any = 0, 0, np.arange(9).reshape(9, 1, 1, 1), 0, 0
-    result = quick.jit(lambda y: picks.add_up(y, at, (1, 1, 9, 1, 1)))(y)
+    result = quick.jit(lambda y: _picks.add_up(y, at, (1, 1, 9, 1, 1)))(y)
     np.testing.assert_array_equal(np.ravel(result), np.ravel(y))
 
 
@@ -171,5 +171,5 @@ def test_what_is_not_finite_among_the_terms():
         np.float32,
     )
     at: Any = 0, 0, np.arange(12).reshape(4, 1, 3, 1) // 3, 0, 0
-    result = quick.jit(lambda y: picks.add_up(y, at, (1, 1, 5, 1, 1)))(y.reshape(4, 1, 3, 1))
+    result = quick.jit(lambda y: _picks.add_up(y, at, (1, 1, 5, 1, 1)))(y.reshape(4, 1, 3, 1))
     np.testing.assert_array_equal(np.ravel(result), [np.inf, np.nan, -np.inf, np.nan, 0])

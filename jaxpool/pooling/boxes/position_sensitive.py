@@ -7,10 +7,11 @@ from typing import Any
 
 import jax
 
-from jaxpool.pooling import arguments, interpolation, regions, roi
+from jaxpool.pooling import arguments
 from jaxpool.pooling.arguments import Ints
-from jaxpool.pooling.regions import Regions
-from jaxpool.pooling.sampling import Limits, Samples
+from jaxpool.pooling.boxes import _interpolation, _regions, roi
+from jaxpool.pooling.boxes._regions import Regions
+from jaxpool.pooling.boxes._sampling import Limits, Samples
 from jaxpool.pooling.sharding import boxes_and_channels, explicit_sharding
 
 
@@ -61,9 +62,9 @@ def ps_roi_align(
         torchvision's `ps_roi_align`; Li et al., "Light-Head R-CNN", 2017.
     """
     x = arguments.floating_array("features", features)
-    ratio = regions.checked_ratio(sampling_ratio)
-    found, output = regions.checked(x, boxes, output_shape, batch_indices, spatial_scale)
-    found = regions.one_map_a_bin(found, output)
+    ratio = _regions.checked_ratio(sampling_ratio)
+    found, output = _regions.checked(x, boxes, output_shape, batch_indices, spatial_scale)
+    found = _regions.one_map_a_bin(found, output)
     return roi.align(found, output, ratio, aligned=True, reduce="mean")
 
 
@@ -117,8 +118,8 @@ def ps_roi_pool(
         and column of the map, though its derivative does.)
     """
     x = arguments.floating_array("features", features)
-    found, output = regions.checked(x, boxes, output_shape, batch_indices, spatial_scale)
-    return _pool(regions.one_map_a_bin(found, output), output)
+    found, output = _regions.checked(x, boxes, output_shape, batch_indices, spatial_scale)
+    return _pool(_regions.one_map_a_bin(found, output), output)
 
 
 @functools.partial(jax.jit, static_argnames="output", inline=True)
@@ -134,4 +135,4 @@ def _pool(regions: Regions, output: tuple[int, int]) -> jax.Array:
         sides.append(Samples(origin, extent, count, count, count * 0, count))
     limits = Limits(maps.shape[2], maps.shape[3], fixed=False)
     wide = maps.astype(arguments.accumulator(maps))
-    return interpolation.mean(wide, image, sides[0], sides[1], limits).astype(maps.dtype)
+    return _interpolation.mean(wide, image, sides[0], sides[1], limits).astype(maps.dtype)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from jaxpool.monoid import MAX
-from jaxpool.pooling import arguments, bins, fractions
+from jaxpool.pooling import arguments
 from jaxpool.pooling.arguments import Ints
+from jaxpool.pooling.bins import _boundaries, _layout
 from jaxpool.pooling.sharding import explicit_sharding
 
 
@@ -88,10 +89,10 @@ def fractional_max_pool(
         `fractional_max_pool`.
     """
     x = arguments.real_array("x", x)
-    layout, samples = fractions.windows(
+    layout, samples = _boundaries.windows(
         x, window_shape, output_shape, key, samples, pseudo_random, overlapping, axes
     )
-    return _results(return_samples, samples, bins.reduce(x, MAX, layout, None))
+    return _results(return_samples, samples, _layout.reduce(x, MAX, layout, None))
 
 
 @explicit_sharding()
@@ -146,10 +147,10 @@ def fractional_max_pool_with_argmax(
         PyTorch's `FractionalMaxPool2d(return_indices=True)`.
     """
     x = arguments.real_array("x", x)
-    layout, samples = fractions.windows(
+    layout, samples = _boundaries.windows(
         x, window_shape, output_shape, key, samples, pseudo_random, overlapping, axes
     )
-    return _results(return_samples, samples, *bins.arg_reduce(x, MAX, layout, None))
+    return _results(return_samples, samples, *_layout.arg_reduce(x, MAX, layout, None))
 
 
 @explicit_sharding()
@@ -204,10 +205,10 @@ def fractional_avg_pool(
         TensorFlow's `fractional_avg_pool`; PyTorch has no average in its form.
     """
     x = arguments.real_array("x", x)
-    layout, samples = fractions.windows(
+    layout, samples = _boundaries.windows(
         x, window_shape, output_shape, key, samples, pseudo_random, overlapping, axes
     )
-    return _results(return_samples, samples, bins.mean(x, layout, None))
+    return _results(return_samples, samples, _layout.mean(x, layout, None))
 
 
 def _results(return_samples: bool, samples: Any, *pooled: Any) -> Any:

@@ -10,10 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxpool.pooling import arguments, interpolation, regions, sampling, search
+from jaxpool.pooling import arguments
 from jaxpool.pooling.arguments import Ints
-from jaxpool.pooling.pyramid import REDUCTIONS
-from jaxpool.pooling.regions import Regions
+from jaxpool.pooling.bins.pyramid import REDUCTIONS
+from jaxpool.pooling.boxes import _interpolation, _regions, _sampling, _search
+from jaxpool.pooling.boxes._regions import Regions
 from jaxpool.pooling.sharding import boxes_and_channels, explicit_sharding
 
 
@@ -80,12 +81,12 @@ def roi_align(
         `RoiAlign`.
     """
     x = arguments.floating_array("features", features)
-    ratio = regions.checked_ratio(sampling_ratio)
+    ratio = _regions.checked_ratio(sampling_ratio)
     if not isinstance(aligned, bool):
         raise TypeError(f"aligned must be a bool, got {aligned!r}")
     if reduce not in REDUCTIONS:
         raise ValueError(f"reduce must be one of {REDUCTIONS}, got {reduce!r}")
-    found, output = regions.checked(x, boxes, output_shape, batch_indices, spatial_scale)
+    found, output = _regions.checked(x, boxes, output_shape, batch_indices, spatial_scale)
     return align(found, output, ratio, aligned, reduce)
 
 
@@ -137,7 +138,7 @@ def roi_pool(
         rounding errors of torchvision's now and then add a row or a column.)
     """
     x = arguments.real_array("features", features)
-    found, output = regions.checked(x, boxes, output_shape, batch_indices, spatial_scale)
+    found, output = _regions.checked(x, boxes, output_shape, batch_indices, spatial_scale)
     return _pool(found, output)
 
 
@@ -152,10 +153,10 @@ def align(
         begin, end = boxes[:, 1 - i], boxes[:, 3 - i]
         length = end - begin if aligned else jnp.maximum(end - begin, 1)
         begin = begin - 0.5 if aligned else begin
-        sides.append(sampling.spread(begin, length, output[i], maps.shape[2 + i], ratio))
-    limits = sampling.limits(maps, ratio)
+        sides.append(_sampling.spread(begin, length, output[i], maps.shape[2 + i], ratio))
+    limits = _sampling.limits(maps, ratio)
     wide = maps.astype(arguments.accumulator(maps))
-    function = interpolation.mean if reduce == "mean" else search.largest_corner
+    function = _interpolation.mean if reduce == "mean" else _search.largest_corner
     return function(wide, image, sides[0], sides[1], limits).astype(maps.dtype)
 
 
@@ -166,10 +167,10 @@ def _pool(regions: Regions, output: tuple[int, int]) -> jax.Array:
         spans(boxes[:, 1 - i], boxes[:, 3 - i], output[i], maps.shape[2 + i], extra=1)
         for i in range(2)
     )
-    return search.largest_element(maps, image, rows, columns)
+    return _search.largest_element(maps, image, rows, columns)
 
 
-def spans(begin: jax.Array, end: jax.Array, bins: int, size: int, *, extra: int) -> search.Spans:
+def spans(begin: jax.Array, end: jax.Array, bins: int, size: int, *, extra: int) -> _search.Spans:
     """Which elements the bins of each box hold: the first one, and how many.
 
     Args:

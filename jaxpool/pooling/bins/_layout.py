@@ -20,7 +20,7 @@ from jaxpool import engine
 from jaxpool.axis import Axis, Uneven
 from jaxpool.engine.rules.primitives import integers
 from jaxpool.monoid import MAX, SUM, Monoid
-from jaxpool.pooling import average
+from jaxpool.pooling.windows import average
 from jaxpool.window import Window
 
 # The most taps of known windows, which are spelt out in one loop, unless they are all alike.

@@ -15,8 +15,8 @@ from jaxpool.engine.rules.primitives import bind, define, result_type
 from jaxpool.monoid import MAX
 from jaxpool.pooling import arguments
 from jaxpool.pooling.arguments import Ints, Padding
-from jaxpool.pooling.exponential import log_mean_exp
 from jaxpool.pooling.sharding import explicit_sharding
+from jaxpool.pooling.windows._log_mean_exp import log_mean_exp
 from jaxpool.window import Window
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from jaxpool.engine.rules.primitives import vary_alike
 from jaxpool.pooling import arguments, sizes
 from jaxpool.pooling.arguments import Ints
-from jaxpool.pooling.bins import Bins, Layout
+from jaxpool.pooling.bins._layout import Bins, Layout
 
 Outputs = dict[int, int]  # the number of windows, by axis
 

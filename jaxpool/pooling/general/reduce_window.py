@@ -15,8 +15,9 @@ from jax.core import Tracer
 from jaxpool import engine
 from jaxpool.engine.rules.folds import Values
 from jaxpool.monoid import MAX, MIN, SUM, Monoid
-from jaxpool.pooling import arguments, full_window
-from jaxpool.pooling.full_window import FullAxis, Part
+from jaxpool.pooling import arguments
+from jaxpool.pooling.general import _full_window
+from jaxpool.pooling.general._full_window import FullAxis, Part
 from jaxpool.pooling.sharding import explicit_sharding
 from jaxpool.window import Window
 
@@ -98,7 +99,7 @@ def reduce_window(
     if not callable(computation):
         raise TypeError(f"computation must be a function of two arguments, got {computation!r}")
     shape = values[0].shape
-    axes = full_window.resolve(
+    axes = _full_window.resolve(
         shape, window_dimensions, window_strides, padding, base_dilation, window_dilation
     )
     given = _scalars(init_value, tree)
@@ -233,7 +234,7 @@ def _assembled(
         axis = axes[position]
         built = [build((*chosen, part)) for part in axis.parts()]
         return tuple(
-            full_window.interleave(list(parts), position, axis.output)
+            _full_window.interleave(list(parts), position, axis.output)
             for parts in zip(*built, strict=True)
         )
 

@@ -9,9 +9,10 @@ import jax.numpy as jnp
 
 from jaxpool import engine
 from jaxpool.monoid import MAX, MIN
-from jaxpool.pooling import arguments, average, norm
+from jaxpool.pooling import arguments
 from jaxpool.pooling.arguments import Ints
 from jaxpool.pooling.sharding import explicit_sharding, without_pooled_axes
+from jaxpool.pooling.windows import average, lp
 from jaxpool.window import Window
 
 
@@ -205,9 +206,9 @@ def global_lp_pool(
     Source:
         ONNX's `GlobalLpPool`.
     """
-    p = norm.exponent(p)
+    p = lp.exponent(p)
     x, window, where = _checked(arguments.floating_array("x", x), axes, keepdims, where)
-    return _squeeze(norm.norm(x, window, p, where), window, keepdims)
+    return _squeeze(lp.norm(x, window, p, where), window, keepdims)
 
 
 def _checked(

@@ -26,8 +26,8 @@ from jax.interpreters import ad
 
 from jaxpool.engine.plan.target import CPU, Target
 from jaxpool.engine.rules.primitives import bind, define, is_zero, result_type, zero_tangent
-from jaxpool.pooling import dense, sampling
-from jaxpool.pooling.sampling import Corners, Limits, Samples
+from jaxpool.pooling.boxes import _dense, _sampling
+from jaxpool.pooling.boxes._sampling import Corners, Limits, Samples
 
 # For rows and for columns: None for the weights, or by what they are differentiated.
 Kinds = tuple[tuple[str | None, str | None], ...]
@@ -72,7 +72,7 @@ def _collect_impl(
     del shape  # the adjoint needs it
 
     def function(maps, image, rows, columns):
-        group = sampling.groups(maps, rows, columns)
+        group = _sampling.groups(maps, rows, columns)
         bins = (*rows.origin.shape, columns.origin.shape[1])
 
         def add(ys, xs, totals):
@@ -83,7 +83,7 @@ def _collect_impl(
                 for k, (by_y, by_x) in enumerate(kinds):
                     weight = ys.weights(by_y)[a][:, :, None] * xs.weights(by_x)[b][:, None]
                     weight = weight.astype(maps.dtype)[..., None]
-                    totals[k] += sampling.part(weight, element)
+                    totals[k] += _sampling.part(weight, element)
             return totals
 
         start = [jnp.zeros((*bins, maps.shape[4]), maps.dtype)] * len(kinds)
@@ -91,7 +91,7 @@ def _collect_impl(
 
     if limits.fixed:  # nothing to gain from taking boxes apart
         return function(maps, *_named(sites))
-    return sampling.box_by_box(function, maps, *_named(sites), target=target)
+    return _sampling.box_by_box(function, maps, *_named(sites), target=target)
 
 
 def _distribute_impl(
@@ -109,12 +109,12 @@ def _distribute_impl(
         for y, (by_y, by_x) in zip(sums, kinds, strict=True):
             weight_y = jnp.stack(ys.weights(by_y))[:, None, :, :, None]
             weight = weight_y * jnp.stack(xs.weights(by_x))[None, :, :, None, :]
-            change += sampling.part(weight.astype(y.dtype)[..., None], y[None, None])
+            change += _sampling.part(weight.astype(y.dtype)[..., None], y[None, None])
         return maps.at[image[:, None, None], group, at_y, at_x].add(change)
 
     def step(maps, box):
         sums, image, rows, columns = jax.tree.map(lambda a: a[None], box)
-        visit = functools.partial(add, sums, image, sampling.groups(maps, rows, columns))
+        visit = functools.partial(add, sums, image, _sampling.groups(maps, rows, columns))
         return _loop(visit, maps, rows, columns, limits, maps.shape, unroll=True), None
 
     return [lax.scan(step, maps, per_box)[0]]
@@ -133,14 +133,14 @@ def _distribute_densely(
     (height, width), dtype = shape[2:4], ys[0].dtype
 
     def weights(samples: Samples, limit: int, size: int, by: Any) -> jax.Array:
-        every = [sampling.dense(samples, limit, limits.fixed, size, name) for name in by]
+        every = [_sampling.dense(samples, limit, limits.fixed, size, name) for name in by]
         return jnp.concatenate(every).astype(dtype)
 
     by_y, by_x = zip(*kinds, strict=True)
     each_y = weights(rows, limits.rows, height, by_y)
     each_x = weights(columns, limits.columns, width, by_x)
     image = jnp.concatenate([image] * len(kinds))
-    return dense.spread(jnp.concatenate(ys), image, each_y, each_x, shape)
+    return _dense.spread(jnp.concatenate(ys), image, each_y, each_x, shape)
 
 
 def _loop(
@@ -154,16 +154,16 @@ def _loop(
     unroll: bool,
 ) -> Any:
     """`add` over all samples of a bin. Few of them, if known, make one fused program."""
-    turns_y = sampling.visited(rows, limits.rows, limits.fixed)
-    turns_x = sampling.visited(columns, limits.columns, limits.fixed)
+    turns_y = _sampling.visited(rows, limits.rows, limits.fixed)
+    turns_x = _sampling.visited(columns, limits.columns, limits.fixed)
     few = limits.fixed and limits.rows * limits.columns <= 4
     spelt = True if few and unroll else None
 
     def column(ys: Corners, i: Any, total: Any) -> Any:
-        return add(ys, sampling.corners(columns, i, shape[3]), total)
+        return add(ys, _sampling.corners(columns, i, shape[3]), total)
 
     def row(i: Any, total: Any) -> Any:
-        ys = sampling.corners(rows, i, shape[2])
+        ys = _sampling.corners(rows, i, shape[2])
         return lax.fori_loop(0, turns_x, functools.partial(column, ys), total, unroll=spelt)
 
     return lax.fori_loop(0, turns_y, row, start, unroll=spelt)
@@ -248,7 +248,7 @@ _collect_p = _define(
     _collect_impl,
     jvp=_collect_jvp,
     abstract=_collect_type,
-    batch=lambda *given, **rest: sampling.batched(_collect_p, *given, sites=_SITES, **rest),
+    batch=lambda *given, **rest: _sampling.batched(_collect_p, *given, sites=_SITES, **rest),
     transpose=_collect_transpose,
 )
 _distribute_p = _define(
@@ -256,6 +256,6 @@ _distribute_p = _define(
     _distribute_impl,
     jvp=_distribute_jvp,
     abstract=_distribute_type,
-    batch=lambda *given, **rest: sampling.batched(_distribute_p, *given, sites=_SITES, **rest),
+    batch=lambda *given, **rest: _sampling.batched(_distribute_p, *given, sites=_SITES, **rest),
     transpose=_distribute_transpose,
 )

@@ -19,7 +19,8 @@ import numpy as np
 
 from jaxpool.engine.plan.target import GPU, GPUS, Target
 from jaxpool.engine.rules.primitives import bind, linear_map, result_type
-from jaxpool.pooling import arguments, sampling
+from jaxpool.pooling import arguments
+from jaxpool.pooling.boxes import _sampling
 
 # Exponents: of what is smaller than 2**-100, and of what is not finite.
 LOWEST, BEYOND = -100, 2**12
@@ -112,7 +113,7 @@ def _type(x: Any, image: Any, row: Any, column: Any, *, shape: Any, transposed: 
 
 
 def _batch(operands: Any, dims: Any, **parameters: Any) -> Any:
-    return sampling.batched(_PICK, operands, dims, sites=3, **parameters)
+    return _sampling.batched(_PICK, operands, dims, sites=3, **parameters)
 
 
 _PICK = linear_map("jaxpool_pick", _code, ["shape"], abstract=_type, batch=_batch)

@@ -13,8 +13,8 @@ from jaxpool.axis import Filtered
 from jaxpool.monoid import SUM
 from jaxpool.pooling import arguments
 from jaxpool.pooling.arguments import Ints, Padding
-from jaxpool.pooling.extreme import max_pool
 from jaxpool.pooling.sharding import explicit_sharding
+from jaxpool.pooling.windows.maximum import max_pool
 from jaxpool.window import Window
 
 LARGEST = 7

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import jaxpool
-from jaxpool.pooling import order
+from jaxpool.pooling.windows import median
 from tests import constant, geometry, quick
 from tests.geometry import examples
 
@@ -21,7 +21,7 @@ def lower_median(elements, indices, count):
     return sorted(map(float, elements))[(len(elements) - 1) // 2]
 
 
-method = constant.setting(order, "PAIRWISE", bit_by_bit=0, pairwise=25)
+method = constant.setting(median, "PAIRWISE", bit_by_bit=0, pairwise=25)
 
 
 @pytest.mark.usefixtures("method")

@@ -14,9 +14,10 @@ from jaxpool import engine
 from jaxpool.engine.plan.target import Target
 from jaxpool.engine.rules import primitives
 from jaxpool.monoid import MAX
-from jaxpool.pooling import arguments, average
+from jaxpool.pooling import arguments
 from jaxpool.pooling.arguments import Ints, Padding
 from jaxpool.pooling.sharding import explicit_sharding
+from jaxpool.pooling.windows import average
 from jaxpool.window import Window
 
 

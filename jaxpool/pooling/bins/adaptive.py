@@ -9,9 +9,10 @@ import jax
 import numpy as np
 
 from jaxpool.monoid import MAX
-from jaxpool.pooling import arguments, bins, sizes
+from jaxpool.pooling import arguments, sizes
 from jaxpool.pooling.arguments import Ints
-from jaxpool.pooling.bins import Bins, Layout
+from jaxpool.pooling.bins import _layout
+from jaxpool.pooling.bins._layout import Bins, Layout
 from jaxpool.pooling.sharding import explicit_sharding
 from jaxpool.window import pooled_axes
 
@@ -59,7 +60,7 @@ def adaptive_max_pool(
         PyTorch's `AdaptiveMaxPool2d`.
     """
     x, layout, where = _checked(x, output_shape, axes, where)
-    return bins.reduce(x, MAX, layout, where)
+    return _layout.reduce(x, MAX, layout, where)
 
 
 @explicit_sharding()
@@ -101,7 +102,7 @@ def adaptive_max_pool_with_argmax(
         PyTorch's `AdaptiveMaxPool2d(return_indices=True)`.
     """
     x, layout, where = _checked(x, output_shape, axes, where)
-    return bins.arg_reduce(x, MAX, layout, where)
+    return _layout.arg_reduce(x, MAX, layout, where)
 
 
 @explicit_sharding()
@@ -142,7 +143,7 @@ def adaptive_avg_pool(
         PyTorch's `AdaptiveAvgPool2d`.
     """
     x, layout, where = _checked(x, output_shape, axes, where)
-    return bins.mean(x, layout, where)
+    return _layout.mean(x, layout, where)
 
 
 def layout_of(x: jax.Array, outputs: dict[int, int]) -> Layout:

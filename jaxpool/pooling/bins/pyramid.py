@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxpool.monoid import MAX
-from jaxpool.pooling import adaptive, arguments, bins, sizes
+from jaxpool.pooling import arguments, sizes
 from jaxpool.pooling.arguments import Ints
+from jaxpool.pooling.bins import _layout, adaptive
 from jaxpool.pooling.sharding import batch_axes, explicit_sharding
 
 REDUCTIONS = ("max", "mean")
@@ -76,7 +77,9 @@ def spatial_pyramid_pool(
             raise ValueError(f"axes must leave an axis of channels, got {axes!r} of {x.ndim} axes")
         layout = adaptive.layout_of(x, outputs)
         pooled = (
-            bins.reduce(x, MAX, layout, mask) if reduce == "max" else bins.mean(x, layout, mask)
+            _layout.reduce(x, MAX, layout, mask)
+            if reduce == "max"
+            else _layout.mean(x, layout, mask)
         )
         vectors.append(_flatten(pooled, tuple(outputs)))
     return jnp.concatenate(vectors, -1)

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 from jaxpool import engine
 from jaxpool.pooling import arguments
 from jaxpool.pooling.arguments import Ints, Padding
-from jaxpool.pooling.exponential import log_mean_exp
 from jaxpool.pooling.sharding import explicit_sharding
+from jaxpool.pooling.windows._log_mean_exp import log_mean_exp
 from jaxpool.window import Window
 
 

@@ -18,8 +18,8 @@ from jax import lax
 
 from jaxpool.engine.plan.target import Target
 from jaxpool.engine.rules import primitives
-from jaxpool.pooling import picks, sampling
-from jaxpool.pooling.sampling import Corners, Limits, Samples
+from jaxpool.pooling.boxes import _picks, _sampling
+from jaxpool.pooling.boxes._sampling import Corners, Limits, Samples
 
 NONE = -1
 
@@ -70,7 +70,7 @@ def largest_element(maps: jax.Array, image: jax.Array, rows: Spans, columns: Spa
     width = maps.shape[3]
     number = _largest_element(maps, image, *rows, *columns)
     at = jnp.maximum(number, 0)
-    found = picks.pick(maps, image, at // width, at % width)
+    found = _picks.pick(maps, image, at // width, at % width)
     return jnp.where(number == NONE, jnp.zeros((), maps.dtype), found)
 
 
@@ -92,7 +92,7 @@ def _largest_element_code(
         turns = jnp.max(count_y, initial=0), jnp.max(count_x, initial=0)
         return _first_largest(*turns, candidates, shape, maps.dtype)
 
-    return sampling.box_by_box(function, maps, image, *spans, target=target)
+    return _sampling.box_by_box(function, maps, image, *spans, target=target)
 
 
 _largest_element = primitives.search("jaxpool_largest_element", _largest_element_code, [])
@@ -114,13 +114,13 @@ def largest_corner(
     code = jnp.maximum(number, 0)
     rows = Samples(*(a[:, :, None, None] for a in rows))
     columns = Samples(*(a[:, None, :, None] for a in columns))
-    ys = sampling.corners(rows, code // 4 // limits.columns, height)
-    xs = sampling.corners(columns, code // 4 % limits.columns, width)
+    ys = _sampling.corners(rows, code // 4 // limits.columns, height)
+    xs = _sampling.corners(columns, code // 4 % limits.columns, width)
     y, weight_y = _chosen(ys, code // 2 % 2)
     x, weight_x = _chosen(xs, code % 2)
     weight = jnp.where(number == NONE, 0, weight_y * weight_x)
-    element = picks.pick(maps, image, y, x)
-    value = sampling.part(weight.astype(maps.dtype), element)
+    element = _picks.pick(maps, image, y, x)
+    value = _sampling.part(weight.astype(maps.dtype), element)
     # Samples that were not visited lie outside the map: each of them counts as 0.
     unvisited = (rows.counts > limits.rows) | (columns.counts > limits.columns)
     return jnp.where(unvisited & (value < 0), 0, value)
@@ -134,24 +134,24 @@ def _largest_corner_code(
 
     def function(maps, image, rows, columns):
         def candidates(i, j):
-            ys, xs = sampling.corners(rows, i, height), sampling.corners(columns, j, width)
+            ys, xs = _sampling.corners(rows, i, height), _sampling.corners(columns, j, width)
             exists = (i < rows.left)[:, :, None] & (j < columns.left)[:, None]
             for a, b in itertools.product(range(2), range(2)):
                 y, x = ys.places[a][:, :, None], xs.places[b][:, None]
                 weight = ys.weights()[a][:, :, None] * xs.weights()[b][:, None]
                 element = maps[image[:, None, None], 0, y, x]
-                value = sampling.part(weight.astype(maps.dtype)[..., None], element)
+                value = _sampling.part(weight.astype(maps.dtype)[..., None], element)
                 odd = (ys.low + a)[:, :, None] % 2 * 2 + (xs.low + b)[:, None] % 2
                 number = (i * limits.columns + j) * 4 + odd
                 yield value, exists[..., None], number[..., None]
 
-        turns_y = sampling.visited(rows, limits.rows, limits.fixed)
-        turns_x = sampling.visited(columns, limits.columns, limits.fixed)
+        turns_y = _sampling.visited(rows, limits.rows, limits.fixed)
+        turns_x = _sampling.visited(columns, limits.columns, limits.fixed)
         shape = (*rows.origin.shape, columns.origin.shape[1], channels)
         return _first_largest(turns_y, turns_x, candidates, shape, maps.dtype)
 
     rows, columns = Samples(*samples[:middle]), Samples(*samples[middle:])
-    return sampling.box_by_box(function, maps, image, rows, columns, target=target)
+    return _sampling.box_by_box(function, maps, image, rows, columns, target=target)
 
 
 _largest_corner = primitives.search("jaxpool_largest_corner", _largest_corner_code, ["limits"])

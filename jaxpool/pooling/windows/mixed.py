@@ -10,9 +10,10 @@ import jax.numpy as jnp
 
 from jaxpool import engine
 from jaxpool.monoid import MAX
-from jaxpool.pooling import arguments, average
+from jaxpool.pooling import arguments
 from jaxpool.pooling.arguments import Ints, Padding
 from jaxpool.pooling.sharding import explicit_sharding
+from jaxpool.pooling.windows import average
 from jaxpool.window import Window, pooled_axes
 
 

@@ -1,0 +1,1 @@
+"""Operators over bins: adaptive sizes, random boundaries, pyramids."""

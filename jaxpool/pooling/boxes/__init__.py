@@ -1,0 +1,1 @@
+"""Operators over boxes of a feature map, as detectors use them."""

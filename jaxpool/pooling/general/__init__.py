@@ -1,0 +1,1 @@
+"""`reduce_window`, with any function of two elements."""
