@@ -17,6 +17,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from jaxpool import pooling
 from jaxpool.window import Window
@@ -25,7 +26,7 @@ _Pairs = str | Sequence[tuple[int, int]]
 
 
 def max_pool(
-    inputs: Any,
+    inputs: ArrayLike,
     window_shape: Sequence[int],
     strides: Sequence[int] | None = None,
     padding: _Pairs = "VALID",
@@ -53,7 +54,7 @@ def max_pool(
 
 
 def min_pool(
-    inputs: Any,
+    inputs: ArrayLike,
     window_shape: Sequence[int],
     strides: Sequence[int] | None = None,
     padding: _Pairs = "VALID",
@@ -71,7 +72,7 @@ def min_pool(
 
 
 def avg_pool(
-    inputs: Any,
+    inputs: ArrayLike,
     window_shape: Sequence[int],
     strides: Sequence[int] | None = None,
     padding: _Pairs = "VALID",
@@ -88,7 +89,7 @@ def avg_pool(
         >>> flax.avg_pool(jnp.arange(4.0).reshape(1, 4, 1), (2,))[0, :, 0]
         Array([0.5, 1.5, 2.5], dtype=float32)
     """
-    if hasattr(inputs, "dtype") and jnp.issubdtype(inputs.dtype, jnp.complexfloating):
+    if jnp.iscomplexobj(inputs):
         parts = (
             avg_pool(part, window_shape, strides, padding, count_include_pad)
             for part in (jnp.real(inputs), jnp.imag(inputs))
@@ -98,7 +99,7 @@ def avg_pool(
     y = pooling.avg_pool(inputs, **given, count_include_pad=count_include_pad)
     if count_include_pad:
         return y
-    window = Window.resolve(inputs.shape, **given)
+    window = Window.resolve(jnp.shape(inputs), **given)
     for position, axis in zip(window.positions, window.axes, strict=True):
         empty = np.array(axis.counts(include_pad=False)) == 0
         if empty.any():
@@ -107,7 +108,7 @@ def avg_pool(
 
 
 def pool(
-    inputs: Any,
+    inputs: ArrayLike,
     init: Any,
     reduce_fn: Callable[[Any, Any], Any],
     window_shape: Sequence[int],

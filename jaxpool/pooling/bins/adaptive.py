@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.typing import ArrayLike
 
 from jaxpool.monoid import MAX
 from jaxpool.pooling import arguments, sizes
@@ -21,7 +22,7 @@ Sizes = Ints | Sequence[int | None] | None
 
 @explicit_sharding()
 def adaptive_max_pool(
-    x: Any, output_shape: Sizes, *, axes: Ints | None = None, where: Any = None
+    x: ArrayLike, output_shape: Sizes, *, axes: Ints | None = None, where: ArrayLike | None = None
 ) -> jax.Array:
     """The largest element of every bin, with as many bins as the output is to have.
 
@@ -65,7 +66,7 @@ def adaptive_max_pool(
 
 @explicit_sharding()
 def adaptive_max_pool_with_argmax(
-    x: Any, output_shape: Sizes, *, axes: Ints | None = None, where: Any = None
+    x: ArrayLike, output_shape: Sizes, *, axes: Ints | None = None, where: ArrayLike | None = None
 ) -> tuple[jax.Array, jax.Array]:
     """The largest element of every bin, and where it stands.
 
@@ -107,7 +108,7 @@ def adaptive_max_pool_with_argmax(
 
 @explicit_sharding()
 def adaptive_avg_pool(
-    x: Any, output_shape: Sizes, *, axes: Ints | None = None, where: Any = None
+    x: ArrayLike, output_shape: Sizes, *, axes: Ints | None = None, where: ArrayLike | None = None
 ) -> jax.Array:
     """The mean of every bin, with as many bins as the output is to have.
 

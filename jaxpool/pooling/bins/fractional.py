@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+
+import jax
+from jax.typing import ArrayLike
 
 from jaxpool.monoid import MAX
 from jaxpool.pooling import arguments
@@ -10,15 +14,17 @@ from jaxpool.pooling.arguments import Ints
 from jaxpool.pooling.bins import _boundaries, _layout
 from jaxpool.pooling.sharding import explicit_sharding
 
+Samples = ArrayLike | Sequence[ArrayLike]
+
 
 @explicit_sharding()
 def fractional_max_pool(
-    x: Any,
+    x: ArrayLike,
     window_shape: Ints | None,
     output_shape: Ints,
     *,
-    key: Any = None,
-    samples: Any = None,
+    key: jax.Array | None = None,
+    samples: Samples | None = None,
     pseudo_random: bool = False,
     overlapping: bool = False,
     axes: Ints | None = None,
@@ -97,12 +103,12 @@ def fractional_max_pool(
 
 @explicit_sharding()
 def fractional_max_pool_with_argmax(
-    x: Any,
+    x: ArrayLike,
     window_shape: Ints | None,
     output_shape: Ints,
     *,
-    key: Any = None,
-    samples: Any = None,
+    key: jax.Array | None = None,
+    samples: Samples | None = None,
     pseudo_random: bool = False,
     overlapping: bool = False,
     axes: Ints | None = None,
@@ -155,12 +161,12 @@ def fractional_max_pool_with_argmax(
 
 @explicit_sharding()
 def fractional_avg_pool(
-    x: Any,
+    x: ArrayLike,
     window_shape: Ints | None,
     output_shape: Ints,
     *,
-    key: Any = None,
-    samples: Any = None,
+    key: jax.Array | None = None,
+    samples: Samples | None = None,
     pseudo_random: bool = False,
     overlapping: bool = False,
     axes: Ints | None = None,

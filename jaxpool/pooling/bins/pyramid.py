@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from jaxpool.monoid import MAX
 from jaxpool.pooling import arguments, sizes
@@ -19,12 +19,12 @@ REDUCTIONS = ("max", "mean")
 
 @explicit_sharding(batch_axes)
 def spatial_pyramid_pool(
-    x: Any,
+    x: ArrayLike,
     levels: Sequence[int] = (1, 2, 4),
     *,
     reduce: str = "max",
     axes: Ints | None = None,
-    where: Any = None,
+    where: ArrayLike | None = None,
 ) -> jax.Array:
     """Adaptive pooling to several sizes, all results in one vector.
 

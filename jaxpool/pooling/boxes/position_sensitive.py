@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import jax
+from jax.typing import ArrayLike
 
 from jaxpool.pooling import arguments
 from jaxpool.pooling.arguments import Ints
@@ -17,11 +17,11 @@ from jaxpool.pooling.sharding import boxes_and_channels, explicit_sharding
 
 @explicit_sharding(boxes_and_channels)
 def ps_roi_align(
-    features: Any,
-    boxes: Any,
+    features: ArrayLike,
+    boxes: ArrayLike,
     output_shape: Ints,
     *,
-    batch_indices: Any = None,
+    batch_indices: ArrayLike | None = None,
     spatial_scale: float = 1.0,
     sampling_ratio: int = 0,
 ) -> jax.Array:
@@ -70,11 +70,11 @@ def ps_roi_align(
 
 @explicit_sharding(boxes_and_channels)
 def ps_roi_pool(
-    features: Any,
-    boxes: Any,
+    features: ArrayLike,
+    boxes: ArrayLike,
     output_shape: Ints,
     *,
-    batch_indices: Any = None,
+    batch_indices: ArrayLike | None = None,
     spatial_scale: float = 1.0,
 ) -> jax.Array:
     """The mean of every bin of every box, each bin in channels of its own.

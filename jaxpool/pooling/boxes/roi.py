@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.typing import ArrayLike
 
 from jaxpool.pooling import arguments
 from jaxpool.pooling.arguments import Ints
@@ -20,11 +20,11 @@ from jaxpool.pooling.sharding import boxes_and_channels, explicit_sharding
 
 @explicit_sharding(boxes_and_channels)
 def roi_align(
-    features: Any,
-    boxes: Any,
+    features: ArrayLike,
+    boxes: ArrayLike,
     output_shape: Ints,
     *,
-    batch_indices: Any = None,
+    batch_indices: ArrayLike | None = None,
     spatial_scale: float = 1.0,
     sampling_ratio: int = 0,
     aligned: bool = True,
@@ -92,11 +92,11 @@ def roi_align(
 
 @explicit_sharding(boxes_and_channels)
 def roi_pool(
-    features: Any,
-    boxes: Any,
+    features: ArrayLike,
+    boxes: ArrayLike,
     output_shape: Ints,
     *,
-    batch_indices: Any = None,
+    batch_indices: ArrayLike | None = None,
     spatial_scale: float = 1.0,
 ) -> jax.Array:
     """The largest element of every bin of every box.

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from jaxpool import engine
 from jaxpool.monoid import MAX, MIN
@@ -18,7 +19,11 @@ from jaxpool.window import Window
 
 @explicit_sharding(without_pooled_axes)
 def global_max_pool(
-    x: Any, *, axes: Ints | None = None, keepdims: bool = False, where: Any = None
+    x: ArrayLike,
+    *,
+    axes: Ints | None = None,
+    keepdims: bool = False,
+    where: ArrayLike | None = None,
 ) -> jax.Array:
     """The largest element of every map; NaN, ties and derivatives as in `max_pool`.
 
@@ -56,7 +61,11 @@ def global_max_pool(
 
 @explicit_sharding(without_pooled_axes)
 def global_min_pool(
-    x: Any, *, axes: Ints | None = None, keepdims: bool = False, where: Any = None
+    x: ArrayLike,
+    *,
+    axes: Ints | None = None,
+    keepdims: bool = False,
+    where: ArrayLike | None = None,
 ) -> jax.Array:
     """The smallest element of every map; NaN, ties and derivatives as in `max_pool`.
 
@@ -93,7 +102,11 @@ def global_min_pool(
 
 @explicit_sharding(without_pooled_axes)
 def global_sum_pool(
-    x: Any, *, axes: Ints | None = None, keepdims: bool = False, where: Any = None
+    x: ArrayLike,
+    *,
+    axes: Ints | None = None,
+    keepdims: bool = False,
+    where: ArrayLike | None = None,
 ) -> jax.Array:
     """The sum of every map; float16 and bfloat16 are summed in float32.
 
@@ -130,7 +143,11 @@ def global_sum_pool(
 
 @explicit_sharding(without_pooled_axes)
 def global_avg_pool(
-    x: Any, *, axes: Ints | None = None, keepdims: bool = False, where: Any = None
+    x: ArrayLike,
+    *,
+    axes: Ints | None = None,
+    keepdims: bool = False,
+    where: ArrayLike | None = None,
 ) -> jax.Array:
     """The mean of every map; 0 where no element exists.
 
@@ -167,12 +184,12 @@ def global_avg_pool(
 
 @explicit_sharding(without_pooled_axes)
 def global_lp_pool(
-    x: Any,
+    x: ArrayLike,
     *,
     p: float = 2.0,
     axes: Ints | None = None,
     keepdims: bool = False,
-    where: Any = None,
+    where: ArrayLike | None = None,
 ) -> jax.Array:
     """The p-norm of every map.
 

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike, DTypeLike
 
 from jaxpool import engine
 from jaxpool.axis import PooledAxis
@@ -20,7 +21,7 @@ from jaxpool.window import Window
 
 @explicit_sharding()
 def sum_pool(
-    x: Any,
+    x: ArrayLike,
     window_shape: Ints,
     *,
     strides: Ints | None = None,
@@ -28,7 +29,7 @@ def sum_pool(
     dilation: Ints = 1,
     ceil_mode: bool = False,
     axes: Ints | None = None,
-    where: Any = None,
+    where: ArrayLike | None = None,
 ) -> jax.Array:
     """The sum of every window.
 
@@ -73,7 +74,7 @@ def sum_pool(
 
 @explicit_sharding()
 def avg_pool(
-    x: Any,
+    x: ArrayLike,
     window_shape: Ints,
     *,
     strides: Ints | None = None,
@@ -81,10 +82,10 @@ def avg_pool(
     dilation: Ints = 1,
     ceil_mode: bool = False,
     axes: Ints | None = None,
-    where: Any = None,
+    where: ArrayLike | None = None,
     count_include_pad: bool = True,
     divisor_override: float | None = None,
-    accumulate_dtype: Any = None,
+    accumulate_dtype: DTypeLike | None = None,
 ) -> jax.Array:
     """The mean of every window.
 
@@ -148,7 +149,7 @@ def mean(
     where: jax.Array | None,
     include_pad: bool = True,
     divisor: float | None = None,
-    accumulate_dtype: Any = None,
+    accumulate_dtype: DTypeLike | None = None,
 ) -> jax.Array:
     """The windowed mean, of the dtype of `x` or, for integers, float32; see `avg_pool`."""
     dtype, result = mean_dtypes(x, accumulate_dtype)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import jax
 import numpy as np
+from jax.typing import ArrayLike
 
 from jaxpool import engine
 from jaxpool.axis import Filtered
@@ -22,7 +22,7 @@ LARGEST = 7
 
 @explicit_sharding()
 def blur_pool(
-    x: Any, filter_size: int = 3, strides: Ints = 2, *, axes: Ints | None = None
+    x: ArrayLike, filter_size: int = 3, strides: Ints = 2, *, axes: Ints | None = None
 ) -> jax.Array:
     """A binomial low-pass filter, and every stride-th element of what it leaves.
 
@@ -70,7 +70,7 @@ def blur_pool(
 
 @explicit_sharding()
 def max_blur_pool(
-    x: Any,
+    x: ArrayLike,
     window_shape: Ints,
     filter_size: int = 3,
     strides: Ints = 2,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from jaxpool import engine
 from jaxpool.pooling import arguments
@@ -18,9 +18,9 @@ from jaxpool.window import Window
 
 @explicit_sharding()
 def gem_pool(
-    x: Any,
+    x: ArrayLike,
     window_shape: Ints,
-    p: Any = 3.0,
+    p: ArrayLike = 3.0,
     eps: float = 1e-6,
     *,
     strides: Ints | None = None,
@@ -28,7 +28,7 @@ def gem_pool(
     dilation: Ints = 1,
     ceil_mode: bool = False,
     axes: Ints | None = None,
-    where: Any = None,
+    where: ArrayLike | None = None,
 ) -> jax.Array:
     """The generalised mean of every window: average at p = 1, maximum as p grows.
 

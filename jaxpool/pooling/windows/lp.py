@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.typing import ArrayLike
 
 from jaxpool import engine
 from jaxpool.engine.plan.target import CPU, Target
@@ -23,7 +24,7 @@ from jaxpool.window import Window
 
 @explicit_sharding()
 def lp_pool(
-    x: Any,
+    x: ArrayLike,
     window_shape: Ints,
     p: float = 2.0,
     *,
@@ -32,7 +33,7 @@ def lp_pool(
     dilation: Ints = 1,
     ceil_mode: bool = False,
     axes: Ints | None = None,
-    where: Any = None,
+    where: ArrayLike | None = None,
 ) -> jax.Array:
     """The p-norm of every window.
 
@@ -81,7 +82,7 @@ def lp_pool(
     return norm(x, window, p, where)
 
 
-def exponent(p: Any) -> float:
+def exponent(p: ArrayLike) -> float:
     """The argument `p`: a number greater than 0, or infinite."""
     infinite = isinstance(p, float | np.floating) and p == math.inf
     return math.inf if infinite else arguments.number("p", p, above=0)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
+from jax.typing import ArrayLike
 
 from jaxpool import engine
 from jaxpool.monoid import MAX, MIN
@@ -15,7 +14,7 @@ from jaxpool.pooling.sharding import explicit_sharding
 
 @explicit_sharding()
 def max_pool(
-    x: Any,
+    x: ArrayLike,
     window_shape: Ints,
     *,
     strides: Ints | None = None,
@@ -23,7 +22,7 @@ def max_pool(
     dilation: Ints = 1,
     ceil_mode: bool = False,
     axes: Ints | None = None,
-    where: Any = None,
+    where: ArrayLike | None = None,
 ) -> jax.Array:
     """The largest element of every window.
 
@@ -77,7 +76,7 @@ def max_pool(
 
 @explicit_sharding()
 def min_pool(
-    x: Any,
+    x: ArrayLike,
     window_shape: Ints,
     *,
     strides: Ints | None = None,
@@ -85,7 +84,7 @@ def min_pool(
     dilation: Ints = 1,
     ceil_mode: bool = False,
     axes: Ints | None = None,
-    where: Any = None,
+    where: ArrayLike | None = None,
 ) -> jax.Array:
     """The smallest element of every window.
 
@@ -131,7 +130,7 @@ def min_pool(
 
 @explicit_sharding()
 def max_pool_with_argmax(
-    x: Any,
+    x: ArrayLike,
     window_shape: Ints,
     *,
     strides: Ints | None = None,
@@ -139,7 +138,7 @@ def max_pool_with_argmax(
     dilation: Ints = 1,
     ceil_mode: bool = False,
     axes: Ints | None = None,
-    where: Any = None,
+    where: ArrayLike | None = None,
 ) -> tuple[jax.Array, jax.Array]:
     """The largest element of every window, and where it stands.
 

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.typing import ArrayLike
 
 from jaxpool import engine
 from jaxpool.engine.plan.target import Target
@@ -25,7 +26,7 @@ PAIRWISE = 25
 
 @explicit_sharding()
 def median_pool(
-    x: Any,
+    x: ArrayLike,
     window_shape: Ints,
     *,
     strides: Ints | None = None,
@@ -33,7 +34,7 @@ def median_pool(
     dilation: Ints = 1,
     ceil_mode: bool = False,
     axes: Ints | None = None,
-    where: Any = None,
+    where: ArrayLike | None = None,
 ) -> jax.Array:
     """The median of every window; of an even number of elements, the lower one.
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from jaxpool import engine
 from jaxpool.monoid import MAX
@@ -19,16 +19,16 @@ from jaxpool.window import Window, pooled_axes
 
 @explicit_sharding()
 def mixed_pool(
-    x: Any,
+    x: ArrayLike,
     window_shape: Ints,
-    alpha: Any = 0.5,
+    alpha: ArrayLike = 0.5,
     *,
     strides: Ints | None = None,
     padding: Padding = "VALID",
     dilation: Ints = 1,
     ceil_mode: bool = False,
     axes: Ints | None = None,
-    where: Any = None,
+    where: ArrayLike | None = None,
     count_include_pad: bool = True,
 ) -> jax.Array:
     """A mixture of maximum and average of every window.
@@ -82,16 +82,16 @@ def mixed_pool(
 
 @explicit_sharding()
 def gated_pool(
-    x: Any,
+    x: ArrayLike,
     window_shape: Ints,
-    filters: Any,
+    filters: ArrayLike,
     *,
     strides: Ints | None = None,
     padding: Padding = "VALID",
     dilation: Ints = 1,
     ceil_mode: bool = False,
     axes: Ints | None = None,
-    where: Any = None,
+    where: ArrayLike | None = None,
     count_include_pad: bool = True,
 ) -> jax.Array:
     """A mixture of maximum and average whose share every window decides for itself.

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.typing import ArrayLike
 
 from jaxpool import engine
 from jaxpool.engine.rules.primitives import bind, define, result_type
@@ -22,7 +23,7 @@ from jaxpool.window import Window
 
 @explicit_sharding()
 def soft_pool(
-    x: Any,
+    x: ArrayLike,
     window_shape: Ints,
     *,
     strides: Ints | None = None,
@@ -30,7 +31,7 @@ def soft_pool(
     dilation: Ints = 1,
     ceil_mode: bool = False,
     axes: Ints | None = None,
-    where: Any = None,
+    where: ArrayLike | None = None,
 ) -> jax.Array:
     """The mean of every window, each element weighted by its softmax among the others.
 
@@ -78,16 +79,16 @@ def soft_pool(
 
 @explicit_sharding()
 def logsumexp_pool(
-    x: Any,
+    x: ArrayLike,
     window_shape: Ints,
-    temperature: Any = 1.0,
+    temperature: ArrayLike = 1.0,
     *,
     strides: Ints | None = None,
     padding: Padding = "VALID",
     dilation: Ints = 1,
     ceil_mode: bool = False,
     axes: Ints | None = None,
-    where: Any = None,
+    where: ArrayLike | None = None,
 ) -> jax.Array:
     """The logarithm of the mean exponential of every window: a maximum of adjustable softness.
 

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.typing import ArrayLike
 
 from jaxpool import engine
 from jaxpool.engine.plan.target import Target
@@ -23,16 +24,16 @@ from jaxpool.window import Window
 
 @explicit_sharding()
 def stochastic_pool(
-    x: Any,
+    x: ArrayLike,
     window_shape: Ints,
     *,
-    key: Any = None,
+    key: jax.Array | None = None,
     strides: Ints | None = None,
     padding: Padding = "VALID",
     dilation: Ints = 1,
     ceil_mode: bool = False,
     axes: Ints | None = None,
-    where: Any = None,
+    where: ArrayLike | None = None,
 ) -> jax.Array:
     """A random element of every window in training, and the mean over the draws in inference.
 

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from jaxpool import engine
 from jaxpool.pooling import arguments, sizes
@@ -17,7 +18,7 @@ from jaxpool.pooling.sharding import explicit_sharding
 
 @explicit_sharding()
 def max_unpool(
-    values: Any, indices: Any, output_shape: Ints, *, axes: Ints | None = None
+    values: ArrayLike, indices: ArrayLike, output_shape: Ints, *, axes: Ints | None = None
 ) -> jax.Array:
     """A plane of zeros with the values at their indices.
 
