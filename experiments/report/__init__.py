@@ -11,13 +11,13 @@ from pathlib import Path
 from rich.console import Console
 
 from experiments.folder import StudyFolder
-from experiments.records import Baselines, read, write_atomically
+from experiments.records import Baselines, RecordError, read, write_atomically
 from experiments.report import frontier, plots, sweep, tables
 from experiments.report.conclusion import conclude
 from experiments.report.plan import Plan, read_plan
 from experiments.report.rows import SummaryRow, gather, to_csv
 
-__all__ = ["SummaryRow", "baselines", "show", "summarise"]
+__all__ = ["SummaryRow", "baselines", "refuse_without_runs", "show", "summarise"]
 
 
 def summarise(folder: Path) -> list[SummaryRow]:
@@ -34,6 +34,7 @@ def summarise(folder: Path) -> list[SummaryRow]:
     """
     study = StudyFolder(folder)
     plan = read_plan(study)
+    refuse_without_runs(study)
     rows = [
         row.model_copy(update={"published_accuracy": _published(plan, cell, row.variant)})
         for cell, swept in plan.cells.items()
@@ -59,6 +60,19 @@ def summarise(folder: Path) -> list[SummaryRow]:
         if (picture := frontier.plot(title, measured)) is not None:
             write_atomically(study.frontier, picture)
     return rows
+
+
+def refuse_without_runs(study: StudyFolder) -> None:
+    """Refuses a published folder, which has a summary and no runs that it could be made of anew.
+
+    Raises:
+        RecordError: The folder has no runs.
+    """
+    if study.summary_csv.is_file() and not (study.path / "runs").is_dir():
+        raise RecordError(
+            f"{study.path}: has no runs, as published results have none: they keep summary.csv, "
+            "which `compare` and `choose` read; report and merge need the folder runs/ as well"
+        )
 
 
 def baselines(folder: Path) -> Baselines | None:
