@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import special, stats
 
 CONFIDENCE = 0.95
@@ -210,7 +211,9 @@ def holm_confidences(p_values: Sequence[float | None]) -> list[float]:
     return levels
 
 
-def quantile_interval(values: Sequence[float], share: float) -> tuple[float, float] | None:
+def quantile_interval(
+    values: Sequence[float] | NDArray[np.float64], share: float
+) -> tuple[float, float] | None:
     """The 95% interval of a quantile, which assumes nothing about the distribution.
 
     Its ends are two of the sorted values: how many of n independent values lie below the true

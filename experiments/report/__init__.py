@@ -1,8 +1,8 @@
 """A study's results for people: `summarise` writes them, `show` prints them.
 
-Each form is a module: `rows` (CSV), `tables` (markdown and terminal), `plots` (pareto.png), `sweep`
-(sweep.png), `frontier` (frontier.png, if a swept key changes the cost). A new form is one more
-module and one more line in `summarise`.
+Each form is a module: `rows` (summary.csv), `tidy` (runs.csv, epochs.csv), `tables` (markdown and
+terminal), `plots` (pareto.png), `sweep` (sweep.png), `frontier` (frontier.png, if a swept key
+changes the cost). A new form is one more module and one more line in `summarise`.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from rich.console import Console
 
 from experiments.folder import StudyFolder
 from experiments.records import Baselines, RecordError, read, write_atomically
-from experiments.report import frontier, plots, sweep, tables
+from experiments.report import frontier, plots, sweep, tables, tidy
 from experiments.report.conclusion import conclude
 from experiments.report.plan import Plan, read_plan
 from experiments.report.rows import SummaryRow, gather, to_csv
@@ -21,7 +21,7 @@ __all__ = ["SummaryRow", "baselines", "refuse_without_runs", "show", "summarise"
 
 
 def summarise(folder: Path) -> list[SummaryRow]:
-    """Reads a study's records and writes summary.csv, summary.md and pareto.png beside them.
+    """Reads a study's records and writes its tables and plots beside them.
 
     Args:
         folder: The study's results folder; all its variants must be trained and measured.
@@ -42,6 +42,8 @@ def summarise(folder: Path) -> list[SummaryRow]:
     ]
     title = _title(plan, rows)
     write_atomically(study.summary_csv, to_csv(rows))
+    write_atomically(study.runs_csv, tidy.runs_csv(study, plan))
+    write_atomically(study.epochs_csv, tidy.epochs_csv(study, plan))
     page = tables.to_markdown(title, rows, conclude(rows), baselines(folder), plan.source)
     write_atomically(study.summary_md, page)
     measured = [row for row in rows if row.device_source == "measured"]
