@@ -276,7 +276,7 @@ def _finding(quantity: Quantity, limit: float, row: SummaryRow) -> Finding:
     if quantity.at_least:
         met, missed, excess = low >= limit, high < limit, limit / value - 1 if value else math.inf
     else:
-        met, missed, excess = high <= limit, low > limit, value / limit - 1
+        met, missed, excess = high <= limit, low > limit, value / limit - 1 if limit else math.inf
     state: State = "inside" if met else "outside" if missed else "undecided"
     lacking = quantity.lacking(row)
     if lacking:

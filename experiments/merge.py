@@ -91,7 +91,7 @@ def together(studies: Sequence[Study]) -> tuple[list[Study], list[str]]:
             f"speeds are those of {first.label}."
         )
         whole[index] = Study(
-            label=f"{first.label} + {study.label}",
+            label=f"({first.label.strip('()')}+{study.label})",
             plan=replace(first.plan, seeds=(*first.plan.seeds, *study.plan.seeds)),
             environment=first.environment,
             rows=tuple(_joined(a, b) for a, b in zip(first.rows, study.rows, strict=True)),

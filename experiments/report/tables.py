@@ -14,7 +14,7 @@ from experiments.report.conclusion import Conclusion
 from experiments.report.rows import SummaryRow
 from experiments.tasks import METRICS, Metric
 
-_UNBOUNDED_WIDTH = 120
+_UNBOUNDED_WIDTH = 150
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from experiments.folder import StudyFolder
 from experiments.records import EpochMetrics, RunRecord
 from experiments.report.plan import Plan
 
-_METRICS = (
+METRICS = (
     "test_accuracy",
     "test_loss",
     "test_correct",
@@ -71,7 +71,7 @@ def every_run(
 def _run_rows(study: StudyFolder, plan: Plan) -> Iterator[list[Any]]:
     for folder, swept, variant, seed in every_run(study, plan):
         record = records.read(folder.record(variant, seed), RunRecord)
-        metrics = {name: getattr(record, name) for name in _METRICS}
+        metrics = {name: getattr(record, name) for name in METRICS}
         metrics |= {"diverged": int(record.diverged), **record.metrics}
         for name, value in metrics.items():
             if value is not None:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 _SIGNS = re.compile(r"([\\`*_\[\]<>|#~&])")
-_NAME = re.compile(r"(`[A-Za-z0-9_.,=/-]+`)")
+_NAME = re.compile(r"(`[A-Za-z0-9_.,=/+()-]+`)")
 
 
 def si(value: float) -> str:

@@ -4,7 +4,8 @@ from experiments import choose, records
 from experiments.folder import StudyFolder
 from experiments.measurement import latency
 from experiments.records import RecordError
-from experiments.report import choice, summarise
+from experiments.report import choice
+from tests.experiments.conftest import write_summary
 from tests.experiments.test_command_line import command
 
 MAX = [950, 953, 951, 954, 952]
@@ -13,9 +14,7 @@ STRIDED = [930, 932, 932, 933, 933]
 
 
 def slow(p99, low=None, high=None, samples=1000):
-    found = records.Latency(
-        p50=0.1, p95=0.2, p99=p99, samples=samples, p99_low=low, p99_high=high
-    )
+    found = records.Latency(p50=0.1, p95=0.2, p99=p99, samples=samples, p99_low=low, p99_high=high)
     return {"latency_ms": found}
 
 
@@ -32,7 +31,7 @@ def folder(make_study):
             "open": slow(0.29, 0.25, 0.31, 500),
         },
     )
-    summarise(path)
+    write_summary(path)
     return path
 
 
@@ -73,7 +72,7 @@ def test_a_limit_at_an_end_of_the_interval(folder):
 
 def test_p99_of_few_samples_or_of_an_old_record_answers_nothing(make_study):
     few = make_study("few", {"max": MAX}, measured={"max": slow(0.01, samples=367)})
-    summarise(few)
+    write_summary(few)
     found = choose.choose([few], {"latency_p99_ms": 100})
     assert found.best is None
     assert choice.sentences(found)[1] == (
@@ -81,13 +80,16 @@ def test_p99_of_few_samples_or_of_an_old_record_answers_nothing(make_study):
         "needs 368 samples)."
     )
     summary = StudyFolder(few).summary_csv
-    text = summary.read_text().replace("latency_ms_p99_ci95", "unknown").replace(
-        "latency_samples", "another"
+    text = (
+        summary.read_text()
+        .replace("latency_ms_p99_ci95", "unknown")
+        .replace("latency_samples", "another")
     )
     summary.write_text(text)
-    assert "is of a version without it" in choice.sentences(
-        choose.choose([few], {"latency_p99_ms": 100})
-    )[1]
+    assert (
+        "is of a version without it"
+        in choice.sentences(choose.choose([few], {"latency_p99_ms": 100}))[1]
+    )
 
 
 @pytest.mark.parametrize(
@@ -110,14 +112,14 @@ def test_each_limit_is_judged_by_the_whole_interval(folder, limit, state):
 
 
 def test_one_seed_gives_no_interval_of_accuracy(make_study):
-    summarise(path := make_study("one", {"max": [950]}))
+    write_summary(path := make_study("one", {"max": [950]}))
     (said, why) = choice.sentences(choose.choose([path], {"min_accuracy": 0.5}))
     assert said == "No variant is shown to be inside the budget (accuracy ≥ 50.00 %)."
     assert "cannot be answered with 1 seed (an interval of the accuracy needs 2 seeds)" in why
 
 
 def test_several_folders_of_one_dataset_and_copies_of_one(folder, make_study):
-    summarise(other := make_study("other", {"max": MAX, "wide": [970, 972, 971, 970, 973]}))
+    write_summary(other := make_study("other", {"max": MAX, "wide": [970, 972, 971, 970, 973]}))
     found = choose.choose([folder, other], {"memory_mb": 100})
     assert found.best is not None
     assert found.best.label == "study/open"
@@ -131,14 +133,14 @@ def test_several_folders_of_one_dataset_and_copies_of_one(folder, make_study):
 
 
 def test_datasets_are_never_mixed(folder, make_study):
-    summarise(other := make_study("other", {"max": MAX}, dataset="mnist"))
+    write_summary(other := make_study("other", {"max": MAX}, dataset="mnist"))
     with pytest.raises(RecordError, match=r"on one test set, .* have 2: digits .*; mnist"):
         choose.choose([folder, other], {"memory_mb": 100})
 
 
 def test_a_device_is_named_by_a_part_of_its_name(folder, make_study):
     gpu = {"device": "gpu: NVIDIA H100", "peak_memory_mb": 50.0}
-    summarise(other := make_study("other", {"max": MAX}, measured={"max": gpu}))
+    write_summary(other := make_study("other", {"max": MAX}, measured={"max": gpu}))
     with pytest.raises(RecordError, match=r"several devices: give one with --device; .*H100"):
         choose.choose([folder, other], {"memory_mb": 100})
     found = choose.choose([folder, other], {"memory_mb": 100}, device="h100")

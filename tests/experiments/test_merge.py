@@ -8,6 +8,7 @@ from experiments.folder import StudyFolder
 from experiments.records import EpochMetrics, RecordError
 from experiments.report import summarise
 from experiments.report.plan import read_plan
+from tests.experiments.conftest import write_summary
 from tests.experiments.test_command_line import command
 
 FIRST = {"max": {0: 950, 1: 953}, "avg": {0: 940, 1: 945}}
@@ -25,7 +26,7 @@ def parts(make_study):
         for variant in FIRST:
             for seed in study.seeds(variant):
                 records.append_metrics(study.metrics(variant, seed), epoch)
-        summarise(path)
+        write_summary(path)
     return paths
 
 
@@ -79,7 +80,9 @@ def test_another_config_or_dataset_is_refused(parts, make_study, tmp_path, optio
 def test_another_plug_in_is_refused_by_the_fingerprint(parts, tmp_path):
     for seed in SECOND["avg"]:
         change(StudyFolder(parts[1]).record("avg", seed), fingerprint="cd" * 32)
-    with pytest.raises(RecordError, match="avg/seed-2.*was trained with another config or plug-in"):
+    with pytest.raises(
+        RecordError, match=r"avg/seed-2.*was trained with another config or plug-in"
+    ):
         merge.merge(parts, tmp_path / "merged")
 
 
@@ -122,8 +125,9 @@ def test_compare_and_choose_merge_parts_by_themselves(parts):
     (contrast,) = result.contrasts
     assert contrast.difference.n == 5
     assert [entry.row.seeds for entry in result.entries] == [5, 5]
-    assert "a/study and b/study are one study with different seeds and count as one" in (
-        result.notes[0]
+    assert (
+        "a/study and b/study are one study with different seeds and count as one"
+        in (result.notes[0])
     )
     found = choose.choose(parts, {"memory_mb": 100})
     assert [candidate.entry.row.seeds for candidate in found.candidates] == [5, 5]
@@ -132,5 +136,5 @@ def test_compare_and_choose_merge_parts_by_themselves(parts):
 def test_parts_of_different_machines_are_not_merged_by_compare(make_study):
     paths = [make_study("one", FIRST), make_study("two", SECOND, xla_flags="--xla_some=1")]
     for path in paths:
-        summarise(path)
+        write_summary(path)
     assert len(compare.compare(paths).entries) == 4
