@@ -297,16 +297,7 @@ def _from_the_best(inside: Sequence[Candidate]) -> tuple[list[Candidate], list[C
         for candidate in inside
     }
     distinct = [candidate for candidate in inside if first[candidate.label] is candidate]
-    contrasts = judge(
-        [
-            (
-                a.label,
-                b.label,
-                statistics.paired_difference(a.entry.row.accuracies, b.entry.row.accuracies),
-            )
-            for a, b in combinations(distinct, 2)
-        ]
-    )
+    contrasts = judge(combinations([(c.label, c.entry.row.accuracies) for c in distinct], 2))
     best, *others = inside
     # What is significant is so for the mean over shared seeds, which may favour the other.
     beaten = [

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments import statistics
 from experiments.contrasts import Contrast, judge
 from experiments.merge import together
 from experiments.records import RecordError
@@ -67,18 +66,7 @@ def compare(folders: Sequence[Path], baseline: str | None = None) -> Comparison:
     return Comparison(
         entries=entries,
         groups=groups,
-        contrasts=tuple(
-            judge(
-                [
-                    (
-                        one.label,
-                        other.label,
-                        statistics.paired_difference(one.row.accuracies, other.row.accuracies),
-                    )
-                    for one, other in pairs
-                ]
-            )
-        ),
+        contrasts=tuple(judge([(one.sample, other.sample) for one, other in pairs])),
         notes=(*joined, *_sameness(same), *_notes(studies, entries, groups)),
     )
 

@@ -1,10 +1,13 @@
 """Differences of accuracy, judged together: Holm's correction, and intervals that agree with it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from experiments import statistics
 from experiments.statistics import CONFIDENCE, SIGNIFICANT, Difference
+
+Sample = tuple[str, Mapping[int, float]]
+"""A variant's name and its accuracy by seed."""
 
 
 @dataclass(frozen=True)
@@ -46,22 +49,29 @@ class Contrast:
         return Contrast(self.second, self.first, -self.difference, self.adjusted_p, self.confidence)
 
 
-def judge(differences: Sequence[tuple[str, str, Difference]]) -> list[Contrast]:
+def judge(pairs: Iterable[tuple[Sample, Sample]]) -> list[Contrast]:
     """Draws the verdicts on all comparisons that are made together.
 
     Args:
-        differences: The two variants and their difference, each pair of variants once.
+        pairs: What is compared, each pair of variants once.
 
     Returns:
-        The contrasts in the order given.
+        A contrast per pair, in the order given.
+
+    Example:
+        >>> a = ("a", {0: 0.95, 1: 0.96, 2: 0.94})
+        >>> b = ("b", {0: 0.90, 1: 0.91, 2: 0.88})
+        >>> [contrast] = judge([(a, b)])
+        >>> contrast.significant, [round(end, 3) for end in contrast.interval or ()]
+        (True, [0.039, 0.068])
     """
-    p_values = [difference.p for _, _, difference in differences]
+    named = [
+        (first, second, statistics.paired_difference(ours, theirs))
+        for (first, ours), (second, theirs) in pairs
+    ]
+    p_values = [difference.p for _, _, difference in named]
+    corrected = zip(statistics.holm(p_values), statistics.holm_confidences(p_values), strict=True)
     return [
-        Contrast(first, second, difference, adjusted, confidence)
-        for (first, second, difference), adjusted, confidence in zip(
-            differences,
-            statistics.holm(p_values),
-            statistics.holm_confidences(p_values),
-            strict=True,
-        )
+        Contrast(*one, adjusted, confidence)
+        for one, (adjusted, confidence) in zip(named, corrected, strict=True)
     ]

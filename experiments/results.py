@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments import records
+from experiments.contrasts import Sample
 from experiments.folder import StudyFolder
 from experiments.records import Environment, RecordError
 from experiments.report.plan import Plan, read_plan
@@ -80,6 +81,11 @@ class Entry:
     def label(self) -> str:
         """STUDY/VARIANT, unique in a comparison."""
         return f"{self.study.label}/{self.row.key}"
+
+    @property
+    def sample(self) -> Sample:
+        """Its label and its accuracy by seed."""
+        return self.label, self.row.accuracies
 
     @property
     def test_set(self) -> TestSet:

@@ -34,12 +34,7 @@ def contrasts(rows: Sequence[SummaryRow]) -> list[Contrast]:
 
     The best variant is only known after looking, so every pair counts as a comparison made.
     """
-    return judge(
-        [
-            (a.variant, b.variant, statistics.paired_difference(a.accuracies, b.accuracies))
-            for a, b in combinations(rows, 2)
-        ]
-    )
+    return judge(combinations([(row.variant, row.accuracies) for row in rows], 2))
 
 
 def conclude(rows: Sequence[SummaryRow]) -> Conclusion:
@@ -99,12 +94,7 @@ def _at_speed(speed: float, found: Sequence[frontier.Curve], panel: str, estimat
         for variant, by_seed in reached.items()
     }
     ranked = sorted(reached, key=lambda variant: -means[variant].mean)
-    pairs = judge(
-        [
-            (a, b, statistics.paired_difference(reached[a], reached[b]))
-            for a, b in combinations(ranked, 2)
-        ]
-    )
+    pairs = judge(combinations([(variant, reached[variant]) for variant in ranked], 2))
     claims = [pair for pair in pairs if pair.first == ranked[0] and pair.significant]
     place = f"At {words.short_si(speed)} examples/s"
     place += f", estimated for {estimated}" if estimated else ""

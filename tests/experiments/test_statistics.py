@@ -137,7 +137,9 @@ def test_holm_agrees_with_statsmodels():
 def test_an_interval_excludes_0_exactly_if_the_difference_is_significant(samples):
     zero = dict.fromkeys(range(4), 0.0)
     found = [statistics.paired_difference(dict(enumerate(d)), zero) for d in samples]
-    contrasts = judge([(str(i), "zero", d) for i, d in enumerate(found)])
+    contrasts = judge(
+        [((str(i), dict(enumerate(d))), ("zero", zero)) for i, d in enumerate(samples)]
+    )
     for contrast, d in zip(contrasts, found, strict=True):
         low, high = contrast.interval
         assert contrast.significant == (low > 0 or high < 0)
