@@ -4,12 +4,17 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 _OUT = "Where results go. Those that are published, under version control, are in `results`."
+
+
+def _limit(meaning: str) -> Any:
+    return typer.Option(min=0, help=meaning)
+
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -73,6 +78,92 @@ def compare(
             records.write_atomically(csv, comparison.to_csv(found))
         if markdown is not None:
             records.write_atomically(markdown, comparison.to_markdown(found))
+
+
+@app.command()
+def choose(
+    results: Annotated[list[Path], typer.Argument(help="Results folders of one dataset.")],
+    latency_p99_ms: Annotated[
+        float | None, _limit("Largest 99th percentile of the latency of one example.")
+    ] = None,
+    latency_p50_ms: Annotated[float | None, _limit("Largest median of it.")] = None,
+    memory_mb: Annotated[
+        float | None, _limit("Most memory of the training step, in 10^6 bytes.")
+    ] = None,
+    max_parameters: Annotated[float | None, _limit("Most trainable parameters.")] = None,
+    min_accuracy: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Least test accuracy, a share of 1.")
+    ] = None,
+    min_infer_per_s: Annotated[
+        float | None, _limit("Fewest examples per second at inference, in batches.")
+    ] = None,
+    min_train_per_s: Annotated[float | None, _limit("Fewest examples per second trained.")] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(help="A part of the device's name; else the one that was measured."),
+    ] = None,
+    cell: Annotated[str | None, typer.Option(help="Choose in this cell of a sweep only.")] = None,
+) -> None:
+    """Name the most accurate variant inside a budget.
+
+    The exit status is 4 if no variant is shown to be inside.
+    """
+    from experiments import choose
+    from experiments.report import choice
+
+    limits = {
+        "latency_p50_ms": latency_p50_ms,
+        "latency_p99_ms": latency_p99_ms,
+        "memory_mb": memory_mb,
+        "max_parameters": max_parameters,
+        "min_accuracy": min_accuracy,
+        "min_infer_per_s": min_infer_per_s,
+        "min_train_per_s": min_train_per_s,
+    }
+    given = {name: limit for name, limit in limits.items() if limit is not None}
+    with _plain_errors():
+        found = choose.choose(results, given, device, cell)
+        choice.show(found, _console())
+        if found.best is None:
+            raise typer.Exit(4)
+
+
+@app.command()
+def merge(
+    results: Annotated[
+        list[Path], typer.Argument(help="Results folders of one study, with their runs.")
+    ],
+    out: Annotated[Path, typer.Option(help="The folder to write, which does not exist yet.")],
+) -> None:
+    """Put the runs of one study from several folders, each with other seeds, into one folder."""
+    from experiments import merge, report
+
+    with _plain_errors():
+        rows, notes = merge.merge(results, out)
+        report.show(rows, _console(), out.name, report.baselines(out))
+        for line in (*notes, f"results: {out}"):
+            _console().print(line, highlight=False, soft_wrap=True, markup=False)
+
+
+@app.command()
+def report(
+    results: Annotated[Path, typer.Argument(help="The results folder, with its runs.")],
+    tensorboard: Annotated[
+        Path | None, typer.Option(help="Write each run's epochs there as TensorBoard scalars.")
+    ] = None,
+) -> None:
+    """Make a study's tables and plots anew from the records of its runs."""
+    from experiments import report
+    from experiments.folder import StudyFolder
+    from experiments.report import tensorboard as scalars
+    from experiments.report.plan import read_plan
+
+    with _plain_errors():
+        rows, source = report.summarise(results), read_plan(StudyFolder(results)).source
+        report.show(rows, _console(), results.name, report.baselines(results), source)
+        if tensorboard is not None:
+            written = scalars.write(StudyFolder(results), tensorboard)
+            print(f"{written} runs in {tensorboard}")
 
 
 @app.command()

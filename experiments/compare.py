@@ -3,75 +3,20 @@
 What may be compared is decided here, in two questions asked of every pair:
 
 - Accuracy: were both scored on the same test set? Then they are compared seed by seed. A variant
-  that occurs in several studies is compared with itself in the first of them; within a study every
-  variant is compared with a baseline. Holm's correction is for all of these together.
+  that occurs in several studies is compared with itself in the first of them, unless both hold the
+  same runs; within a study every variant is compared with a baseline. Holm's correction is for all
+  of these together, each counted once.
 - Speed: were both measured under the same `Conditions`? If not, their speeds are never ranked.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from experiments import records, statistics
-from experiments.folder import StudyFolder
-from experiments.records import Environment, RecordError
-from experiments.report.conclusion import Contrast
-from experiments.report.plan import Plan, read_plan
-from experiments.report.rows import SummaryRow, read_csv
-
-
-@dataclass(frozen=True)
-class Conditions:
-    """What a speed depends on besides the variant; equal conditions make speeds comparable."""
-
-    dataset: str
-    device: str
-    device_source: str
-    xla_flags: str
-    allocator: tuple[tuple[str, str], ...]
-    batch_size: int
-
-
-@dataclass(frozen=True)
-class Study:
-    """One results folder, read from its published files alone."""
-
-    label: str
-    plan: Plan
-    environment: Environment
-    rows: tuple[SummaryRow, ...]
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One variant of one study."""
-
-    study: Study
-    row: SummaryRow
-
-    @property
-    def label(self) -> str:
-        """STUDY/VARIANT, unique in a comparison."""
-        return f"{self.study.label}/{self.row.key}"
-
-    @property
-    def test_set(self) -> tuple[str, int]:
-        """The dataset and its size: entries that share it are comparable in accuracy."""
-        return self.study.plan.dataset, self.row.test_size
-
-    @property
-    def conditions(self) -> Conditions:
-        """How its speed was measured."""
-        environment = self.study.environment
-        return Conditions(
-            dataset=self.study.plan.dataset,
-            device=self.row.device,
-            device_source=self.row.device_source,
-            xla_flags=environment.xla_flags,
-            allocator=tuple(sorted(environment.allocator.items())),
-            batch_size=self.row.batch_size,
-        )
+from experiments.contrasts import Contrast, judge
+from experiments.merge import together
+from experiments.records import RecordError
+from experiments.results import Conditions, Entry, Study, TestSet, differences, read
 
 
 @dataclass(frozen=True)
@@ -106,9 +51,7 @@ def compare(folders: Sequence[Path], baseline: str | None = None) -> Comparison:
     Raises:
         RecordError: A folder is not a finished study, is given twice, or no study has the baseline.
     """
-    studies = [
-        _read(folder, label) for folder, label in zip(folders, _labels(folders), strict=True)
-    ]
+    studies, joined = together(read(folders))
     entries = tuple(Entry(study, row) for study in studies for row in study.rows)
     trained = [entry for entry in entries if entry.row.device_source == "measured"] or entries
     variants = list(dict.fromkeys(entry.row.variant for entry in entries))
@@ -119,57 +62,18 @@ def compare(folders: Sequence[Path], baseline: str | None = None) -> Comparison:
         group = groups.get(entry.conditions, ())
         first = entry.row.variant == baseline and group
         groups[entry.conditions] = (entry, *group) if first else (*group, entry)
-    pairs = [*_across(trained), *_within(studies, trained, baseline)]
-    differences = [
-        statistics.paired_difference(one.row.accuracies, other.row.accuracies)
-        for one, other in pairs
-    ]
-    adjusted = statistics.holm([difference.p for difference in differences])
+    pairs, same = _distinct([*_across(trained), *_within(studies, trained, baseline)])
     return Comparison(
         entries=entries,
         groups=groups,
-        contrasts=tuple(
-            Contrast(one.label, other.label, difference, p)
-            for (one, other), difference, p in zip(pairs, differences, adjusted, strict=True)
-        ),
-        notes=tuple(_notes(studies, entries, groups)),
+        contrasts=tuple(judge([(one.sample, other.sample) for one, other in pairs])),
+        notes=(*joined, *_sameness(same), *_notes(studies, entries, groups)),
     )
-
-
-def _read(path: Path, label: str) -> Study:
-    folder = StudyFolder(path)
-    if not folder.summary_csv.is_file():
-        raise RecordError(
-            f"{path}: no summary.csv, so this is no results folder or its study is not finished; "
-            "finish it with `python -m experiments run` and its config"
-        )
-    return Study(
-        label=label,
-        plan=read_plan(folder),
-        environment=records.read(folder.environment, Environment),
-        rows=tuple(read_csv(folder.summary_csv)),
-    )
-
-
-def _labels(folders: Sequence[Path]) -> list[str]:
-    """The folders' names, with as many parents as it takes to tell them apart."""
-    paths = [folder.resolve() for folder in folders]
-    for path in paths:
-        if paths.count(path) > 1:
-            raise RecordError(f"{path}: given more than once")
-    return [_shortest(path, paths) for path in paths]
-
-
-def _shortest(path: Path, paths: Sequence[Path]) -> str:
-    depth = 1
-    while sum(path.parts[-depth:] == other.parts[-depth:] for other in paths) > 1:
-        depth += 1
-    return "/".join(path.parts[-depth:])
 
 
 def _across(entries: Sequence[Entry]) -> list[tuple[Entry, Entry]]:
     """Each variant against itself in the first study with the same test set."""
-    first: dict[tuple[Any, ...], Entry] = {}
+    first: dict[tuple[str, str, TestSet], Entry] = {}
     pairs = []
     for entry in entries:
         reference = first.setdefault((entry.row.variant, entry.row.cell, entry.test_set), entry)
@@ -198,6 +102,50 @@ def _within(
     return pairs
 
 
+def _distinct(
+    pairs: Sequence[tuple[Entry, Entry]],
+) -> tuple[list[tuple[Entry, Entry]], list[tuple[Entry, Entry]]]:
+    """Each contrast once, and apart from them the pairs of which both sides hold the same runs.
+
+    A contrast may come twice: the other way round, or between copies of the same runs. Of two that
+    are equal, the one with more seeds in common stays.
+    """
+    distinct: list[tuple[Entry, Entry]] = []
+    same = []
+    for pair in pairs:
+        if pair[0].same_results(pair[1]):
+            same.append(pair)
+            continue
+        index = next((i for i, other in enumerate(distinct) if _equal(pair, other)), None)
+        if index is None:
+            distinct.append(pair)
+        elif _shared_seeds(pair) > _shared_seeds(distinct[index]):
+            distinct[index] = pair
+    return distinct, same
+
+
+def _equal(one: tuple[Entry, Entry], other: tuple[Entry, Entry]) -> bool:
+    return any(
+        one[0].same_results(first) and one[1].same_results(second)
+        for first, second in (other, other[::-1])
+    )
+
+
+def _shared_seeds(pair: tuple[Entry, Entry]) -> int:
+    one, other = (entry.row.test_correct_by_seed.keys() for entry in pair)
+    return len(one & other)
+
+
+def _sameness(pairs: Sequence[tuple[Entry, Entry]]) -> list[str]:
+    found: dict[tuple[str, str], list[str]] = {}
+    for one, other in pairs:
+        found.setdefault((one.study.label, other.study.label), []).append(one.row.key)
+    return [
+        f"{one} and {other} hold the same results of {_join(variants)}, which count once."
+        for (one, other), variants in found.items()
+    ]
+
+
 def _notes(
     studies: Sequence[Study],
     entries: Sequence[Entry],
@@ -214,10 +162,12 @@ def _notes(
             "Speeds of different studies come from separate runs even inside a group: between "
             "them, a small difference may be the machine's and not the pooling's."
         )
-    test_sets = list(dict.fromkeys(entry.test_set for entry in entries))
+    test_sets = list(dict.fromkeys(str(entry.test_set) for entry in entries))
     if len(test_sets) > 1:
-        names = _join([f"{dataset} ({size:,} test examples)" for dataset, size in test_sets])
-        notes.append(f"Accuracies on different test sets are not compared: {names}.")
+        notes.append(
+            "Accuracies on different test sets are neither compared nor averaged: "
+            f"{_join(test_sets)}."
+        )
     for study in studies[1:]:
         notes += _differing_settings(studies[0], study)
     parameters = [entry.row.parameters for entry in entries]
@@ -233,9 +183,9 @@ def _differing_settings(one: Study, other: Study) -> list[str]:
     if one.plan.dataset != other.plan.dataset:
         return []
     notes = []
-    settings = _differences(one.plan.settings, other.plan.settings)
+    settings = differences(one.plan.settings, other.plan.settings)
     shared = one.plan.definitions.keys() & other.plan.definitions.keys()
-    settings += _differences(
+    settings += differences(
         {variant: one.plan.definitions[variant] for variant in shared},
         {variant: other.plan.definitions[variant] for variant in shared},
     )
@@ -244,17 +194,9 @@ def _differing_settings(one: Study, other: Study) -> list[str]:
             f"{one.label} and {other.label} were trained with different settings, which may "
             f"explain differences between them: {'; '.join(settings)}."
         )
-    if versions := _differences(one.environment.versions, other.environment.versions):
+    if versions := differences(one.environment.versions, other.environment.versions):
         notes.append(f"{one.label} and {other.label} ran on other versions: {'; '.join(versions)}.")
     return notes
-
-
-def _differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
-    return [
-        f"{key} {one.get(key, 'unset')} against {other.get(key, 'unset')}"
-        for key in sorted(one.keys() | other.keys())
-        if one.get(key) != other.get(key)
-    ]
 
 
 def _join(names: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ The layout::
             metrics.jsonl  records.EpochMetrics, one JSON line per epoch
             record.json    records.RunRecord, written last: it exists only if the run is finished
     baselines.json         records.Baselines, if the dataset has any
+    runs.csv, epochs.csv   every number of the runs, as tidy data
     summary.csv, summary.md, pareto.png; pareto-DEVICE.png of estimates; sweep.png of a sweep;
     frontier.png, frontier-DEVICE.png of a sweep over what changes the cost
 """
@@ -41,6 +42,8 @@ class StudyFolder:
         self.environment = self.path / "environment.json"
         self.runs = self.path / "runs" / cell
         self.summary_csv = self.path / "summary.csv"
+        self.runs_csv = self.path / "runs.csv"
+        self.epochs_csv = self.path / "epochs.csv"
         self.summary_md = self.path / "summary.md"
         self.pareto = self.path / "pareto.png"
 

@@ -15,8 +15,9 @@ from typing import Any
 
 import jax
 import numpy as np
-from scipy import stats
+from numpy.typing import NDArray
 
+from experiments import statistics
 from experiments.compilation import compile_network
 from experiments.config import Measurement as Options
 from experiments.config import Study
@@ -71,25 +72,18 @@ def measure(
     }
 
 
-def median_interval(samples: Sequence[float]) -> tuple[float, float, float]:
-    """The median and its 95% interval, whatever the distribution.
-
-    The k-th smallest and k-th largest of n samples enclose the median with probability
-    1 - 2 P(Binomial(n, 1/2) < k); k is the largest for which that is at least 95%.
+def latency(milliseconds: Sequence[float] | NDArray[np.float64]) -> Latency:
+    """The percentiles of a sample, and the interval of the 99th if the sample gives one.
 
     Args:
-        samples: The samples; with fewer than six the interval is their whole range.
+        milliseconds: The sample.
 
     Returns:
-        Median, low and high.
-
-    Example:
-        >>> median_interval([3, 1, 2, 5, 4, 6, 7, 8, 9])
-        (5.0, 2.0, 8.0)
+        The record.
     """
-    ordered = np.sort(np.asarray(samples, float))
-    k = max(int(stats.binom.ppf(0.025, len(ordered), 0.5)), 1)
-    return float(np.median(ordered)), float(ordered[k - 1]), float(ordered[-k])
+    p50, p95, p99 = (float(p) for p in np.percentile(milliseconds, (50, 95, 99)))
+    low, high = statistics.quantile_interval(milliseconds, 0.99) or (None, None)
+    return Latency(p50=p50, p95=p95, p99=p99, samples=len(milliseconds), p99_low=low, p99_high=high)
 
 
 @dataclass
@@ -159,8 +153,6 @@ class _Contender:
     def result(self, study: Study, variant: str, cell: str, origin: Origin) -> Measurement:
         """The samples, summed up."""
         batch = study.training.batch_size
-        milliseconds = np.array(self.samples["latency"]) * 1e3
-        p50, p95, p99 = (float(p) for p in np.percentile(milliseconds, (50, 95, 99)))
         return Measurement(
             variant=variant,
             cell=cell,
@@ -175,7 +167,7 @@ class _Contender:
             compile_s=self.compile_s,
             train_examples_per_s=_throughput([batch / s for s in self.samples["train"]]),
             infer_examples_per_s=_throughput([batch / s for s in self.samples["infer"]]),
-            latency_ms=Latency(p50=p50, p95=p95, p99=p99, samples=len(milliseconds)),
+            latency_ms=latency(np.array(self.samples["latency"]) * 1e3),
         )
 
 
@@ -205,8 +197,13 @@ def _timed(program: Callable[[], Any], repeats: int = 1) -> float:
 
 
 def _throughput(samples: list[float]) -> Throughput:
-    median, low, high = median_interval(samples)
-    return Throughput(median=median, low=low, high=high, samples=tuple(samples))
+    median, low, high = statistics.median_interval(samples)
+    return Throughput(
+        median=median,
+        low=min(samples) if low is None else low,
+        high=max(samples) if high is None else high,
+        samples=tuple(samples),
+    )
 
 
 def _peak_bytes(compiled: Any) -> int:

@@ -144,12 +144,24 @@ class Throughput(Record):
 
 
 class Latency(Record):
-    """Percentiles of the time of one batch-1 inference, in milliseconds."""
+    """Percentiles of the time of one batch-1 inference, in milliseconds.
+
+    Attributes:
+        p50: The median.
+        p95: The 95th percentile.
+        p99: The 99th percentile.
+        samples: How many inferences were timed.
+        p99_low: Lower end of the 95% interval of p99, by order statistics; None if there are too
+            few samples for one, and in records of older versions.
+        p99_high: Upper end of it.
+    """
 
     p50: Positive
     p95: Positive
     p99: Positive
     samples: Annotated[int, Field(ge=1)]
+    p99_low: Positive | None = None
+    p99_high: Positive | None = None
 
 
 class Measurement(Versioned):

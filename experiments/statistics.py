@@ -10,12 +10,14 @@ another test set would move it is a different question; `sampling_margin` answer
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import stats
+from numpy.typing import NDArray
+from scipy import special, stats
 
 CONFIDENCE = 0.95
+SIGNIFICANT = 0.05
 _ROUNDING = 1e-12  # equal accuracies have equal differences only up to floating point
 
 
@@ -45,16 +47,47 @@ class Difference:
     Attributes:
         n: How many seeds both sides share.
         mean: The mean difference; None if no seed is shared.
-        low: Lower end of its 95% interval; None if the data give no interval.
-        high: Upper end of it.
+        std: The sample standard deviation of the differences (n - 1); None for fewer than two.
         p: Two-sided p-value of "no difference"; None if the data allow no test.
     """
 
     n: int
-    mean: float | None
-    low: float | None
-    high: float | None
-    p: float | None
+    mean: float | None = None
+    std: float | None = None
+    p: float | None = None
+
+    def __neg__(self) -> "Difference":
+        """The second minus the first."""
+        return replace(self, mean=None if self.mean is None else -self.mean)
+
+    def interval(self, confidence: float = CONFIDENCE) -> tuple[float, float] | None:
+        """The t-interval of the mean; None if the differences do not vary.
+
+        Args:
+            confidence: Its level.
+
+        Example:
+            >>> d = paired_difference({0: 0.93, 1: 0.95, 2: 0.94}, {0: 0.92, 1: 0.93, 2: 0.91})
+            >>> [round(end, 3) for end in d.interval() or ()]
+            [-0.005, 0.045]
+        """
+        if self.mean is None or not self.std:
+            return None
+        return _t_interval(self.n, self.mean, self.std, confidence)
+
+    @property
+    def effect(self) -> float | None:
+        """Cohen's d_z, the mean over the standard deviation, with Hedges' correction.
+
+        The correction removes the bias of few seeds: J = G(v/2) / (sqrt(v/2) G((v - 1)/2)) with the
+        gamma function G and v = n - 1 (Hedges 1981). None if the differences do not vary, and for
+        two seeds, whose J is 0.
+        """
+        if self.mean is None or not self.std or self.n < 3:
+            return None
+        half = (self.n - 1) / 2
+        correction = special.poch(half - 0.5, 0.5) / math.sqrt(half)
+        return float(correction * self.mean / self.std)
 
 
 def estimate(
@@ -88,8 +121,8 @@ def estimate(
     std = float(np.std(values, ddof=1))
     if std <= _ROUNDING:
         return Estimate(n, mean, 0.0, None, None)
-    half = _t_half_width(n, std)
-    return Estimate(n, mean, std, max(mean - half, bounds[0]), min(mean + half, bounds[1]))
+    low, high = _t_interval(n, mean, std, CONFIDENCE)
+    return Estimate(n, mean, std, max(low, bounds[0]), min(high, bounds[1]))
 
 
 def paired_difference(first: Mapping[int, float], second: Mapping[int, float]) -> Difference:
@@ -114,18 +147,15 @@ def paired_difference(first: Mapping[int, float], second: Mapping[int, float]) -
     seeds = sorted(first.keys() & second.keys())
     n = len(seeds)
     if n == 0:
-        return Difference(0, None, None, None, None)
-    differences = np.array([first[seed] - second[seed] for seed in seeds])
-    mean = float(differences.mean())
+        return Difference(0)
+    ours, theirs = (np.array([values[seed] for seed in seeds]) for values in (first, second))
+    mean = float((ours - theirs).mean())
     if n == 1:
-        return Difference(1, mean, None, None, None)
-    std = float(differences.std(ddof=1))
+        return Difference(1, mean)
+    std = float((ours - theirs).std(ddof=1))
     if std <= _ROUNDING:
-        p = 1.0 if abs(mean) <= _ROUNDING else 2.0 ** (1 - n)
-        return Difference(n, mean, None, None, p)
-    half = _t_half_width(n, std)
-    p = float(2 * stats.t.sf(abs(mean) / (std / math.sqrt(n)), n - 1))
-    return Difference(n, mean, mean - half, mean + half, p)
+        return Difference(n, mean, 0.0, 1.0 if abs(mean) <= _ROUNDING else 2.0 ** (1 - n))
+    return Difference(n, mean, std, float(stats.ttest_rel(ours, theirs).pvalue))
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
@@ -153,11 +183,81 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     return adjusted
 
 
-def median_interval(values: Sequence[float]) -> tuple[float, float | None, float | None]:
-    """The median with its 95% interval, which assumes nothing about the distribution.
+def holm_confidences(p_values: Sequence[float | None]) -> list[float]:
+    """The level of each comparison's interval that agrees with Holm's verdict on it.
 
-    The interval runs between two of the sorted values: as many of n values lie below the true
-    median as n fair coins show heads.
+    Holm's method tests the p-value of rank i of m at 0.05 / (m - i + 1), and stops at the first
+    that fails. The interval of a significant difference has the level of that step, 1 - 0.05 / (m -
+    i + 1); those of all others have the level of the step that failed. An interval then excludes 0
+    exactly if its difference is significant, so the chance that any interval excludes 0 where there
+    is no difference is at most 5%. Each interval contains the 95% interval of its own difference.
+
+    Args:
+        p_values: As in `holm`.
+
+    Returns:
+        The levels in the order given; 0.95 where no test was possible.
+
+    Example:
+        >>> [round(level, 4) for level in holm_confidences([0.001, 0.2, None, 0.3])]
+        [0.9833, 0.975, 0.95, 0.975]
+    """
+    adjusted = holm(p_values)
+    tested = sorted((p, i) for i, p in enumerate(p_values) if p is not None)
+    levels = [CONFIDENCE] * len(p_values)
+    passed = sum(p is not None and p < SIGNIFICANT for p in adjusted)
+    for rank, (_, i) in enumerate(tested):
+        levels[i] = 1 - SIGNIFICANT / (len(tested) - min(rank, passed))
+    return levels
+
+
+def quantile_interval(
+    values: Sequence[float] | NDArray[np.float64], share: float
+) -> tuple[float, float] | None:
+    """The 95% interval of a quantile, which assumes nothing about the distribution.
+
+    Its ends are two of the sorted values: how many of n independent values lie below the true
+    quantile is binomial, with probability `share`. Each tail has at most 2.5%.
+
+    Args:
+        values: The sample.
+        share: Which quantile: 0.5 is the median, 0.99 the 99th percentile.
+
+    Returns:
+        The interval, or None if there are fewer than `fewest_for_quantile(share)` values.
+
+    Example:
+        >>> quantile_interval([3.0, 1.0, 2.0, 5.0, 4.0, 6.0], 0.5)
+        (1.0, 6.0)
+    """
+    if len(values) < fewest_for_quantile(share):
+        return None
+    ordered = np.sort(np.asarray(values, float))
+    below, not_above = stats.binom.interval(CONFIDENCE, len(ordered), share)
+    return float(ordered[int(below) - 1]), float(ordered[int(not_above)])
+
+
+def fewest_for_quantile(share: float) -> int:
+    """The smallest sample that gives a quantile a 95% interval.
+
+    The largest of n values lies above the quantile but for a chance of share^n, the smallest below
+    it but for (1 - share)^n; neither may exceed 2.5%.
+
+    Args:
+        share: Which quantile, between 0 and 1.
+
+    Returns:
+        The number of values.
+
+    Example:
+        >>> fewest_for_quantile(0.5), fewest_for_quantile(0.99)
+        (6, 368)
+    """
+    return math.ceil(math.log((1 - CONFIDENCE) / 2) / math.log(max(share, 1 - share)))
+
+
+def median_interval(values: Sequence[float]) -> tuple[float, float | None, float | None]:
+    """The median with its 95% interval; see `quantile_interval`.
 
     Args:
         values: The sample, at least one value.
@@ -173,15 +273,10 @@ def median_interval(values: Sequence[float]) -> tuple[float, float | None, float
         >>> median_interval([3.0, 1.0, 2.0, 5.0, 4.0, 6.0])
         (3.5, 1.0, 6.0)
     """
-    n = len(values)
-    if n == 0:
+    if not len(values):
         raise ValueError("values is empty: a median needs at least one")
-    ordered = sorted(values)
-    median = float(np.median(ordered))
-    below = int(stats.binom.ppf((1 - CONFIDENCE) / 2, n, 0.5))  # P(heads < below) <= 2.5%
-    if below < 1:
-        return median, None, None
-    return median, float(ordered[below - 1]), float(ordered[n - below])
+    low, high = quantile_interval(values, 0.5) or (None, None)
+    return float(np.median(values)), low, high
 
 
 def sampling_margin(accuracy: float, size: int) -> float:
@@ -206,5 +301,6 @@ def sampling_margin(accuracy: float, size: int) -> float:
     return float(z * spread / (1 + z**2 / size))
 
 
-def _t_half_width(n: int, std: float) -> float:
-    return float(stats.t.ppf(0.5 + CONFIDENCE / 2, n - 1) * std / math.sqrt(n))
+def _t_interval(n: int, mean: float, std: float, confidence: float) -> tuple[float, float]:
+    low, high = stats.t.interval(confidence, n - 1, loc=mean, scale=std / math.sqrt(n))
+    return float(low), float(high)

@@ -1,8 +1,8 @@
 """A study's results for people: `summarise` writes them, `show` prints them.
 
-Each form is a module: `rows` (CSV), `tables` (markdown and terminal), `plots` (pareto.png), `sweep`
-(sweep.png), `frontier` (frontier.png, if a swept key changes the cost). A new form is one more
-module and one more line in `summarise`.
+Each form is a module: `rows` (summary.csv), `tidy` (runs.csv, epochs.csv), `tables` (markdown and
+terminal), `plots` (pareto.png), `sweep` (sweep.png), `frontier` (frontier.png, if a swept key
+changes the cost). A new form is one more module and one more line in `summarise`.
 """
 
 from collections.abc import Sequence
@@ -11,17 +11,17 @@ from pathlib import Path
 from rich.console import Console
 
 from experiments.folder import StudyFolder
-from experiments.records import Baselines, read, write_atomically
-from experiments.report import frontier, plots, sweep, tables
+from experiments.records import Baselines, RecordError, read, write_atomically
+from experiments.report import frontier, plots, sweep, tables, tidy
 from experiments.report.conclusion import conclude
 from experiments.report.plan import Plan, read_plan
 from experiments.report.rows import SummaryRow, gather, to_csv
 
-__all__ = ["SummaryRow", "baselines", "show", "summarise"]
+__all__ = ["SummaryRow", "baselines", "refuse_without_runs", "show", "summarise"]
 
 
 def summarise(folder: Path) -> list[SummaryRow]:
-    """Reads a study's records and writes summary.csv, summary.md and pareto.png beside them.
+    """Reads a study's records and writes its tables and plots beside them.
 
     Args:
         folder: The study's results folder; all its variants must be trained and measured.
@@ -34,6 +34,7 @@ def summarise(folder: Path) -> list[SummaryRow]:
     """
     study = StudyFolder(folder)
     plan = read_plan(study)
+    refuse_without_runs(study)
     rows = [
         row.model_copy(update={"published_accuracy": _published(plan, cell, row.variant)})
         for cell, swept in plan.cells.items()
@@ -41,6 +42,8 @@ def summarise(folder: Path) -> list[SummaryRow]:
     ]
     title = _title(plan, rows)
     write_atomically(study.summary_csv, to_csv(rows))
+    write_atomically(study.runs_csv, tidy.runs_csv(study, plan))
+    write_atomically(study.epochs_csv, tidy.epochs_csv(study, plan))
     page = tables.to_markdown(title, rows, conclude(rows), baselines(folder), plan.source)
     write_atomically(study.summary_md, page)
     measured = [row for row in rows if row.device_source == "measured"]
@@ -59,6 +62,19 @@ def summarise(folder: Path) -> list[SummaryRow]:
         if (picture := frontier.plot(title, measured)) is not None:
             write_atomically(study.frontier, picture)
     return rows
+
+
+def refuse_without_runs(study: StudyFolder) -> None:
+    """Refuses a published folder, which has a summary and no runs that it could be made of anew.
+
+    Raises:
+        RecordError: The folder has no runs.
+    """
+    if study.summary_csv.is_file() and not (study.path / "runs").is_dir():
+        raise RecordError(
+            f"{study.path}: has no runs, as published results have none: they keep summary.csv, "
+            "which `compare` and `choose` read; report and merge need the folder runs/ as well"
+        )
 
 
 def baselines(folder: Path) -> Baselines | None:

@@ -10,10 +10,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from experiments.compare import Comparison, Conditions, Entry
-from experiments.report import words
-from experiments.report.conclusion import Contrast
+from experiments.compare import Comparison
+from experiments.contrasts import Contrast
+from experiments.report import verdict, words
 from experiments.report.tables import widen
+from experiments.results import Conditions, Entry
 
 _HEAD = (
     "group",
@@ -28,11 +29,15 @@ _HEAD = (
     "FLOPs",
     "MB",
 )
-_DIFFERENCES_HEAD = ("first", "minus", "points", "95% CI", "p (Holm)", "seeds", "verdict")
+_DIFFERENCES_HEAD = ("first", "minus", "points", "95% CI", "p", "d_z", "seeds", "verdict")
 _TEXT_COLUMNS = {"group", "study", "variant", "first", "minus", "verdict"}
 _LEGEND = (
     "train/s and infer/s: examples per second. p99: of the latency of one example. x: inference "
     "speed relative to the group's entry marked 1; ~ where the intervals of the two overlap."
+)
+_LEGEND_OF_DIFFERENCES = (
+    f"p: of the paired t-test after Holm's correction. {verdict.LEGEND} d_z: the mean difference "
+    "over the standard deviation of the differences, with Hedges' correction for few seeds."
 )
 
 
@@ -76,15 +81,26 @@ def to_markdown(comparison: Comparison) -> str:
 
 
 def to_csv(comparison: Comparison) -> str:
-    """The differences of accuracy as CSV: shares, not percent; blank where there is no value."""
+    """The differences of accuracy as CSV: shares, not percent; blank where there is no value.
+
+    `ci95_*` is the 95% interval of one difference alone, `holm_ci_*` the one that agrees with
+    `p_holm`.
+    """
     output = io.StringIO()
     writer = csv.writer(output, lineterminator="\n")
     writer.writerow(
-        ("first", "second", "seeds", "difference", "ci95_low", "ci95_high", "p", "p_holm")
+        (
+            *("first", "second", "seeds", "difference", "ci95_low", "ci95_high", "p", "p_holm"),
+            *("holm_ci_level", "holm_ci_low", "holm_ci_high", "d_z"),
+        )
     )
     for contrast in comparison.contrasts:
         d = contrast.difference
-        numbers = (d.mean, d.low, d.high, d.p, contrast.adjusted_p)
+        interval = contrast.interval
+        numbers = (
+            *(d.mean, *(d.interval() or (None, None)), d.p, contrast.adjusted_p),
+            *(contrast.confidence if interval else None, *(interval or (None, None)), d.effect),
+        )
         cells = ("" if number is None else f"{number:.6g}" for number in numbers)
         writer.writerow((contrast.first, contrast.second, d.n, *cells))
     return output.getvalue()
@@ -101,13 +117,9 @@ def conclusions(comparison: Comparison) -> list[str]:
     count = f"{tested} comparison{'s' if tested > 1 else ''}"
     if not found:
         return [f"Nothing can be concluded about accuracy: no difference holds among {count}."]
-    claims = [
-        f"{claim.first} is more accurate than {claim.second} by "
-        f"{100 * (claim.difference.mean or 0):.2f} points ({words.p_value(claim.adjusted_p or 0)})."
-        for claim in found
-    ]
+    claims = [f"{verdict.more_accurate([claim])}." for claim in found]
     rest = "" if tested == len(found) else " The other differences may be chance."
-    return [*claims, f"All p-values are after Holm's correction for {count}.{rest}"]
+    return [*claims, f"Holm's correction is for {count}.{rest}"]
 
 
 def _groups(comparison: Comparison) -> list[list[tuple[str, ...]]]:
@@ -145,7 +157,8 @@ def _all_notes(comparison: Comparison) -> list[str]:
         f"Group {_letter(index)}: {_described(conditions)}."
         for index, conditions in enumerate(comparison.groups)
     ]
-    return [_LEGEND, *conditions, *comparison.notes]
+    legends = [_LEGEND, _LEGEND_OF_DIFFERENCES] if comparison.contrasts else [_LEGEND]
+    return [*legends, *conditions, *comparison.notes]
 
 
 def _described(conditions: Conditions) -> str:
@@ -188,28 +201,14 @@ def _relative_speed(entry: Entry, reference: Entry) -> str:
 
 def _difference(contrast: Contrast) -> tuple[str, ...]:
     d = contrast.difference
-    interval = "" if d.low is None or d.high is None else _interval(d.low, d.high)
+    interval = contrast.interval
     return (
         contrast.first,
         contrast.second,
         "" if d.mean is None else words.points(d.mean),
-        interval,
+        "" if interval is None else words.points_range(*interval),
         "" if contrast.adjusted_p is None else f"{contrast.adjusted_p:.2g}",
+        "" if d.effect is None else f"{d.effect:+.2f}",
         str(d.n),
-        _verdict(contrast),
+        verdict.verdict(contrast),
     )
-
-
-def _interval(low: float, high: float) -> str:
-    return f"{words.points(low)} to {words.points(high)}"
-
-
-def _verdict(contrast: Contrast) -> str:
-    d = contrast.difference
-    if d.n < 2:
-        return "no shared seed" if d.n == 0 else "one shared seed: no test"
-    if d.p == 1 and d.low is None:
-        return "the same on every seed"
-    if contrast.significant:
-        return "higher" if (d.mean or 0) > 0 else "lower"
-    return "cannot be told apart"

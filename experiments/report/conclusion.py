@@ -5,44 +5,11 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from experiments import frontier, statistics
+from experiments.contrasts import Contrast, judge
 from experiments.report import words
 from experiments.report.rows import SummaryRow
+from experiments.report.verdict import LEGEND, more_accurate
 from experiments.report.words import name
-
-SIGNIFICANT = 0.05
-
-
-@dataclass(frozen=True)
-class Contrast:
-    """The accuracy of one variant minus another's, with its p-value after Holm's correction."""
-
-    first: str
-    second: str
-    difference: statistics.Difference
-    adjusted_p: float | None
-
-    @property
-    def significant(self) -> bool:
-        """Whether the difference holds after correction for all the comparisons made."""
-        return self.adjusted_p is not None and self.adjusted_p < SIGNIFICANT
-
-    def upward(self) -> "Contrast":
-        """The same contrast with the more accurate variant first."""
-        return self.seen_from(self.first if (self.difference.mean or 0) >= 0 else self.second)
-
-    def seen_from(self, variant: str) -> "Contrast":
-        """The same contrast with this variant first."""
-        if variant == self.first:
-            return self
-        d = self.difference
-        turned = statistics.Difference(
-            n=d.n,
-            mean=None if d.mean is None else -d.mean,
-            low=None if d.high is None else -d.high,
-            high=None if d.low is None else -d.low,
-            p=d.p,
-        )
-        return Contrast(self.second, self.first, turned, self.adjusted_p)
 
 
 @dataclass(frozen=True)
@@ -67,13 +34,7 @@ def contrasts(rows: Sequence[SummaryRow]) -> list[Contrast]:
 
     The best variant is only known after looking, so every pair counts as a comparison made.
     """
-    pairs = list(combinations(rows, 2))
-    differences = [statistics.paired_difference(a.accuracies, b.accuracies) for a, b in pairs]
-    adjusted = statistics.holm([difference.p for difference in differences])
-    return [
-        Contrast(a.variant, b.variant, difference, p)
-        for (a, b), difference, p in zip(pairs, differences, adjusted, strict=True)
-    ]
+    return judge(combinations([(row.variant, row.accuracies) for row in rows], 2))
 
 
 def conclude(rows: Sequence[SummaryRow]) -> Conclusion:
@@ -91,13 +52,15 @@ def conclude(rows: Sequence[SummaryRow]) -> Conclusion:
     if len(cells) == 1:
         return _conclude_cell(next(iter(cells.values())))
     each = {cell: _conclude_cell(found) for cell, found in cells.items()}
+    sentences = (
+        *at_equal_cost(rows),
+        *(f"At {words.cell(cell)}: {found.sentences[0]}" for cell, found in each.items()),
+    )
     return Conclusion(
-        sentences=(
-            *at_equal_cost(rows),
-            *(f"At {words.cell(cell)}: {found.sentences[0]}" for cell, found in each.items()),
-        ),
+        sentences=sentences,
         notes=(
             "Holm's correction is for the comparisons inside each cell, not across cells.",
+            *_legend(sentences),
             *_notes([row for found in cells.values() for row in found]),
         ),
         most_accurate=frozenset().union(*(found.most_accurate for found in each.values())),
@@ -131,14 +94,8 @@ def _at_speed(speed: float, found: Sequence[frontier.Curve], panel: str, estimat
         for variant, by_seed in reached.items()
     }
     ranked = sorted(reached, key=lambda variant: -means[variant].mean)
-    pairs = list(combinations(ranked, 2))
-    differences = [statistics.paired_difference(reached[a], reached[b]) for a, b in pairs]
-    adjusted = statistics.holm([difference.p for difference in differences])
-    claims = [
-        claim
-        for (a, b), difference, p in zip(pairs, differences, adjusted, strict=True)
-        if a == ranked[0] and (claim := Contrast(a, b, difference, p)).significant
-    ]
+    pairs = judge(combinations([(variant, reached[variant]) for variant in ranked], 2))
+    claims = [pair for pair in pairs if pair.first == ranked[0] and pair.significant]
     place = f"At {words.short_si(speed)} examples/s"
     place += f", estimated for {estimated}" if estimated else ""
     place += f", {panel}" if panel else ""
@@ -150,7 +107,7 @@ def _at_speed(speed: float, found: Sequence[frontier.Curve], panel: str, estimat
     said = f"{place}: {words.listed(accuracies)} %;"
     if not claims:
         return f"{said} none can be told apart from {name(ranked[0])}."
-    return f"{said} {name(ranked[0])} is more accurate {_than(claims)}."
+    return f"{said} {more_accurate(claims)}."
 
 
 def _conclude_cell(rows: Sequence[SummaryRow]) -> Conclusion:
@@ -164,12 +121,13 @@ def _conclude_cell(rows: Sequence[SummaryRow]) -> Conclusion:
         for row in rows
         if row.infer_examples_per_s_ci95_high >= fastest.infer_examples_per_s_ci95_low
     ]
+    sentences = (
+        _of_accuracy(rows, best, pairs, from_best),
+        *_of_speed(rows, best, as_fast, bool(beaten)),
+    )
     return Conclusion(
-        sentences=(
-            _of_accuracy(rows, best, pairs, from_best),
-            *_of_speed(rows, best, as_fast, bool(beaten)),
-        ),
-        notes=tuple(_notes(rows)),
+        sentences=sentences,
+        notes=(*_legend(sentences), *_notes(rows)),
         most_accurate=frozenset(row.key for row in rows if row.variant not in beaten),
         fastest=frozenset(row.key for row in as_fast),
     )
@@ -187,40 +145,17 @@ def _of_accuracy(
         return "With a single seed, no difference in accuracy can be told from chance."
     seeds = f"{best.seeds} seeds"
     if claims := [pair for pair in from_best if pair.significant]:
-        said = f"{name(best.variant)} is more accurate {_than(claims)}"
+        said = more_accurate(claims)
         if tied := [name(pair.second) for pair in from_best if not pair.significant]:
             return f"{said}; it cannot be told apart from {words.listed(tied)} with {seeds}."
         return f"{said}."
     if others := [pair for pair in pairs if pair.significant]:
         clearest = min(others, key=lambda pair: pair.adjusted_p or 0).upward()
         return (
-            f"{name(clearest.first)} is more accurate {_than([clearest])}; nothing shows "
+            f"{more_accurate([clearest])}; nothing shows "
             f"{name(best.variant)}, the highest, to beat any other with {seeds}."
         )
     return f"No two variants can be told apart in accuracy with {seeds}."
-
-
-def _than(claims: Sequence[Contrast]) -> str:
-    """Who is beaten and by how much, each in full if there are at most two."""
-    if len(claims) <= 2:
-        return " and ".join(f"than {name(claim.second)} {_gap(claim)}" for claim in claims)
-    gaps = [100 * (claim.difference.mean or 0) for claim in claims]
-    largest = max(claim.adjusted_p or 0 for claim in claims)
-    return (
-        f"than {words.listed([name(claim.second) for claim in claims])}, by {min(gaps):.1f} to "
-        f"{max(gaps):.1f} points (each {words.p_value(largest).replace('=', '≤')} after Holm)"
-    )
-
-
-def _gap(claim: Contrast) -> str:
-    d = claim.difference
-    interval = (
-        "the same on every seed"
-        if d.low is None or d.high is None
-        else f"95% CI {100 * d.low:.1f} to {100 * d.high:.1f}"
-    )
-    p = words.p_value(claim.adjusted_p or 0)
-    return f"by {100 * (d.mean or 0):.1f} points ({interval}, {p} after Holm)"
 
 
 def _of_speed(
@@ -245,6 +180,10 @@ def _of_speed(
         f"{names} is the fastest at inference, {ratio:.2f} times {name(best.variant)} "
         f"({rate} against {slower}){how}."
     ]
+
+
+def _legend(sentences: Sequence[str]) -> list[str]:
+    return [LEGEND] if any("95% CI" in sentence for sentence in sentences) else []
 
 
 def _notes(rows: Sequence[SummaryRow]) -> list[str]:

@@ -42,6 +42,7 @@ def _pairs(cell: Any) -> Any:
 
 MaybeAccuracy = Annotated[Accuracy | None, BeforeValidator(_blank_is_none)]
 MaybeNonNegative = Annotated[NonNegative | None, BeforeValidator(_blank_is_none)]
+MaybePositive = Annotated[Positive | None, BeforeValidator(_blank_is_none)]
 
 
 class SummaryRow(Record):
@@ -53,8 +54,9 @@ class SummaryRow(Record):
     only if there is one.
 
     Accuracies are shares, times are in the unit of their name, an interval is the 95% interval of
-    the mean over seeds (accuracy) or of the median over repetitions (throughput). What the data do
-    not give, such as the spread of one seed, is None, and blank in the file.
+    the mean over seeds (accuracy), of the median over repetitions (throughput) or of the percentile
+    (latency). What the data do not give, such as the spread of one seed, is None, and blank in the
+    file.
     """
 
     model_config = ConfigDict(strict=False)
@@ -80,6 +82,9 @@ class SummaryRow(Record):
     train_examples_per_s_ci95_high: Positive
     infer_examples_per_s_ci95_low: Positive
     infer_examples_per_s_ci95_high: Positive
+    latency_ms_p99_ci95_low: MaybePositive = None
+    latency_ms_p99_ci95_high: MaybePositive = None
+    latency_samples: Annotated[int | None, Field(ge=1), BeforeValidator(_blank_is_none)] = None
     batch_size: Annotated[int, Field(ge=1)]
     train_seconds_mean: NonNegative
     test_size: Annotated[int, Field(ge=1)]
@@ -167,6 +172,9 @@ def summary_row(
         train_examples_per_s_ci95_high=train.high,
         infer_examples_per_s_ci95_low=infer.low,
         infer_examples_per_s_ci95_high=infer.high,
+        latency_ms_p99_ci95_low=measurement.latency_ms.p99_low,
+        latency_ms_p99_ci95_high=measurement.latency_ms.p99_high,
+        latency_samples=measurement.latency_ms.samples,
         batch_size=measurement.batch_size,
         train_seconds_mean=sum(run.train_seconds for run in runs) / len(runs),
         test_size=first.test_size,

@@ -14,7 +14,7 @@ from experiments.report.conclusion import Conclusion
 from experiments.report.rows import SummaryRow
 from experiments.tasks import METRICS, Metric
 
-_UNBOUNDED_WIDTH = 120
+_UNBOUNDED_WIDTH = 150
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,8 @@ COSTS = (
     ),
     Column(
         "latency of one",
-        "ms, p50 / p95",
-        lambda r: " / ".join(f"{ms:.3g}" for ms in (r.latency_ms_p50, r.latency_ms_p95)),
+        "ms, p50 / p95 / p99",
+        lambda row: _latency(row),
     ),
     Column("parameters", "", lambda r: f"{r.parameters:,}"),
     Column("FLOPs", "/example", lambda r: words.si(r.flops_per_example)),
@@ -85,7 +85,8 @@ COSTS = (
 )
 LEGEND = (
     "{Mark}: the best, and all that the data cannot tell apart from it. Latency is of a batch of "
-    "one: of small networks, most of it is the time to start a program, not to compute. Memory is "
+    "one: of small networks, most of it is the time to start a program, not to compute; in "
+    "parentheses, the 95% CI of p99, if there are enough samples for one. Memory is "
     "what the compiled training step needs."
 )
 
@@ -296,6 +297,13 @@ def where_and_how(rows: Sequence[SummaryRow]) -> list[str]:
 def _rate(median: float, low: float, high: float) -> str:
     half = 100 * max(high - median, median - low) / median
     return f"{words.si(median)} ±{half:.0f}%" if half >= 0.5 else f"{words.si(median)} ±<1%"
+
+
+def _latency(row: SummaryRow) -> str:
+    percentiles = (row.latency_ms_p50, row.latency_ms_p95, row.latency_ms_p99)
+    shown = " / ".join(f"{ms:.3g}" for ms in percentiles)
+    low, high = row.latency_ms_p99_ci95_low, row.latency_ms_p99_ci95_high
+    return shown if low is None or high is None else f"{shown} ({low:.3g} to {high:.3g})"
 
 
 def _table(

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 _SIGNS = re.compile(r"([\\`*_\[\]<>|#~&])")
-_NAME = re.compile(r"(`[a-z0-9_.-]+`)")
+_NAME = re.compile(r"(`[A-Za-z0-9_.,=/+()-]+`)")
 
 
 def si(value: float) -> str:
@@ -34,6 +34,20 @@ def percent(share: float, digits: int = 2) -> str:
 def points(share: float) -> str:
     """A difference of shares in percentage points, signed: 0.012 is +1.20."""
     return f"{round(100 * share, 2) + 0.0:+.2f}"
+
+
+def points_range(low: float, high: float) -> str:
+    """An interval of a difference of shares in points; an end other than 0 is not shown as 0.
+
+    Example:
+        >>> points_range(-0.012, 0.034), points_range(0.00002, 0.01)
+        ('-1.20 to 3.40', '0.002 to 1.000')
+    """
+    digits = 2
+    while digits < 6 and any(end and not round(100 * end, digits) for end in (low, high)):
+        digits += 1
+    ends = (f"{round(100 * end, digits) + 0.0:.{digits}f}" for end in (low, high))
+    return " to ".join(ends)
 
 
 def accuracy(mean: float, low: float | None, high: float | None, seeds: int) -> str:

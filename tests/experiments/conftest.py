@@ -1,12 +1,14 @@
 """Finished studies on disk, made of true records with invented numbers."""
 
+import hashlib
+
 import pytest
 import tomli_w
 
 from experiments import records
 from experiments.folder import StudyFolder
 from experiments.report.plan import read_plan
-from experiments.report.rows import gather
+from experiments.report.rows import gather, to_csv
 
 TEST_SIZE = 1000
 
@@ -68,6 +70,14 @@ def environment(**changes):
     return records.Environment(**{**values, **changes})
 
 
+def write_summary(path):
+    """Writes the summary.csv of a finished study without drawing anything."""
+    study = StudyFolder(path)
+    plan = read_plan(study)
+    records.write_atomically(study.summary_csv, to_csv(gather(study, plan.variants, plan.seeds)))
+    return path
+
+
 @pytest.fixture
 def make_study(tmp_path):
     """Writes a finished study's config, environment and records; returns its folder.
@@ -75,7 +85,17 @@ def make_study(tmp_path):
     `correct` gives right answers of 1,000 by variant, then by seed (from 0, or a dict).
     """
 
-    def make(name, correct, *, speeds=None, dataset="digits", epochs=2, measured=None, **where):
+    def make(
+        name,
+        correct,
+        *,
+        speeds=None,
+        dataset="digits",
+        epochs=2,
+        measured=None,
+        fingerprint="ab" * 32,
+        **where,
+    ):
         folder = StudyFolder(tmp_path / name)
         by_variant = {
             variant: answers if isinstance(answers, dict) else dict(enumerate(answers))
@@ -91,7 +111,9 @@ def make_study(tmp_path):
         records.write(folder.environment, environment(**where))
         for variant, by_seed in by_variant.items():
             for seed, count in by_seed.items():
-                records.write(folder.record(variant, seed), run_record(variant, seed, count))
+                digest = hashlib.sha256(f"{fingerprint} {variant}".encode()).hexdigest()
+                record = run_record(variant, seed, count, fingerprint=digest)
+                records.write(folder.record(variant, seed), record)
             speed = (speeds or {}).get(variant, 10_000.0)
             made = measurement(variant, speed, **(measured or {}).get(variant, {}))
             records.write(folder.measurement(variant), made)

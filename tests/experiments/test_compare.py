@@ -1,15 +1,15 @@
 import csv
 import io
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from experiments import compare
 from experiments.folder import StudyFolder
-from experiments.records import RecordError, write_atomically
+from experiments.records import RecordError
 from experiments.report import comparison
-from experiments.report.plan import read_plan
-from experiments.report.rows import gather, to_csv
+from tests.experiments.conftest import write_summary
 
 MAX = [950, 953, 951, 954, 952]
 AVG = [951, 950, 953, 953, 950]
@@ -21,9 +21,7 @@ def study(make_study):
     """A finished and summarised study without its runs, as one is published."""
 
     def make(name, correct, **options):
-        study = StudyFolder(make_study(name, correct, **options))
-        plan = read_plan(study)
-        write_atomically(study.summary_csv, to_csv(gather(study, plan.variants, plan.seeds)))
+        study = StudyFolder(write_summary(make_study(name, correct, **options)))
         study.runs.rename(study.path.with_name(f"{study.path.name}-runs"))
         return study.path
 
@@ -50,9 +48,9 @@ def test_one_study_is_compared_with_its_first_variant(study):
     assert strided.difference.mean == pytest.approx(-0.02)
     assert strided.adjusted_p == pytest.approx(2 * (strided.difference.p or 0))
     assert comparison.conclusions(result) == [
-        "quickstart/max_pool is more accurate than quickstart/strided by 2.00 points (p < 0.001).",
-        "All p-values are after Holm's correction for 2 comparisons. "
-        "The other differences may be chance.",
+        "`quickstart/max_pool` is more accurate than `quickstart/strided` by 2.00 points "
+        "(95% CI 1.84 to 2.16, p < 0.001, after Holm).",
+        "Holm's correction is for 2 comparisons. The other differences may be chance.",
     ]
 
 
@@ -80,17 +78,19 @@ def test_the_same_study_from_two_machines_is_paired_by_name_and_seed(study):
     result = compare.compare([here, there])
     pairs = [(c.first, c.second) for c in result.contrasts]
     assert pairs == [
-        ("b/quickstart/max_pool", "a/quickstart/max_pool"),
         ("b/quickstart/strided", "a/quickstart/strided"),
         ("a/quickstart/strided", "a/quickstart/max_pool"),
         ("b/quickstart/strided", "b/quickstart/max_pool"),
     ]
-    assert result.contrasts[1].difference.mean == pytest.approx(0.0014)
+    assert result.contrasts[0].difference.mean == pytest.approx(0.0014)
     assert len(result.groups) == 2
     terminal, page = texts(result)
-    assert "the same on every seed" in terminal
     for text in (terminal, page):
         assert "never ranked across groups" in text
+        assert (
+            "b/quickstart and a/quickstart hold the same results of max_pool, which count once"
+            in text.replace("\\", "")
+        )
         assert "ran on other versions: jax 0.10.2 against 0.12.0" in text
     assert "Group B: digits, measured on gpu: H100" in page
 
@@ -139,7 +139,7 @@ def test_different_test_sets_are_not_compared_in_accuracy(study):
     terminal, page = texts(result)
     assert "Nothing can be concluded about accuracy: no two entries share a test set" in terminal
     assert (
-        "not compared: digits (1,000 test examples), mnist (1,000 test examples)"
+        "neither compared nor averaged: digits (1,000 test examples), mnist (1,000 test examples)"
         in page.replace("\\", "")
     )
 
@@ -240,3 +240,56 @@ def test_a_folder_given_twice_is_refused(study):
     folder = study("one", {"max_pool": MAX})
     with pytest.raises(RecordError, match="one: given more than once"):
         compare.compare([folder, folder / "../one"])
+
+
+def test_two_folders_with_the_same_runs_are_one_contrast_each(study):
+    """The two ways to say it: the other way round, and through another folder."""
+    one = study("one", {"max_pool": MAX, "strided": STRIDED})
+    turned = study("two", {"strided": STRIDED, "max_pool": MAX})
+    result = compare.compare([one, turned])
+    (contrast,) = result.contrasts
+    assert (contrast.first, contrast.second) == ("one/strided", "one/max_pool")
+    assert contrast.adjusted_p == contrast.difference.p
+    assert "hold the same results of strided, max_pool, which count once" in " ".join(result.notes)
+
+
+def test_of_two_equal_contrasts_the_one_of_more_seeds_counts(study):
+    one = study("one", {"max_pool": MAX[:3], "strided": STRIDED[:3]})
+    more = study("two", {"max_pool": MAX, "strided": STRIDED})
+    (contrast,) = compare.compare([one, more]).contrasts
+    assert (contrast.first, contrast.difference.n) == ("two/strided", 5)
+
+
+def test_the_same_scores_from_another_config_are_another_variant(study):
+    one = study("one", {"max_pool": MAX})
+    other = study("two", {"max_pool": MAX}, fingerprint="cd" * 32)
+    (contrast,) = compare.compare([one, other]).contrasts
+    assert contrast.difference.p == 1
+    assert "the same on every seed" in texts(compare.compare([one, other]))[0]
+
+
+def test_a_test_set_is_told_by_the_settings_that_decide_its_examples(study):
+    one, other = study("one", {"max_pool": MAX}), study("two", {"max_pool": AVG})
+    config = other / "config.toml"
+    text = config.read_text()
+    config.write_text(text.replace("[dataset]", "[dataset]\ntrain_limit = 50"))
+    assert len(compare.compare([one, other]).contrasts) == 1
+    config.write_text(text.replace("[dataset]", "[dataset]\nexamples = 50"))
+    result = compare.compare([one, other])
+    assert result.contrasts == ()
+    assert any("digits (1,000 test examples, examples = 50)" in note for note in result.notes)
+
+
+def test_every_interval_shown_agrees_with_its_verdict(study):
+    base = np.array(MAX)
+    noise = np.random.default_rng(0).integers(-4, 5, (8, 5))
+    others = {f"v{i}": (base - 2 * i + row).tolist() for i, row in enumerate(noise)}
+    result = compare.compare([study("one", {"max_pool": MAX, **others})])
+    verdicts = [contrast.significant for contrast in result.contrasts]
+    assert 0 < sum(verdicts) < 8
+    for contrast in result.contrasts:
+        low, high = contrast.interval
+        assert contrast.significant == (low > 0 or high < 0)
+    # Some 95% intervals of one difference alone would have contradicted the verdict.
+    alone = [contrast.difference.interval() for contrast in result.contrasts]
+    assert sum(low > 0 or high < 0 for low, high in alone) > sum(verdicts)

@@ -100,7 +100,7 @@ def test_the_sentence_compares_at_equal_cost(crossing):
     said = conclusion.at_equal_cost(crossing)
     assert said == [
         "At 10k examples/s: `strided` 89.10 ± 0.43 and `max` 80.10 ± 0.25 %; `strided` is more "
-        "accurate than `max` by 9.0 points (95% CI 8.8 to 9.2, p < 0.001 after Holm)."
+        "accurate than `max` by 9.00 points (95% CI 8.75 to 9.25, p < 0.001, after Holm)."
     ]
     assert conclusion.conclude(crossing).sentences[0] == said[0]
 

@@ -1,40 +1,12 @@
-import itertools
-import math
-
 import numpy as np
-import pytest
 
-from experiments.measurement import measure, median_interval
+from experiments.measurement import measure
 from experiments.records import Origin
 from tests.experiments.tiny import tiny_study
 
 ORIGIN = Origin(
     device="cpu: Test Processor", versions={}, xla_flags="", git_commit=None, plugins={}
 )
-
-
-@pytest.mark.parametrize("n", [6, 7, 10, 25, 60])
-def test_the_interval_holds_the_median_as_often_as_it_says(n):
-    # Ranks k and n + 1 - k enclose it unless fewer than k of n fair coins fall on either side.
-    _, low, high = median_interval(range(1, n + 1))
-    assert low + high == n + 1
-
-    def coverage(rank):
-        return 1 - 2 * sum(math.comb(n, i) for i in range(rank)) / 2**n
-
-    assert coverage(int(low)) >= 0.95
-    assert coverage(int(low) + 1) < 0.95
-
-
-def test_the_order_of_samples_does_not_matter():
-    samples = [5.0, 1.0, 9.0, 3.0, 7.0, 2.0]
-    found = {median_interval(order) for order in itertools.permutations(samples)}
-    assert found == {(4.0, 1.0, 9.0)}
-
-
-def test_few_samples_give_their_range():
-    assert median_interval([2.0]) == (2.0, 2.0, 2.0)
-    assert median_interval([3.0, 1.0]) == (2.0, 1.0, 3.0)
 
 
 def test_variants_are_measured_side_by_side(tmp_path):

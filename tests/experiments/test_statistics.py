@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from experiments import statistics
+from experiments.contrasts import judge
+from experiments.report.conclusion import contrasts
 
 values = st.floats(0, 1).map(lambda x: round(x, 4))
 
@@ -61,12 +63,11 @@ def test_paired_differences_agree_with_scipy(pairs):
     d = statistics.paired_difference(first, second)
     assert d.n == len(pairs)
     if np.ptp([a - b for a, b in pairs.values()]) <= 1e-9:
-        assert (d.low, d.high) == (None, None)
+        assert d.interval() is None
         return
     oracle = stats.ttest_rel(list(first.values()), list(second.values()))
-    low, high = oracle.confidence_interval(0.95)
     assert d.p == pytest.approx(oracle.pvalue)
-    assert (d.low, d.high) == (pytest.approx(low), pytest.approx(high))
+    assert d.interval(0.99) == pytest.approx(tuple(oracle.confidence_interval(0.99)))
 
 
 def test_only_shared_seeds_are_paired():
@@ -78,13 +79,13 @@ def test_only_shared_seeds_are_paired():
     assert statistics.paired_difference(first, {7: 0.5}).n == 0
     assert statistics.paired_difference(first, {7: 0.5}).mean is None
     one = statistics.paired_difference(first, {0: 0.5})
-    assert (one.n, one.mean, one.low, one.p) == (1, pytest.approx(0.4), None, None)
+    assert (one.n, one.mean, one.interval(), one.p) == (1, pytest.approx(0.4), None, None)
 
 
 def test_no_difference_on_any_seed_is_no_evidence():
     same = {0: 0.9, 1: 0.8, 2: 0.7}
     d = statistics.paired_difference(same, dict(same))
-    assert (d.mean, d.low, d.high, d.p) == (0, None, None, 1)
+    assert (d.mean, d.interval(), d.effect, d.p) == (0, None, None, 1)
 
 
 @pytest.mark.parametrize("n", [2, 5, 6])
@@ -95,7 +96,7 @@ def test_one_constant_difference_gets_the_sign_flip_test(n):
     exact = sum(abs(flip) >= n for flip in flips) / len(flips)
     d = statistics.paired_difference(first, second)
     assert d.p == exact
-    assert (d.low, d.high) == (None, None)
+    assert d.interval() is None
 
 
 def test_holm_by_hand():
@@ -116,6 +117,78 @@ def test_holm_against_its_definition(p_values):
         ranked = sorted(tested)
         last = max(j for j in range(m) if ranked[j] == p)
         assert adjusted == max(min(1.0, (m - j) * ranked[j]) for j in range(last + 1))
+
+
+def test_holm_agrees_with_statsmodels():
+    multitest = pytest.importorskip("statsmodels.stats.multitest")
+    p_values = np.random.default_rng(0).uniform(size=20) ** 3
+    rejected, adjusted, _, _ = multitest.multipletests(p_values, 0.05, method="holm")
+    assert statistics.holm(p_values.tolist()) == pytest.approx(adjusted.tolist())
+    assert 0 < sum(rejected) < 20
+
+
+@given(
+    st.lists(
+        st.lists(st.integers(-9, 9), min_size=4, max_size=4).filter(lambda d: len(set(d)) > 1),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_an_interval_excludes_0_exactly_if_the_difference_is_significant(samples):
+    zero = dict.fromkeys(range(4), 0.0)
+    found = [statistics.paired_difference(dict(enumerate(d)), zero) for d in samples]
+    contrasts = judge(
+        [((str(i), dict(enumerate(d))), ("zero", zero)) for i, d in enumerate(samples)]
+    )
+    for contrast, d in zip(contrasts, found, strict=True):
+        low, high = contrast.interval
+        assert contrast.significant == (low > 0 or high < 0)
+        narrow_low, narrow_high = d.interval()
+        assert low <= narrow_low
+        assert high >= narrow_high
+        turned = contrast.seen_from("zero")
+        assert turned.interval == pytest.approx((-high, -low))
+        assert turned.difference.effect == -d.effect
+
+
+def test_the_levels_are_those_of_holms_steps_by_hand():
+    # 0.01 <= 0.05/4 and 0.012 <= 0.05/3 pass; 0.03 > 0.05/2 fails and stops the rest, 0.04 too.
+    assert statistics.holm_confidences([0.04, 0.01, None, 0.03, 0.012]) == pytest.approx(
+        [1 - 0.05 / 2, 1 - 0.05 / 4, 0.95, 1 - 0.05 / 2, 1 - 0.05 / 3]
+    )
+
+
+def test_an_effect_has_hedges_correction():
+    # d_z = 0.02 / 0.01; for 3 seeds J = G(1) / (sqrt(1) G(1/2)) = 1 / sqrt(pi)
+    d = statistics.paired_difference({0: 0.91, 1: 0.92, 2: 0.93}, dict.fromkeys(range(3), 0.9))
+    assert d.effect == pytest.approx(2 / math.sqrt(math.pi))
+    assert statistics.paired_difference({0: 0.91, 1: 0.92}, {0: 0.9, 1: 0.9}).effect is None
+
+
+def test_noise_is_called_a_difference_in_at_most_5_percent_of_families(make_rows):
+    """2,000 studies of three variants that are equally good, through the run's own conclusion.
+
+    Binomial counts of test examples, with the seed's own share in common. Of three pairs of three
+    variants, Holm's family-wise error is at most 5%; that of the differences uncorrected is near
+    12%. The count of errors must lie in the exact 95% interval around 5%, or below it.
+    """
+    rng = np.random.default_rng(0)
+    template = make_rows({"a": [900] * 5, "b": [900] * 5, "c": [900] * 5})
+    seeds = rng.normal(0.9, 0.01, (2000, 1, 5)).clip(0, 1)
+    counts = rng.binomial(1000, np.broadcast_to(seeds, (2000, 3, 5)))
+    wrong = naive = 0
+    for study in counts:
+        rows = [
+            row.model_copy(update={"test_correct_by_seed": dict(enumerate(map(int, by_seed)))})
+            for row, by_seed in zip(template, study, strict=True)
+        ]
+        found = contrasts(rows)
+        wrong += any(contrast.significant for contrast in found)
+        naive += any((contrast.difference.p or 1) < 0.05 for contrast in found)
+    low, high = stats.binom.interval(0.95, 2000, 0.05)
+    assert wrong <= high
+    assert naive > high  # so the test would notice a correction that is missing
+    assert wrong > low / 2  # and one that never finds anything
 
 
 @given(correct=st.integers(0, 500), wrong=st.integers(0, 500))
@@ -139,6 +212,36 @@ def test_the_interval_of_a_median_is_that_of_the_published_table():
     for n, low, high in ((6, 1, 6), (10, 2, 9), (25, 8, 18)):
         sample = [float(i) for i in reversed(range(1, n + 1))]
         assert statistics.median_interval(sample) == ((n + 1) / 2, low, high)
+
+
+@pytest.mark.parametrize("n", [367, 368, 500, 1000])
+def test_the_interval_of_a_p99_has_the_coverage_it_says_and_no_more(n):
+    """Of the ranks 1 to n: an exact sum of the binomial, which shares nothing with scipy."""
+    found = statistics.quantile_interval([float(rank) for rank in range(n, 0, -1)], 0.99)
+    if n == 367:  # 0.99^367 is 2.50035%
+        assert found is None
+        return
+    low, high = (int(end) for end in found)
+
+    def chance(counts):  # that so many of n values lie below the true quantile
+        return sum(math.comb(n, k) * 0.99**k * 0.01 ** (n - k) for k in counts)
+
+    assert chance(range(low)) <= 0.025 < chance(range(low + 1))
+    assert chance(range(high, n + 1)) <= 0.025 < chance(range(high - 1, n + 1))
+
+
+@pytest.mark.parametrize(("n", "share"), [(6, 0.5), (61, 0.5), (400, 0.99), (90, 0.05)])
+def test_the_interval_of_a_quantile_agrees_with_scipy(n, share):
+    sample = np.random.default_rng(n).exponential(size=n)
+    oracle = stats.quantile_test(sample, p=share).confidence_interval(0.95)
+    assert statistics.quantile_interval(sample.tolist(), share) == (oracle.low, oracle.high)
+
+
+def test_the_fewest_samples_of_a_quantile_are_the_first_that_give_an_interval():
+    for share in (0.5, 0.95, 0.99, 0.05):
+        n = statistics.fewest_for_quantile(share)
+        tail = max(share, 1 - share)
+        assert tail**n <= 0.025 < tail ** (n - 1)
 
 
 def test_the_interval_of_a_median_covers_it_at_least_as_often_as_it_says():

@@ -8,8 +8,8 @@ def test_a_clear_winner_is_named_with_gap_interval_and_corrected_p(make_rows):
     sentence, _ = conclude(study).sentences
     # differences 20, 21, 19, 21, 19 of 1,000: mean 20.0, std 1, t(0.975, 4) = 2.776, half 1.24
     assert sentence == (
-        "`max_pool` is more accurate than `strided` by 2.0 points "
-        "(95% CI 1.9 to 2.1, p < 0.001 after Holm)."
+        "`max_pool` is more accurate than `strided` by 2.00 points "
+        "(95% CI 1.88 to 2.12, p < 0.001, after Holm)."
     )
     assert conclude(study).most_accurate == {"max_pool"}
 
@@ -48,7 +48,7 @@ def test_a_difference_among_the_others_is_not_lost_behind_a_noisy_leader(make_ro
         }
     )
     sentence = conclude(study).sentences[0]
-    assert sentence.startswith("`avg_pool` is more accurate than `strided` by 2.0 points")
+    assert sentence.startswith("`avg_pool` is more accurate than `strided` by 2.00 points")
     assert "nothing shows `noisy`, the highest, to beat any other with 5 seeds" in sentence
 
 
@@ -65,7 +65,7 @@ def test_many_beaten_variants_are_summed_up(make_rows):
         }
     )
     assert conclude(study).sentences[0] == (
-        "`max_pool` is more accurate than `worse_20`, `worse_30` and `worse_50`, by 2.0 to 5.0 "
+        "`max_pool` is more accurate than `worse_20`, `worse_30` and `worse_50`, by 2.00 to 5.00 "
         "points (each p < 0.001 after Holm)."
     )
 
@@ -156,8 +156,9 @@ def test_notes_warn_of_parameters_and_the_test_set(make_rows):
         {"max_pool": [950, 951, 952], "none": [930, 931, 930]},
         measured={"none": {"parameters": 9310}},
     )
-    parameters, test_set = conclude(study).notes
+    legend, parameters, test_set = conclude(study).notes
+    assert "excludes 0 exactly where the difference is significant" in legend
     assert parameters.startswith("Parameters differ by variant, 1,234 to 9,310: ")
     assert "one test set of 1,000 examples" in test_set
     assert "up to about 1.6 points" in test_set  # 1.96 sqrt(0.93 0.07 / 1000) is 1.58
-    assert len(conclude(make_rows({"max_pool": [950, 951], "none": [930, 931]})).notes) == 1
+    assert len(conclude(make_rows({"max_pool": [950, 951], "none": [930, 935]})).notes) == 1

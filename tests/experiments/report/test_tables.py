@@ -25,14 +25,14 @@ def test_summary_md_shows_sentence_table_and_notes(folder):
     report.summarise(folder)
     page = (folder / "summary.md").read_text().splitlines()
     assert page[0] == "# quickstart: digits, 5 seeds, cpu: Test Processor, 2 cores"
-    assert page[2].startswith("`max_pool` is more accurate than `none` by 2.0 points (95% CI")
+    assert page[2].startswith("`max_pool` is more accurate than `none` by 2.00 points (95% CI")
     table = [line for line in page if line.startswith("|")]
     assert table[0].startswith(
         "| variant | test accuracy (%, 95% CI) | test loss | train (examples/s) |"
     )
     assert table[2] == (
-        "| `max_pool` | **95.20 ± 0.20** | 0.5 | 2.50k ±2% | 10.0k ±2% | 0.1 / 0.2 | 1,234 "
-        "| 56.8k | 12.5 | 1.2 |"
+        "| `max_pool` | **95.20 ± 0.20** | 0.5 | 2.50k ±2% | 10.0k ±2% | 0.1 / 0.2 / 0.4 "
+        "| 1,234 | 56.8k | 12.5 | 1.2 |"
     )
     assert "| **123k ±2%** |" in table[3]
     assert len({line.count("|") for line in table}) == 1
@@ -59,7 +59,7 @@ def test_the_terminal_table_fits_and_holds_all_numbers(folder, width):
     for part in ("95.20 ± 0.20", "2.50k ±2%", "123k ±2%", "0.1 / 0.2", "1,234", "56.8k"):
         assert part in text
     flat = " ".join(text.split())
-    assert "`max_pool` is more accurate than `none` by 2.0 points" in flat
+    assert "`max_pool` is more accurate than `none` by 2.00 points" in flat
     assert "`none` is the fastest at inference, 12.35 times `max_pool`" in flat
 
 

@@ -1,0 +1,77 @@
+"""Differences of accuracy, judged together: Holm's correction, and intervals that agree with it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from experiments import statistics
+from experiments.statistics import CONFIDENCE, SIGNIFICANT, Difference
+
+Sample = tuple[str, Mapping[int, float]]
+"""A variant's name and its accuracy by seed."""
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """The accuracy of one variant minus another's, as one of several comparisons.
+
+    Attributes:
+        first: The one variant.
+        second: The other.
+        difference: First minus second, paired by seed.
+        adjusted_p: The p-value after Holm's correction; None if the data allow no test.
+        confidence: The level of its interval; see `statistics.holm_confidences`.
+    """
+
+    first: str
+    second: str
+    difference: Difference
+    adjusted_p: float | None = None
+    confidence: float = CONFIDENCE
+
+    @property
+    def significant(self) -> bool:
+        """Whether the difference holds after correction for all the comparisons made."""
+        return self.adjusted_p is not None and self.adjusted_p < SIGNIFICANT
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """It excludes 0 exactly if the difference is significant; None if there is none."""
+        return self.difference.interval(self.confidence)
+
+    def upward(self) -> "Contrast":
+        """The same contrast with the more accurate variant first."""
+        return self.seen_from(self.first if (self.difference.mean or 0) >= 0 else self.second)
+
+    def seen_from(self, variant: str) -> "Contrast":
+        """The same contrast with this variant first."""
+        if variant == self.first:
+            return self
+        return Contrast(self.second, self.first, -self.difference, self.adjusted_p, self.confidence)
+
+
+def judge(pairs: Iterable[tuple[Sample, Sample]]) -> list[Contrast]:
+    """Draws the verdicts on all comparisons that are made together.
+
+    Args:
+        pairs: What is compared, each pair of variants once.
+
+    Returns:
+        A contrast per pair, in the order given.
+
+    Example:
+        >>> a = ("a", {0: 0.95, 1: 0.96, 2: 0.94})
+        >>> b = ("b", {0: 0.90, 1: 0.91, 2: 0.88})
+        >>> [contrast] = judge([(a, b)])
+        >>> contrast.significant, [round(end, 3) for end in contrast.interval or ()]
+        (True, [0.039, 0.068])
+    """
+    named = [
+        (first, second, statistics.paired_difference(ours, theirs))
+        for (first, ours), (second, theirs) in pairs
+    ]
+    p_values = [difference.p for _, _, difference in named]
+    corrected = zip(statistics.holm(p_values), statistics.holm_confidences(p_values), strict=True)
+    return [
+        Contrast(*one, adjusted, confidence)
+        for one, (adjusted, confidence) in zip(named, corrected, strict=True)
+    ]
