@@ -11,6 +11,7 @@ The layout::
             record.json    records.RunRecord, written last: it exists only if the run is finished
     baselines.json         records.Baselines, if the dataset has any
     summary.csv, summary.md, pareto.png; pareto-DEVICE.png of estimates; sweep.png of a sweep
+    report.html            all of it as one page
 """
 
 import re
@@ -41,6 +42,7 @@ class StudyFolder:
         self.summary_csv = self.path / "summary.csv"
         self.summary_md = self.path / "summary.md"
         self.pareto = self.path / "pareto.png"
+        self.page = self.path / "report.html"
 
     def of_cell(self, cell: str) -> "StudyFolder":
         """The same folder, for the runs of one cell."""

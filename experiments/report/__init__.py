@@ -1,7 +1,7 @@
 """A study's results for people: `summarise` writes them, `show` prints them.
 
 Each form is a module: `rows` (CSV), `tables` (markdown and terminal), `plots` (pareto.png), `sweep`
-(sweep.png). A new form, such as a page, is one more module and one more line in `summarise`.
+(sweep.png), `page` (report.html). A new form is one more module and one more line in `summarise`.
 """
 
 from collections.abc import Sequence
@@ -11,16 +11,18 @@ from rich.console import Console
 
 from experiments.folder import StudyFolder
 from experiments.records import Baselines, read, write_atomically
-from experiments.report import plots, sweep, tables
+from experiments.report import page, plots, sweep, tables
 from experiments.report.conclusion import conclude
 from experiments.report.plan import Plan, read_plan
-from experiments.report.rows import SummaryRow, gather, to_csv
+from experiments.report.rows import SummaryRow, gather, read_csv, to_csv
 
 __all__ = ["SummaryRow", "baselines", "show", "summarise"]
 
 
 def summarise(folder: Path) -> list[SummaryRow]:
-    """Reads a study's records and writes summary.csv, summary.md and pareto.png beside them.
+    """Reads a study's records and writes summary.csv, summary.md, plots and report.html beside them.
+
+    Of a published folder, which has summary.csv and no runs, only the page is made anew.
 
     Args:
         folder: The study's results folder; all its variants must be trained and measured.
@@ -33,6 +35,10 @@ def summarise(folder: Path) -> list[SummaryRow]:
     """
     study = StudyFolder(folder)
     plan = read_plan(study)
+    if not study.runs.is_dir() and study.summary_csv.is_file():
+        rows = read_csv(study.summary_csv)
+        write_atomically(study.page, page.page(study, plan, rows, baselines(folder)))
+        return rows
     rows = [
         row.model_copy(update={"published_accuracy": _published(plan, cell, row.variant)})
         for cell, swept in plan.cells.items()
@@ -40,8 +46,8 @@ def summarise(folder: Path) -> list[SummaryRow]:
     ]
     title = _title(plan, rows)
     write_atomically(study.summary_csv, to_csv(rows))
-    page = tables.to_markdown(title, rows, conclude(rows), baselines(folder), plan.source)
-    write_atomically(study.summary_md, page)
+    table = tables.to_markdown(title, rows, conclude(rows), baselines(folder), plan.source)
+    write_atomically(study.summary_md, table)
     measured = [row for row in rows if row.device_source == "measured"]
     write_atomically(study.pareto, plots.pareto(title, measured))
     estimates: dict[str, list[SummaryRow]] = {}
@@ -49,10 +55,11 @@ def summarise(folder: Path) -> list[SummaryRow]:
         if row.device_source == "estimated":
             estimates.setdefault(row.device, []).append(row)
     for device, found in estimates.items():
-        page = plots.pareto(f"{title}; speeds estimated for {device}", found)
-        write_atomically(study.pareto_of(device), page)
+        plot = plots.pareto(f"{title}; speeds estimated for {device}", found)
+        write_atomically(study.pareto_of(device), plot)
     if plan.sweep:
         write_atomically(study.sweep, sweep.plot(title, measured))
+    write_atomically(study.page, page.page(study, plan, rows, baselines(folder)))
     return rows
 
 
