@@ -119,6 +119,19 @@ def bench(
 
 
 @app.command()
+def site(
+    results: Annotated[Path, typer.Argument(help="A folder of results folders: `results`.")],
+    out: Annotated[Path, typer.Option(help="The site's folder.")] = Path("runs/site"),
+) -> None:
+    """Make a static site: a page per study and benchmark, and an index; any web host serves it."""
+    from experiments import site
+
+    with _plain_errors():
+        pages = site.build(results, out)
+        print(f"{len(pages)} pages: {pages[0]}")
+
+
+@app.command()
 def peers(
     peer: Annotated[
         list[str] | None,

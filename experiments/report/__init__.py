@@ -20,7 +20,7 @@ __all__ = ["SummaryRow", "baselines", "show", "summarise"]
 
 
 def summarise(folder: Path) -> list[SummaryRow]:
-    """Reads a study's records and writes summary.csv, summary.md, plots and report.html beside them.
+    """Reads a study's records and writes tables, plots and report.html beside them.
 
     Of a published folder, which has summary.csv and no runs, only the page is made anew.
 

@@ -145,7 +145,7 @@ def frame(layers: Sequence[Spec], data: Sequence[Mapping[str, Any]], description
     }
 
 
-def axis(field: str, title: str, number: str = "", **more: Any) -> Spec:
+def axis(field: str, title: str | list[str], number: str = "", **more: Any) -> Spec:
     """The encoding of a quantity on an axis that need not begin at zero."""
     return {
         "field": field,

@@ -9,6 +9,7 @@ import functools
 import importlib.util
 import json
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 from markupsafe import Markup
@@ -87,11 +88,11 @@ def _vega() -> str:
     import pooch
     import vl_convert
 
-    versions = f"{vl_convert.__version__}-{vl_convert.get_vegalite_versions()[-1]}"
-    path = Path(pooch.os_cache("jaxpool")) / "vega" / f"{versions}.js"
+    version = metadata.version("vl-convert-python")
+    path = Path(pooch.os_cache("jaxpool")) / "vega" / f"{version}.js"
     with contextlib.suppress(OSError):
         return path.read_text(encoding="utf-8")
-    script = f"(() => {{\n{vl_convert.javascript_bundle()}\n}})();\n"
+    script = f"(() => {{\n{vl_convert.javascript_bundle(None)}\n}})();\n"
     with contextlib.suppress(OSError):  # a cache that cannot be written costs time only
         write_atomically(path, script)
     return script

@@ -32,7 +32,7 @@
       if (option.axis) {
         const type = scales.querySelector(":checked").value;
         for (const layer of spec.layer) {
-          const scale = layer.encoding[option.axis].scale;
+          const { scale } = layer.encoding[option.axis];
           scale.type = type;
           if (type === "log") Object.assign(scale, { nice: false, zero: undefined });
         }

@@ -13,20 +13,36 @@ Value = float | int | str | None
 
 @dataclass(frozen=True)
 class Head:
-    """A column's heading, its unit, and whether it holds prose."""
+    """A column.
+
+    Attributes:
+        title: Its heading.
+        unit: The unit of its numbers.
+        look: The CSS class of its cells: `left` for words, `text` for prose.
+    """
 
     title: str
     unit: str = ""
-    text: bool = False
+    look: str = ""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What a cell says, what it is sorted by if not that, and its CSS class."""
+    """A cell of a table.
+
+    Attributes:
+        text: What it says.
+        order: What it is sorted by, if not its text.
+        look: Its CSS class.
+        link: A page that it leads to, relative.
+        note: What stands below it.
+    """
 
     text: str
     order: Value = None
     look: str = ""
+    link: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)
