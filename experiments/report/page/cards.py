@@ -69,8 +69,10 @@ def _facts(definition: Any, prefix: str = "") -> dict[str, str]:
     if isinstance(definition, list):
         stages = enumerate(definition, start=1)
         return {k: v for i, one in stages for k, v in _facts(one, f"stage {i} ").items()}
+    if not isinstance(definition, dict):  # no config of today: shown as it stands
+        return {f"{prefix}pool": words.plain(definition)}
     facts = {}
-    for key, value in dict(definition).items():
+    for key, value in definition.items():
         if isinstance(value, dict):
             facts |= _facts(value, f"{prefix}{key}.")
         else:
