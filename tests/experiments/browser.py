@@ -90,6 +90,8 @@ class Browser:
         self._call("Emulation.setEmulatedMedia", session, features=[scheme])
         self._events.clear()
         self._call("Page.navigate", session, url=page.as_uri())
+        while not any(event["method"] == "Page.loadEventFired" for event in self._events):
+            self._keep(self._read())
         done = self._call(
             "Runtime.evaluate",
             session,
@@ -129,8 +131,11 @@ class Browser:
             if answer.get("id") == self._calls:
                 assert "error" not in answer, f"{method}: {answer['error']}"
                 return answer["result"]
-            if "method" in answer:
-                self._events.append(answer)
+            self._keep(answer)
+
+    def _keep(self, message: dict[str, Any]) -> None:
+        if "method" in message:
+            self._events.append(message)
 
     def _read(self) -> dict[str, Any]:
         end = time.monotonic() + _PATIENCE_S
