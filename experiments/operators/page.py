@@ -10,12 +10,12 @@ from experiments.operators.results import OURS, Entry, entries, median
 from experiments.operators.summary import mean_and_lowest, peers
 from experiments.operators.words import LABELS, MODES, duration
 from experiments.records import Environment
-from experiments.report.page import charts
-from experiments.report.page.charts import Chart, Option, Spec
+from experiments.report.page import vega
 from experiments.report.page.looks import Look, looks, scales
 from experiments.report.page.render import render
 from experiments.report.page.study import machine
 from experiments.report.page.table import Cell, Head, Row, Table
+from experiments.report.page.vega import Chart, Option, Spec
 
 _RATIO = "A ratio is the other's time divided by jaxpool's: above 1x, jaxpool is faster."
 _MEASURED = (
@@ -244,7 +244,7 @@ def _spec(points: Sequence[dict[str, Any]], drawn: Sequence[Look]) -> Spec:
     cases = list(dict.fromkeys(point["case"] for point in points))
     present = [look.name for look in drawn if any(p["variant"] == look.name for p in points)]
     title = ["the other's time over jaxpool's", "(right: jaxpool is faster)"]
-    x = charts.axis("ratio", title, "~g")
+    x = vega.axis("ratio", title, "~g")
     y: Spec = {
         "field": "case",
         "type": "nominal",
@@ -273,12 +273,12 @@ def _spec(points: Sequence[dict[str, Any]], drawn: Sequence[Look]) -> Spec:
         {
             "mark": {"type": "rule", "color": "#888888", "strokeDash": [5, 4]},
             "data": {"values": [{"variant": "", "one": 1}]},
-            "encoding": {"x": charts.axis("one", title, "~g")},
+            "encoding": {"x": vega.axis("one", title, "~g")},
         },
         {
             "mark": "rule",
             "encoding": {
-                "x": charts.axis("low", title, "~g"),
+                "x": vega.axis("low", title, "~g"),
                 "x2": {"field": "high"},
                 **place,
                 "color": encodings["color"],
@@ -289,5 +289,5 @@ def _spec(points: Sequence[dict[str, Any]], drawn: Sequence[Look]) -> Spec:
             "encoding": {"x": x, **place, **encodings, "tooltip": tooltip},
         },
     ]
-    spec = charts.frame(layers, points, "Ratio of times per case and contender")
+    spec = vega.frame(layers, points, "Ratio of times per case and contender")
     return {**spec, "height": max(120, len(cases) * (14 + 9 * len(present)))}

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from experiments import report, site
+from experiments import site
+from experiments.folder import StudyFolder
+from experiments.report.rows import gather, to_csv
 from tests.experiments.browser import Elements, shown
 from tests.experiments.test_command_line import command
 
@@ -17,7 +19,8 @@ RESULTS = Path(__file__).parents[2] / "results"
 def results(tmp_path, make_study):
     """A finished study, an unfinished one, two published benchmarks and another folder."""
     study = make_study("study", {"max": [950, 953, 951], "none": [930, 932, 931]})
-    report.summarise(study)
+    rows = gather(StudyFolder(study), ["max", "none"], [0, 1, 2])
+    StudyFolder(study).summary_csv.write_text(to_csv(rows))
     make_study("unfinished", {"max": [950]})
     folder = tmp_path / "all"
     for path in (study, tmp_path / "unfinished"):
@@ -97,22 +100,24 @@ def test_the_page_of_one_folder_is_made_anew(results):
         assert len(Elements.of(page.read_text(encoding="utf-8")).named("table")) >= 1
 
 
-def test_in_a_browser_the_index_sorts(results, tmp_path, browser):
+def test_in_a_browser_the_index_filters_and_fits_a_phone(results, tmp_path, browser):
     index, *_ = site.build(results, tmp_path / "site")
     found = browser.visit(
         index,
         """
         const names = () => [...document.querySelectorAll("td a")].map((a) => a.innerText);
         const before = names();
-        const heads = document.querySelectorAll("th");
-        heads[0].click(); await settled();
-        return { before, wide: document.documentElement.scrollWidth - innerWidth };
+        const field = document.querySelector("#index-1_wrapper input[type=search]");
+        field.value = "h100"; field.dispatchEvent(new Event("input")); await settled();
+        const wide = document.documentElement.scrollWidth - innerWidth;
+        return { before, after: names(), wide };
         """,
         width=400,
     )
     assert found.complaints == []
     assert found.answer == {
         "before": ["study", "bench-train_step", "bench-core-h100"],
+        "after": ["study", "bench-core-h100"],
         "wide": 0,
     }
     own = (tmp_path / "site").as_uri()

@@ -4,7 +4,8 @@ libraries.py           Vega-Lite and DataTables from PyPI's packages; page.js an
 render.py, *.html.j2   templates to HTML
 looks.py               colours and markers
 table.py               rows of summary.csv as a table to sort and filter
-charts.py, learning.py charts in Vega-Lite
+vega.py                what a chart is
+charts.py, learning.py the charts, in Vega-Lite
 cards.py               what each variant is, with its pooling's picture
 study.py               all of it for one study
 """

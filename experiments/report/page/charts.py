@@ -1,52 +1,13 @@
 """Charts as Vega-Lite: accuracy against cost, and against what a sweep varies."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from experiments.report import words
 from experiments.report.page.looks import Look, scales
+from experiments.report.page.vega import ZOOM, Chart, Option, Spec, axis, frame, zoomed
 from experiments.report.rows import SummaryRow
-
-Spec = dict[str, Any]
-Scale = Literal["log", "linear"]
-_HEIGHT = 380
-
-
-@dataclass(frozen=True)
-class Option:
-    """One of the drawings that a chart offers.
-
-    Attributes:
-        label: Its name among the others.
-        spec: Vega-Lite, each layer with its own encoding.
-        axis: The axis whose scale the reader may switch; empty if none.
-        scale: The scale to begin with.
-    """
-
-    label: str
-    spec: Spec
-    axis: Literal["", "x", "y"] = ""
-    scale: Scale = "linear"
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A chart of the page.
-
-    Attributes:
-        id: Its id in the page.
-        title: Its heading.
-        caption: What stands below it.
-        options: Its drawings, the first one shown first.
-        choice: What the reader chooses among the options.
-    """
-
-    id: str
-    title: str
-    caption: str
-    options: Sequence[Option]
-    choice: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,7 +57,7 @@ def frontier(place: str, rows: Sequence[SummaryRow], found: Sequence[Look]) -> C
     return Chart(
         id=place,
         title=f"{first.device_source.capitalize()} on {first.device}",
-        caption=caption,
+        caption=f"{caption} {ZOOM}",
         options=[
             Option(cost.title, _frontier(cost, rows, found), "x", "log")
             for cost in (_ESTIMATED_COSTS if estimated else _COSTS)
@@ -122,38 +83,12 @@ def sweep(rows: Sequence[SummaryRow], found: Sequence[Look]) -> list[Chart]:
             Chart(
                 id=f"sweep-{index}",
                 title=f"Accuracy against {key}",
-                caption="Bars: 95% intervals over seeds.",
+                caption=f"Bars: 95% intervals over seeds. {ZOOM}",
                 options=[_against(label, key, group, found) for label, group in groups.items()],
                 choice="at",
             )
         )
     return charts
-
-
-def frame(layers: Sequence[Spec], data: Sequence[Mapping[str, Any]], description: str) -> Spec:
-    """A spec of layers over one table, whose variants the page can hide."""
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
-        "description": description,
-        "width": "container",
-        "height": _HEIGHT,
-        "autosize": {"type": "fit", "contains": "padding"},
-        "data": {"values": list(data)},
-        "transform": [{"filter": "indexof(hidden, datum.variant) < 0"}],
-        "params": [{"name": "hidden", "value": []}],
-        "layer": list(layers),
-    }
-
-
-def axis(field: str, title: str | list[str], number: str = "", **more: Any) -> Spec:
-    """The encoding of a quantity on an axis that need not begin at zero."""
-    return {
-        "field": field,
-        "type": "quantitative",
-        "title": title,
-        "scale": {"zero": False, "nice": True, "padding": 12},
-        "axis": {"tickCount": 6, **({"format": number} if number else {}), **more},
-    }
 
 
 def ends(row: SummaryRow) -> dict[str, float]:
@@ -219,7 +154,7 @@ def _frontier(cost: Cost, rows: Sequence[SummaryRow], found: Sequence[Look]) -> 
             "encoding": {"x": axis("low", title), "x2": {"field": "high"}, "y": y, **colour},
         },
         _whisker(x, colour),
-        _points({"x": x, "y": y, **looks}, tooltip),
+        zoomed(_points({"x": x, "y": y, **looks}, tooltip)),
     ]
     return frame(
         layers, data, f"Test accuracy against {cost.title}, one point per row of the table"
@@ -305,7 +240,7 @@ def _against(label: str, key: str, rows: Sequence[SummaryRow], found: Sequence[L
     layers = [
         {"mark": {"type": "line"}, "encoding": {"x": x, "y": y, **colour}},
         _whisker(x, colour),
-        _points({"x": x, "y": y, **looks}, tooltip),
+        zoomed(_points({"x": x, "y": y, **looks}, tooltip), ("x", "y") if numeric else ("y",)),
     ]
     spec = frame(layers, data, f"Test accuracy against {key}, one curve per variant")
     possible = bool(numbers) and numbers[0] > 0

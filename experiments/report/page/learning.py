@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from experiments.folder import StudyFolder
 from experiments.records import EpochMetrics, read_metrics
 from experiments.report import words
-from experiments.report.page.charts import Chart, Option, Spec, axis, frame
 from experiments.report.page.looks import Look, scales
+from experiments.report.page.vega import ZOOM, Chart, Option, Spec, axis, frame, zoomed
 from experiments.report.plan import Plan
 
 MOST_POINTS = 120
@@ -53,7 +53,7 @@ def chart(study: StudyFolder, plan: Plan, found: Sequence[Look]) -> Chart | None
         title="Learning curves",
         caption=(
             "Line: mean over the seeds that reached the point. Band: their least and greatest. "
-            f"Of long runs, {MOST_POINTS} points are drawn."
+            f"Of long runs, {MOST_POINTS} points are drawn. {ZOOM}"
         ),
         options=options,
         choice="show",
@@ -101,22 +101,24 @@ def _option(
             "encoding": {"x": x, "y": axis("low", title), "y2": {"field": "high"}, **colour},
         },
         {"mark": {"type": "line", "strokeWidth": 1.6}, "encoding": {"x": x, "y": y, **colour}},
-        {
-            "mark": {"type": "point", "filled": True, "size": 55},
-            "encoding": {
-                "x": x,
-                "y": y,
-                **looks,
-                "opacity": shown,
-                "tooltip": [
-                    {"field": "variant"},
-                    {"field": "place", "title": "step" if steps else "epoch"},
-                    {"field": "mean", "title": title, "format": ".4~g"},
-                    {"field": "low", "title": "least", "format": ".4~g"},
-                    {"field": "high", "title": "greatest", "format": ".4~g"},
-                ],
-            },
-        },
+        zoomed(
+            {
+                "mark": {"type": "point", "filled": True, "size": 55},
+                "encoding": {
+                    "x": x,
+                    "y": y,
+                    **looks,
+                    "opacity": shown,
+                    "tooltip": [
+                        {"field": "variant"},
+                        {"field": "place", "title": "step" if steps else "epoch"},
+                        {"field": "mean", "title": title, "format": ".4~g"},
+                        {"field": "low", "title": "least", "format": ".4~g"},
+                        {"field": "high", "title": "greatest", "format": ".4~g"},
+                    ],
+                },
+            }
+        ),
     ]
     lowest = min(point["low"] for point in data if isinstance(point["low"], float))
     spec = frame(layers, data, f"{title} in the course of training, one curve per variant")

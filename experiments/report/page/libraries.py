@@ -89,10 +89,11 @@ def _vega() -> str:
     import vl_convert
 
     version = metadata.version("vl-convert-python")
-    path = Path(pooch.os_cache("jaxpool")) / "vega" / f"{version}.js"
+    path = Path(pooch.os_cache("jaxpool")) / "vega" / f"embed-{version}.js"
     with contextlib.suppress(OSError):
         return path.read_text(encoding="utf-8")
-    script = f"(() => {{\n{vl_convert.javascript_bundle(None)}\n}})();\n"
+    bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    script = f"(() => {{\n{bundle}\n}})();\n"
     with contextlib.suppress(OSError):  # a cache that cannot be written costs time only
         write_atomically(path, script)
     return script

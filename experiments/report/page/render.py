@@ -9,7 +9,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from experiments.report.page import libraries
-from experiments.report.page.charts import Chart
+from experiments.report.page.vega import Chart
 
 _NAME = re.compile(r"`([^`]+)`")
 

@@ -10,9 +10,9 @@ from experiments.report import tables, words
 from experiments.report.conclusion import conclude
 from experiments.report.page import charts, learning, table
 from experiments.report.page.cards import cards
-from experiments.report.page.charts import Chart
 from experiments.report.page.looks import looks
 from experiments.report.page.render import render
+from experiments.report.page.vega import Chart
 from experiments.report.plan import Plan
 from experiments.report.rows import SummaryRow
 
