@@ -258,15 +258,18 @@ def test_in_a_browser_it_sorts_hides_and_fetches_nothing(swept, browser):
     assert answer["hacked"] == "no"
 
 
-def test_in_a_dark_browser_on_a_phone_nothing_is_wider_than_the_screen(summarised, browser):
+@pytest.mark.parametrize("width", [400, 1000])
+def test_in_a_dark_browser_nothing_is_wider_than_the_screen(summarised, browser, width):
     found = browser.visit(
         summarised.page,
         """
         const paper = getComputedStyle(document.body).backgroundColor;
-        return [document.documentElement.scrollWidth - innerWidth, paper];
+        const facts = [...document.querySelectorAll(".card dd")].map((e) => e.clientWidth);
+        const wide = document.documentElement.scrollWidth - innerWidth;
+        return [wide, Math.min(...facts) > 60, paper];
         """,
-        width=400,
+        width=width,
         dark=True,
     )
     assert found.complaints == []
-    assert found.answer == [0, "rgb(23, 24, 26)"]
+    assert found.answer == [0, True, "rgb(23, 24, 26)"]
