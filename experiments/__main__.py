@@ -147,12 +147,15 @@ def merge(
 
 @app.command()
 def report(
-    results: Annotated[Path, typer.Argument(help="The results folder, with its runs.")],
+    results: Annotated[Path, typer.Argument(help="The results folder.")],
     tensorboard: Annotated[
         Path | None, typer.Option(help="Write each run's epochs there as TensorBoard scalars.")
     ] = None,
 ) -> None:
-    """Make a study's tables and plots anew from the records of its runs."""
+    """Make a study's tables, plots and page anew from the records of its runs.
+
+    Of published results, which have no runs, only the page is made.
+    """
     from experiments import report
     from experiments.folder import StudyFolder
     from experiments.report import tensorboard as scalars
@@ -207,6 +210,19 @@ def bench(
         ]
         if not all(right):
             raise typer.Exit(1)
+
+
+@app.command()
+def site(
+    results: Annotated[Path, typer.Argument(help="A folder of results folders: `results`.")],
+    out: Annotated[Path, typer.Option(help="The site's folder.")] = Path("runs/site"),
+) -> None:
+    """Make a static site: a page per study and benchmark, and an index; any web host serves it."""
+    from experiments import site
+
+    with _plain_errors():
+        pages = site.build(results, out)
+        print(f"{len(pages)} pages: {pages[0]}")
 
 
 @app.command()

@@ -13,6 +13,7 @@ The layout::
     runs.csv, epochs.csv   every number of the runs, as tidy data
     summary.csv, summary.md, pareto.png; pareto-DEVICE.png of estimates; sweep.png of a sweep;
     frontier.png, frontier-DEVICE.png of a sweep over what changes the cost
+    report.html            all of it as one page
 """
 
 import re
@@ -46,6 +47,7 @@ class StudyFolder:
         self.epochs_csv = self.path / "epochs.csv"
         self.summary_md = self.path / "summary.md"
         self.pareto = self.path / "pareto.png"
+        self.page = self.path / "report.html"
 
     def of_cell(self, cell: str) -> "StudyFolder":
         """The same folder, for the runs of one cell."""

@@ -102,7 +102,11 @@ def together(studies: Sequence[Study]) -> tuple[list[Study], list[str]]:
 def _plan_of_whole(part: StudyFolder) -> Plan:
     """The plan of a study that is finished and has its runs."""
     plan = read_plan(part)
-    report.refuse_without_runs(part)
+    if part.summary_csv.is_file() and not (part.path / "runs").is_dir():
+        raise RecordError(
+            f"{part.path}: has no runs, as published results have none: `compare` and `choose` read "
+            "their summary.csv, but merge needs the folder runs/ as well"
+        )
     for cell, swept in plan.cells.items():
         gather(part.of_cell(cell), plan.variants, plan.seeds, swept, plan.targets)
     return plan

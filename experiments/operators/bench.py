@@ -18,7 +18,7 @@ from rich.markdown import Markdown
 import jaxpool
 from experiments import environment, targets
 from experiments.config import ConfigError, differences, dump
-from experiments.operators import machine, plot, summary, table
+from experiments.operators import machine, page, plot, summary, table
 from experiments.operators.case import Dtype, Mode
 from experiments.operators.config import ALLOCATORS, Allocator, Bench, Subject
 from experiments.operators.contenders import ITSELF, NAMES, YARDSTICK, named
@@ -46,10 +46,11 @@ class Folder:
         self.summary = path / "summary.md"
         self.headline = path / "headline.md"
         self.plot = path / "plot.png"
+        self.page = path / "report.html"
 
     def clear(self) -> None:
         """Removes what an earlier run left, and nothing else."""
-        made = (self.table, self.summary, self.headline, self.plot)
+        made = (self.table, self.summary, self.headline, self.plot, self.page)
         for file in (self.config, self.environment, self.records, *made):
             file.unlink(missing_ok=True)
 
@@ -320,6 +321,7 @@ def _sum_up(bench: Bench, folder: Folder, console: Console) -> bool:
     write_atomically(folder.headline, table.headline(where, records))
     if all(record.device_source == "measured" for record in records):
         write_atomically(folder.plot, plot.draw(bench, where, records))
+    write_atomically(folder.page, page.page(bench.title, where, records))
     for allocator in dict.fromkeys(record.allocator for record in records):
         _say(console, f"\n{allocator} allocator")
         for part in summary.summary(bench, [r for r in records if r.allocator == allocator]):

@@ -47,6 +47,14 @@ class Entry:
         ours, theirs = self.timing(OURS), self.timing(peer)
         return None if ours is None or theirs is None else statistic(theirs) / statistic(ours)
 
+    def ratio_interval(self, peer: str) -> tuple[float, float] | None:
+        """From the least to the greatest ratio that the intervals of both medians allow."""
+        ours, theirs = self.timing(OURS), self.timing(peer)
+        if ours is None or theirs is None:
+            return None
+        (our_low, our_high), (their_low, their_high) = _ends(ours), _ends(theirs)
+        return their_low / our_high, their_high / our_low
+
     @property
     def noise(self) -> float | None:
         """By which factor, at least 1, one program differs from itself."""

@@ -11,7 +11,7 @@ from experiments.operators.words import LABELS, MODES, duration, markdown_table
 from experiments.records import Environment
 from experiments.report.words import markdown as escaped
 
-_LEGEND = """\
+LEGEND = """\
 Times are medians of interleaved samples, ± the wider half of the median's 95% interval. A ratio is
 the other's time over ours: above 1x, jaxpool is faster. **Bold**: faster beyond the noise; ▼:
 slower beyond it; plain: not to be told apart. Noise: the same program timed twice as if it were
@@ -21,7 +21,7 @@ multiple of the input. Every contender's results were checked before it was time
 another contender has as well, constants and all, was timed once. In the plot, a grey tick is the
 time of the least traffic at the copy's bandwidth."""
 
-_ESTIMATES = """\
+ESTIMATES = """\
 Nothing here was run: these are the compiler's own estimates for a device that was not there. A
 ratio is the other's time over ours: above 1x, jaxpool is faster. Temporaries: of our compiled
 program, as a multiple of the input. Kernels: how many our program starts one after the other."""
@@ -43,7 +43,7 @@ def table(bench: Bench, environment: Environment, records: Sequence[BenchRecord]
         Markdown.
     """
     estimated = any(record.device_source == "estimated" for record in records)
-    legend = _ESTIMATES if estimated else _LEGEND
+    legend = ESTIMATES if estimated else LEGEND
     parts = [f"# {bench.title}", _machine(environment), legend, *[_YARDSTICK] * bool(bench.calls)]
     for allocator, variables in ALLOCATORS.items():
         if mine := [record for record in records if record.allocator == allocator]:
@@ -219,6 +219,15 @@ def _methods(records: Sequence[BenchRecord]) -> str:
 
 def _absent(records: Sequence[BenchRecord]) -> str:
     """Who was left out, failed or disagreed, by name, with the reason and where."""
+    return "\n".join(
+        f"- {'' if outcome == 'left_out' else '**'}{name} {outcome.replace('_', ' ')}"
+        f"{'' if outcome == 'left_out' else '**'}: {escaped(reason)} ({where})"
+        for outcome, name, reason, where in absences(records)
+    )
+
+
+def absences(records: Sequence[BenchRecord]) -> list[tuple[str, str, str, str]]:
+    """Outcome, contender, reason and places of what was not timed; those left out come last."""
     reasons: dict[tuple[str, str, str], list[str]] = {}
     for record in records:
         if record.outcome not in ("timed", "same"):
@@ -226,11 +235,7 @@ def _absent(records: Sequence[BenchRecord]) -> str:
             places = reasons.setdefault(key, [])
             places.append(f"{record.case} {record.dtype} {record.mode}")
     ordered = sorted(reasons.items(), key=lambda item: item[0][0] == "left_out")
-    return "\n".join(
-        f"- {'' if outcome == 'left_out' else '**'}{name} {outcome.replace('_', ' ')}"
-        f"{'' if outcome == 'left_out' else '**'}: {escaped(reason)} ({_places(places)})"
-        for (outcome, name, reason), places in ordered
-    )
+    return [(*key, _places(places)) for key, places in ordered]
 
 
 def _places(places: Sequence[str]) -> str:

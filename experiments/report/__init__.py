@@ -2,7 +2,8 @@
 
 Each form is a module: `rows` (summary.csv), `tidy` (runs.csv, epochs.csv), `tables` (markdown and
 terminal), `plots` (pareto.png), `sweep` (sweep.png), `frontier` (frontier.png, if a swept key
-changes the cost). A new form is one more module and one more line in `summarise`.
+changes the cost), `page` (report.html). A new form is one more module and one more line in
+`summarise`.
 """
 
 from collections.abc import Sequence
@@ -11,17 +12,19 @@ from pathlib import Path
 from rich.console import Console
 
 from experiments.folder import StudyFolder
-from experiments.records import Baselines, RecordError, read, write_atomically
-from experiments.report import frontier, plots, sweep, tables, tidy
+from experiments.records import Baselines, read, write_atomically
+from experiments.report import frontier, page, plots, sweep, tables, tidy
 from experiments.report.conclusion import conclude
 from experiments.report.plan import Plan, read_plan
-from experiments.report.rows import SummaryRow, gather, to_csv
+from experiments.report.rows import SummaryRow, gather, read_csv, to_csv
 
-__all__ = ["SummaryRow", "baselines", "refuse_without_runs", "show", "summarise"]
+__all__ = ["SummaryRow", "baselines", "show", "summarise"]
 
 
 def summarise(folder: Path) -> list[SummaryRow]:
-    """Reads a study's records and writes its tables and plots beside them.
+    """Reads a study's records and writes tables, plots and report.html beside them.
+
+    Of a published folder, which has summary.csv and no runs, only the page is made anew.
 
     Args:
         folder: The study's results folder; all its variants must be trained and measured.
@@ -34,7 +37,10 @@ def summarise(folder: Path) -> list[SummaryRow]:
     """
     study = StudyFolder(folder)
     plan = read_plan(study)
-    refuse_without_runs(study)
+    if not study.runs.is_dir() and study.summary_csv.is_file():
+        rows = read_csv(study.summary_csv)
+        write_atomically(study.page, page.page(study, plan, rows, baselines(folder)))
+        return rows
     rows = [
         row.model_copy(update={"published_accuracy": _published(plan, cell, row.variant)})
         for cell, swept in plan.cells.items()
@@ -42,10 +48,10 @@ def summarise(folder: Path) -> list[SummaryRow]:
     ]
     title = _title(plan, rows)
     write_atomically(study.summary_csv, to_csv(rows))
+    table = tables.to_markdown(title, rows, conclude(rows), baselines(folder), plan.source)
+    write_atomically(study.summary_md, table)
     write_atomically(study.runs_csv, tidy.runs_csv(study, plan))
     write_atomically(study.epochs_csv, tidy.epochs_csv(study, plan))
-    page = tables.to_markdown(title, rows, conclude(rows), baselines(folder), plan.source)
-    write_atomically(study.summary_md, page)
     measured = [row for row in rows if row.device_source == "measured"]
     write_atomically(study.pareto, plots.pareto(title, measured))
     estimates: dict[str, list[SummaryRow]] = {}
@@ -53,28 +59,16 @@ def summarise(folder: Path) -> list[SummaryRow]:
         if row.device_source == "estimated":
             estimates.setdefault(row.device, []).append(row)
     for device, found in estimates.items():
-        page = plots.pareto(f"{title}; speeds estimated for {device}", found)
-        write_atomically(study.pareto_of(device), page)
-        if (picture := frontier.plot(f"{title}; speeds estimated for {device}", found)) is not None:
+        estimated = f"{title}; speeds estimated for {device}"
+        write_atomically(study.pareto_of(device), plots.pareto(estimated, found))
+        if (picture := frontier.plot(estimated, found)) is not None:
             write_atomically(study.frontier_of(device), picture)
     if plan.sweep:
         write_atomically(study.sweep, sweep.plot(title, measured))
         if (picture := frontier.plot(title, measured)) is not None:
             write_atomically(study.frontier, picture)
+    write_atomically(study.page, page.page(study, plan, rows, baselines(folder)))
     return rows
-
-
-def refuse_without_runs(study: StudyFolder) -> None:
-    """Refuses a published folder, which has a summary and no runs that it could be made of anew.
-
-    Raises:
-        RecordError: The folder has no runs.
-    """
-    if study.summary_csv.is_file() and not (study.path / "runs").is_dir():
-        raise RecordError(
-            f"{study.path}: has no runs, as published results have none: they keep summary.csv, "
-            "which `compare` and `choose` read; report and merge need the folder runs/ as well"
-        )
 
 
 def baselines(folder: Path) -> Baselines | None:

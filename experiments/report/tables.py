@@ -57,7 +57,7 @@ COSTS = (
     Column(
         "train",
         "examples/s",
-        lambda r: _rate(
+        lambda r: rate(
             r.train_examples_per_s,
             r.train_examples_per_s_ci95_low,
             r.train_examples_per_s_ci95_high,
@@ -66,7 +66,7 @@ COSTS = (
     Column(
         "inference",
         "examples/s",
-        lambda r: _rate(
+        lambda r: rate(
             r.infer_examples_per_s,
             r.infer_examples_per_s_ci95_low,
             r.infer_examples_per_s_ci95_high,
@@ -196,7 +196,12 @@ def to_markdown(
             cells = " | ".join(words.markdown(column.cell(row)) for column in shown)
             lines.append(f"| {words.name(row.variant)} | {cells} |")
         lines += ["", words.markdown(ESTIMATES), ""]
-    notes = (*where_and_how(rows), *conclusion.notes, *_beside(beside), *_published(source))
+    notes = (
+        *where_and_how(rows),
+        *conclusion.notes,
+        *beside_lines(beside),
+        *published_lines(source),
+    )
     lines += [f"- {words.markdown(note)}" for note in notes]
     return "\n".join(lines) + "\n"
 
@@ -232,7 +237,12 @@ def show(
     for sentence in conclusion.sentences:
         console.print(Text(sentence, style="bold"))
     legend = LEGEND.format(Mark="*" if mark else "Bold")
-    notes = (*where_and_how(rows), *conclusion.notes, *_beside(beside), *_published(source))
+    notes = (
+        *where_and_how(rows),
+        *conclusion.notes,
+        *beside_lines(beside),
+        *published_lines(source),
+    )
     for note in (legend, *notes):
         console.print(Text(note, style="dim"))
 
@@ -253,7 +263,7 @@ def _parts(
     return parts
 
 
-def _beside(beside: Baselines | None) -> list[str]:
+def beside_lines(beside: Baselines | None) -> list[str]:
     """One line per method without training."""
     if beside is None:
         return []
@@ -268,7 +278,8 @@ def _beside(beside: Baselines | None) -> list[str]:
     return list(lines)
 
 
-def _published(source: str) -> list[str]:
+def published_lines(source: str) -> list[str]:
+    """Where published accuracies come from, if there are any."""
     return [f"Published: {source}."] if source else []
 
 
@@ -294,7 +305,8 @@ def where_and_how(rows: Sequence[SummaryRow]) -> list[str]:
     ]
 
 
-def _rate(median: float, low: float, high: float) -> str:
+def rate(median: float, low: float, high: float) -> str:
+    """A median rate and the wider half of its interval in percent: 71.3k ±2%."""
     half = 100 * max(high - median, median - low) / median
     return f"{words.si(median)} ±{half:.0f}%" if half >= 0.5 else f"{words.si(median)} ±<1%"
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 _SIGNS = re.compile(r"([\\`*_\[\]<>|#~&])")
 _NAME = re.compile(r"(`[A-Za-z0-9_.,=/+()-]+`)")
@@ -86,3 +87,13 @@ def markdown(text: str) -> str:
     """
     parts = _NAME.split(" ".join(text.split()))
     return "".join(part if _NAME.fullmatch(part) else _SIGNS.sub(r"\\\1", part) for part in parts)
+
+
+def plain(value: Any) -> str:
+    """A value of a config in prose: a list's elements are joined by dashes.
+
+    Example:
+        >>> plain([16, 32]), plain(True)
+        ('16-32', 'True')
+    """
+    return "-".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -9,6 +9,7 @@ from experiments import records
 from experiments.folder import StudyFolder
 from experiments.report.plan import read_plan
 from experiments.report.rows import gather, to_csv
+from tests.experiments.browser import Browser, find
 
 TEST_SIZE = 1000
 
@@ -132,3 +133,14 @@ def make_rows(make_study):
         return gather(folder, plan.variants, plan.seeds)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    """A headless Chromium."""
+    program = find()
+    if program is None:
+        pytest.skip("no Chromium on PATH (Debian: apt-get install chromium)")
+    running = Browser(program, tmp_path_factory.mktemp("chromium"))
+    yield running
+    running.close()

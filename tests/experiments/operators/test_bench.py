@@ -73,6 +73,7 @@ def test_a_benchmark_leaves_records_a_table_and_a_plot(first):
         "headline.md",
         "plot.png",
         "records.jsonl",
+        "report.html",
         "summary.md",
         "table.md",
     }

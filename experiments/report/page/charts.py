@@ -1,0 +1,247 @@
+"""Charts as Vega-Lite: accuracy against cost, and against what a sweep varies."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from experiments.report import words
+from experiments.report.page.looks import Look, scales
+from experiments.report.page.vega import ZOOM, Chart, Option, Spec, axis, frame, zoomed
+from experiments.report.rows import SummaryRow
+
+
+@dataclass(frozen=True)
+class Cost:
+    """A column that accuracy is drawn against."""
+
+    field: str
+    title: str
+    faster: Literal["left", "right"]
+
+
+_COSTS = (
+    Cost("infer_examples_per_s", "inference, examples/s", "right"),
+    Cost("train_examples_per_s", "training, examples/s", "right"),
+    Cost("latency_ms_p50", "latency of one example, ms, p50", "left"),
+    Cost("latency_ms_p95", "latency of one example, ms, p95", "left"),
+    Cost("latency_ms_p99", "latency of one example, ms, p99", "left"),
+)
+_ESTIMATED_COSTS = (
+    *_COSTS[:2],
+    Cost("latency_ms_p50", "latency of one example, ms", "left"),
+)
+
+
+def frontier(place: str, rows: Sequence[SummaryRow], found: Sequence[Look]) -> Chart:
+    """Accuracy against each cost, of the rows of one device; of a sweep one curve per variant.
+
+    Args:
+        place: Its id in the page.
+        rows: The rows, all measured or all estimated for one device.
+        found: How the variants are drawn.
+    """
+    first = rows[0]
+    estimated = first.device_source == "estimated"
+    batches = words.listed([f"{batch:,}" for batch in sorted({row.batch_size for row in rows})])
+    caption = (
+        f"{first.device_source.capitalize()} on {first.device}; throughput in batches of "
+        f"{batches}. Bars: 95% intervals, of accuracy over seeds"
+        + ("." if estimated else ", of throughput over repetitions.")
+    )
+    if first.swept:
+        caption += " A line joins the cells of one variant, in the order of the sweep."
+    else:
+        caption += (
+            " Dashed line: variants that no other beats in both. It does not regard the intervals."
+        )
+    return Chart(
+        id=place,
+        title=f"{first.device_source.capitalize()} on {first.device}",
+        caption=f"{caption} {ZOOM}",
+        options=[
+            Option(cost.title, _frontier(cost, rows, found), "x", "log")
+            for cost in (_ESTIMATED_COSTS if estimated else _COSTS)
+        ],
+        choice="against",
+    )
+
+
+def sweep(rows: Sequence[SummaryRow], found: Sequence[Look]) -> list[Chart]:
+    """Accuracy against each swept key, for each combination of the values of the others.
+
+    Args:
+        rows: The measured rows of a study with a sweep.
+        found: How the variants are drawn.
+    """
+    charts = []
+    for index, key in enumerate(rows[0].swept):
+        groups: dict[str, list[SummaryRow]] = {}
+        for row in rows:
+            others = [f"{k} = {v}" for k, v in row.swept.items() if k != key]
+            groups.setdefault(", ".join(others) or key, []).append(row)
+        charts.append(
+            Chart(
+                id=f"sweep-{index}",
+                title=f"Accuracy against {key}",
+                caption=f"Bars: 95% intervals over seeds. {ZOOM}",
+                options=[_against(label, key, group, found) for label, group in groups.items()],
+                choice="at",
+            )
+        )
+    return charts
+
+
+def ends(row: SummaryRow) -> dict[str, float]:
+    """Mean accuracy in percent and the ends of its interval; both the mean if there is none."""
+    mean = row.test_accuracy_mean
+    low, high = row.test_accuracy_ci95_low, row.test_accuracy_ci95_high
+    return {
+        "accuracy": round(100 * mean, 3),
+        "least": round(100 * (mean if low is None else low), 3),
+        "most": round(100 * (mean if high is None else high), 3),
+    }
+
+
+def _frontier(cost: Cost, rows: Sequence[SummaryRow], found: Sequence[Look]) -> Spec:
+    front = set() if rows[0].swept else {row.key for row in _front(rows, cost)}
+    data = []
+    for index, row in enumerate(rows):
+        value = getattr(row, cost.field)
+        data.append(
+            {
+                "variant": row.variant,
+                "cost": value,
+                "low": getattr(row, f"{cost.field}_ci95_low", value),
+                "high": getattr(row, f"{cost.field}_ci95_high", value),
+                **ends(row),
+                **_said(row),
+                "shown": f"{words.si(value)}",
+                "index": index,
+                "front": row.key in front,
+            }
+        )
+    looks = scales(found)
+    title = f"{cost.title} ({cost.faster} is faster)"
+    x, y = axis("cost", title, "~s"), axis("accuracy", "test accuracy, %")
+    colour = {"color": looks["color"]}
+    line = {"x": x, "y": y, "order": {"field": "index"}}
+    joined = (
+        {"mark": {"type": "line", "opacity": 0.6}, "encoding": {**line, **colour}}
+        if rows[0].swept
+        else {
+            "mark": {
+                "type": "line",
+                "interpolate": "step-after" if cost.faster == "left" else "step-before",
+                "strokeDash": [5, 4],
+                "color": "#888888",
+            },
+            "transform": [{"filter": "datum.front"}],
+            "encoding": {**line, "order": {"field": "cost"}},
+        }
+    )
+    tooltip = [
+        {"field": "variant"},
+        *([{"field": "where", "title": "at"}] if rows[0].swept else []),
+        {"field": "said", "title": "test accuracy, %"},
+        {"field": "shown", "title": cost.title},
+        {"field": "parameters"},
+        {"field": "seeds"},
+    ]
+    layers = [
+        joined,
+        {
+            "mark": "rule",
+            "encoding": {"x": axis("low", title), "x2": {"field": "high"}, "y": y, **colour},
+        },
+        _whisker(x, colour),
+        zoomed(_points({"x": x, "y": y, **looks}, tooltip)),
+    ]
+    return frame(
+        layers, data, f"Test accuracy against {cost.title}, one point per row of the table"
+    )
+
+
+def _whisker(x: Spec, colour: Spec) -> Spec:
+    """The interval of an accuracy."""
+    y = axis("least", "test accuracy, %")
+    return {"mark": "rule", "encoding": {"x": x, "y": y, "y2": {"field": "most"}, **colour}}
+
+
+def _points(encoding: Spec, tooltip: Sequence[Spec]) -> Spec:
+    return {
+        "mark": {"type": "point", "filled": True, "size": 110, "opacity": 1},
+        "encoding": {**encoding, "tooltip": list(tooltip)},
+    }
+
+
+def _said(row: SummaryRow) -> dict[str, str]:
+    """What a point says of its row."""
+    interval = row.test_accuracy_ci95_low, row.test_accuracy_ci95_high
+    said = words.accuracy(row.test_accuracy_mean, *interval, row.seeds)
+    diverged = f", {row.diverged} diverged" if row.diverged else ""
+    return {
+        "said": said,
+        "parameters": f"{row.parameters:,}",
+        "seeds": f"{row.seeds}{diverged}",
+        "where": words.cell(row.cell),
+    }
+
+
+def _front(rows: Sequence[SummaryRow], cost: Cost) -> list[SummaryRow]:
+    """The rows that no other beats in accuracy or this cost and equals in the other."""
+    sign = 1 if cost.faster == "right" else -1
+
+    def merit(row: SummaryRow) -> tuple[float, float]:
+        return row.test_accuracy_mean, sign * getattr(row, cost.field)
+
+    merits = [merit(row) for row in rows]
+    return [
+        row
+        for row, (good, fast) in zip(rows, merits, strict=True)
+        if not any(a >= good and b >= fast and (a, b) != (good, fast) for a, b in merits)
+    ]
+
+
+def _against(label: str, key: str, rows: Sequence[SummaryRow], found: Sequence[Look]) -> Option:
+    values = [row.swept[key] for row in rows]
+    numeric = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+    numbers = sorted(set(values)) if numeric else []
+    wide = bool(numbers) and numbers[0] > 0 and numbers[-1] >= 10 * numbers[0]
+    data = [
+        {
+            "variant": row.variant,
+            "value": value if numeric else words.plain(value),
+            **ends(row),
+            **_said(row),
+        }
+        for row, value in zip(rows, values, strict=True)
+    ]
+    if numeric:
+        form = "~s" if numbers[-1] >= 1000 else "~g"
+        x: Spec = axis("value", key, form, values=numbers)
+    else:
+        order = list(dict.fromkeys(words.plain(value) for value in values))
+        x = {
+            "field": "value",
+            "type": "ordinal",
+            "title": key,
+            "sort": order,
+            "axis": {"labelAngle": 0},
+        }
+        x["scale"] = {"type": "point", "padding": 0.5}
+    looks, y = scales(found), axis("accuracy", "test accuracy, %")
+    colour = {"color": looks["color"]}
+    tooltip = [
+        {"field": "variant"},
+        {"field": "where", "title": "at"},
+        {"field": "said", "title": "test accuracy, %"},
+        {"field": "seeds"},
+    ]
+    layers = [
+        {"mark": {"type": "line"}, "encoding": {"x": x, "y": y, **colour}},
+        _whisker(x, colour),
+        zoomed(_points({"x": x, "y": y, **looks}, tooltip), ("x", "y") if numeric else ("y",)),
+    ]
+    spec = frame(layers, data, f"Test accuracy against {key}, one curve per variant")
+    possible = bool(numbers) and numbers[0] > 0
+    return Option(label, spec, "x" if possible else "", "log" if wide else "linear")

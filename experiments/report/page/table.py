@@ -1,0 +1,215 @@
+"""The rows of summary.csv as tables that a reader can sort and filter."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from experiments.report import tables, words
+from experiments.report.conclusion import Conclusion
+from experiments.report.rows import SummaryRow
+from experiments.tasks import METRICS, Metric
+
+Value = float | int | str | None
+
+
+@dataclass(frozen=True)
+class Head:
+    """A column.
+
+    Attributes:
+        title: Its heading.
+        unit: The unit of its numbers.
+        look: The CSS class of its cells: `left` for words, `text` for prose.
+    """
+
+    title: str
+    unit: str = ""
+    look: str = ""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a table.
+
+    Attributes:
+        text: What it says.
+        order: What it is sorted by, if not its text.
+        look: Its CSS class.
+        link: A page that it leads to, relative.
+        note: What stands below it.
+    """
+
+    text: str
+    order: Value = None
+    look: str = ""
+    link: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row, and the variant whose switch hides it."""
+
+    variant: str
+    cells: Sequence[Cell]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the page.
+
+    Attributes:
+        id: Its id in the page.
+        title: A heading, if there are several.
+        heads: The columns.
+        rows: The rows.
+        filters: By number of a column, the values to choose from.
+        caption: What stands below it.
+    """
+
+    id: str
+    title: str
+    heads: Sequence[Head]
+    rows: Sequence[Row]
+    filters: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class _Column:
+    head: Head
+    text: Callable[[SummaryRow], str]
+    order: Callable[[SummaryRow], Value]
+    best: frozenset[str] = frozenset()
+
+    def cell(self, row: SummaryRow) -> Cell:
+        """Its cell of a row; all cells of a column have an order, or DataTables ignores it."""
+        order = self.order(row)
+        look = "best" if row.key in self.best else ""
+        return Cell(self.text(row), "" if order is None else order, look)
+
+
+def of_rows(place: str, title: str, rows: Sequence[SummaryRow], conclusion: Conclusion) -> Table:
+    """The table of the rows of one device.
+
+    Args:
+        place: Its id in the page.
+        title: A heading, if there are several tables.
+        rows: The rows, all measured or all estimated for one device.
+        conclusion: Who is marked as best; nobody is among estimates.
+    """
+    columns = _columns(rows, conclusion)
+    swept = list(rows[0].swept)
+    values = [list(dict.fromkeys(_swept(row, key) for row in rows)) for key in swept]
+    return Table(
+        id=place,
+        title=title,
+        heads=[Head("variant"), *(column.head for column in columns)],
+        rows=[
+            Row(
+                row.variant,
+                [Cell(row.variant), *(column.cell(row) for column in columns)],
+            )
+            for row in rows
+        ],
+        filters={i: found for i, found in enumerate(values, start=1) if len(found) > 1},
+        caption=_caption(rows),
+    )
+
+
+def _columns(rows: Sequence[SummaryRow], conclusion: Conclusion) -> list[_Column]:
+    """The columns that these rows have something in."""
+    estimated = rows[0].device_source == "estimated"
+    metrics = dict.fromkeys(name for row in rows for name in row.metrics)
+    found = [_sweep_column(key) for key in rows[0].swept]
+    found += [
+        _Column(
+            Head("test accuracy", "%, 95% CI"),
+            tables.ACCURACY.cell,
+            lambda r: r.test_accuracy_mean,
+            conclusion.most_accurate,
+        ),
+        _Column(Head("published", "%"), tables.PUBLISHED.cell, lambda r: r.published_accuracy),
+        _Column(Head("test loss"), tables.LOSS.cell, lambda r: r.test_loss_mean),
+        *(_metric(name) for name in metrics),
+    ]
+    for what, field_ in (("training", "train"), ("inference", "infer")):
+        found.append(_rate(what, field_, estimated, conclusion))
+    if estimated:
+        found.append(_latency("p50", "ms"))
+    else:
+        found += [_latency(each, f"ms, {each}") for each in ("p50", "p95", "p99")]
+    found += [
+        _Column(Head("parameters"), lambda r: f"{r.parameters:,}", lambda r: r.parameters),
+        _Column(
+            Head("FLOPs", "per example"),
+            lambda r: words.si(r.flops_per_example),
+            lambda r: r.flops_per_example,
+        ),
+        _Column(
+            Head("memory", "MB peak"),
+            lambda r: f"{r.peak_memory_mb:.3g}",
+            lambda r: r.peak_memory_mb,
+        ),
+        _Column(Head("compile", "s"), lambda r: f"{r.compile_s:.2g}", lambda r: r.compile_s),
+        _Column(Head("seeds"), lambda r: str(r.seeds), lambda r: r.seeds),
+        _Column(Head("diverged"), lambda r: str(r.diverged or ""), lambda r: r.diverged),
+    ]
+    return [column for column in found if any(column.text(row) for row in rows)]
+
+
+def _sweep_column(key: str) -> _Column:
+    def order(row: SummaryRow) -> Value:
+        value = row.swept.get(key)
+        plain = isinstance(value, int | float) and not isinstance(value, bool)
+        return value if plain else str(value)
+
+    return _Column(Head(key), lambda r: _swept(r, key), order)
+
+
+def _swept(row: SummaryRow, key: str) -> str:
+    return str(row.swept.get(key, ""))
+
+
+def _metric(name: str) -> _Column:
+    metric = METRICS.get(name, Metric(name.replace("_", " ")))
+
+    def text(row: SummaryRow) -> str:
+        found = row.metrics.get(name)
+        if found is None:
+            return ""
+        shown = f"{found.mean * metric.scale:.4g}"
+        if found.low is not None and found.high is not None:
+            shown += f" ± {(found.high - found.low) / 2 * metric.scale:.2g}"
+        return shown
+
+    def order(row: SummaryRow) -> Value:
+        return row.metrics[name].mean if name in row.metrics else None
+
+    return _Column(Head(metric.heading, metric.unit), text, order)
+
+
+def _rate(what: str, field_: str, estimated: bool, conclusion: Conclusion) -> _Column:
+    name = f"{field_}_examples_per_s"
+
+    def text(row: SummaryRow) -> str:
+        median = getattr(row, name)
+        ends = getattr(row, f"{name}_ci95_low"), getattr(row, f"{name}_ci95_high")
+        return words.si(median) if estimated else tables.rate(median, *ends)
+
+    best = conclusion.fastest if field_ == "infer" and not estimated else frozenset()
+    return _Column(Head(what, "examples/s"), text, lambda r: getattr(r, name), best)
+
+
+def _latency(percentile: str, unit: str) -> _Column:
+    name = f"latency_ms_{percentile}"
+    return _Column(
+        Head("latency of one", unit),
+        lambda r: f"{getattr(r, name):.3g}",
+        lambda r: getattr(r, name),
+    )
+
+
+def _caption(rows: Sequence[SummaryRow]) -> str:
+    if rows[0].device_source == "estimated":
+        return tables.ESTIMATES
+    return tables.LEGEND.format(Mark="Bold")
