@@ -265,8 +265,8 @@ def test_in_a_dark_browser_nothing_is_wider_than_the_screen(summarised, browser,
         """
         const paper = getComputedStyle(document.body).backgroundColor;
         const facts = [...document.querySelectorAll(".card dd")].map((e) => e.clientWidth);
-        const wide = document.documentElement.scrollWidth - innerWidth;
-        return [wide, Math.min(...facts) > 60, paper];
+        const { scrollWidth, clientWidth } = document.documentElement;
+        return [scrollWidth - clientWidth, Math.min(...facts) > 60, paper];
         """,
         width=width,
         dark=True,
