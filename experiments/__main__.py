@@ -154,19 +154,22 @@ def report(
 ) -> None:
     """Make a study's tables, plots and page anew from the records of its runs.
 
-    Of published results, which have no runs, only the page is made.
+    Of published results, which have no runs, and of benchmarks, only the page is made.
     """
-    from experiments import report
+    from experiments import report, site
     from experiments.folder import StudyFolder
     from experiments.report import tensorboard as scalars
     from experiments.report.plan import read_plan
+    from experiments.report.rows import read_csv
 
     with _plain_errors():
-        rows, source = report.summarise(results), read_plan(StudyFolder(results)).source
-        report.show(rows, _console(), results.name, report.baselines(results), source)
+        page, folder = site.remake(results), StudyFolder(results)
+        if folder.summary_csv.is_file():
+            rows, source = read_csv(folder.summary_csv), read_plan(folder).source
+            report.show(rows, _console(), results.name, report.baselines(results), source)
         if tensorboard is not None:
-            written = scalars.write(StudyFolder(results), tensorboard)
-            print(f"{written} runs in {tensorboard}")
+            print(f"{scalars.write(folder, tensorboard)} runs in {tensorboard}")
+        print(f"page: {page}")
 
 
 @app.command()
