@@ -9,6 +9,10 @@ The layout::
         seed-K/
             metrics.jsonl  records.EpochMetrics, one JSON line per epoch
             record.json    records.RunRecord, written last: it exists only if the run is finished
+    tuning.json            choices.TuningRecord: what each variant chose; search.json, a SearchRecord
+    tuning/VARIANT/trial-1/epochs-20/seed-K/    (of a sweep: tuning/CELL/VARIANT/...)
+        metrics.jsonl, trial.json               choices.TrialRecord; it has no test score
+    search/CANDIDATE/epochs-20/seed-K/          the same
     baselines.json         records.Baselines, if the dataset has any
     summary.csv, summary.md, pareto.png; pareto-DEVICE.png of estimates; sweep.png of a sweep
 """
@@ -38,6 +42,8 @@ class StudyFolder:
         self.config = self.path / "config.toml"
         self.environment = self.path / "environment.json"
         self.runs = self.path / "runs" / cell
+        self.tuning = self.path / "tuning.json"
+        self.search = self.path / "search.json"
         self.summary_csv = self.path / "summary.csv"
         self.summary_md = self.path / "summary.md"
         self.pareto = self.path / "pareto.png"
@@ -85,6 +91,30 @@ class StudyFolder:
             for p in self.variant(variant).glob("seed-*/record.json")
         )
         return tuple(sorted(int(m[1]) for m in found if m))
+
+
+class TrialFolder(StudyFolder):
+    """The paths of the trials of one candidate with one budget.
+
+    Args:
+        study: The study's folder, for one of its cells.
+        kind: What the trials are for: `"tuning"` or `"search"`.
+        candidate: The candidate's folder, as `"max/trial-1"`.
+        budget: The length of the trials, as `"epochs-20"`.
+    """
+
+    def __init__(self, study: StudyFolder, kind: str, candidate: str, budget: str):
+        super().__init__(study.path, study.cell)
+        self.trials = study.path / kind / study.cell / candidate / budget
+
+    def variant(self, variant: str) -> Path:
+        """The folder of the trials, whichever variant they are of."""
+        del variant
+        return self.trials
+
+    def record(self, variant: str, seed: int) -> Path:
+        """The trial's trial.json."""
+        return self.run(variant, seed) / "trial.json"
 
 
 def cell_name(chosen: Mapping[str, Any]) -> str:

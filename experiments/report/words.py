@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 _SIGNS = re.compile(r"([\\`*_\[\]<>|#~&])")
 _NAME = re.compile(r"(`[a-z0-9_.-]+`)")
@@ -46,6 +47,11 @@ def accuracy(mean: float, low: float | None, high: float | None, seeds: int) -> 
 def p_value(p: float) -> str:
     """A p-value with its relation: "p = 0.031" or "p < 0.001"."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+
+
+def setting(value: Any) -> str:
+    """A value of a config: numbers without trailing zeros."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def cell(name: str) -> str:
