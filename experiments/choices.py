@@ -1,8 +1,6 @@
 """What tuning and search leave on disk. None of it holds a score of the test split."""
 
-from typing import Annotated, Any
-
-from pydantic import Field
+from typing import Any
 
 from experiments.records import (
     Accuracy,
@@ -115,17 +113,15 @@ class SearchRecord(Versioned):
     """search.json: which pooling at which stage was chosen.
 
     Attributes:
-        candidates: How many there were.
-        winner: The best of them.
-        uniform: The best of those that pool alike at every stage.
+        mixed: The best of the networks that do not pool alike at every stage.
+        uniform: The best of those that do.
         run_steps: Steps granted to all trials of both choices together.
         run_seconds: Seconds of training of all trials together, compilation aside.
         full_run_steps: Steps of all candidates and seeds, had each the whole budget.
         full_run_seconds: What those would have taken, at the pace of each candidate's trials.
     """
 
-    candidates: Annotated[int, Field(ge=1)]
-    winner: Chosen
+    mixed: Chosen
     uniform: Chosen
     run_steps: Count
     run_seconds: NonNegative
@@ -133,6 +129,6 @@ class SearchRecord(Versioned):
     full_run_seconds: NonNegative
 
     @property
-    def finalists(self) -> list[str]:
-        """The networks to train: the best uniform one, and the best one unless that is uniform."""
-        return list(dict.fromkeys((self.uniform.candidate, self.winner.candidate)))
+    def finalists(self) -> dict[str, Chosen]:
+        """The networks to train; the uniform one first, for the other is compared with it."""
+        return {one.candidate: one for one in (self.uniform, self.mixed)}

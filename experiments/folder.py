@@ -9,7 +9,8 @@ The layout::
         seed-K/
             metrics.jsonl  records.EpochMetrics, one JSON line per epoch
             record.json    records.RunRecord, written last: it exists only if the run is finished
-    tuning.json            choices.TuningRecord: what each variant chose; search.json, a SearchRecord
+    tuning.json            choices.TuningRecord: what each variant chose
+    search.json            choices.SearchRecord: what each stage got
     tuning/VARIANT/trial-1/epochs-20/seed-K/    (of a sweep: tuning/CELL/VARIANT/...)
         metrics.jsonl, trial.json               choices.TrialRecord; it has no test score
     search/CANDIDATE/epochs-20/seed-K/          the same

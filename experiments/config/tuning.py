@@ -220,8 +220,8 @@ class Tuning(Trials):
 class Search(Trials):
     """`[search]`: which pooling at which stage, chosen by successive halving.
 
-    The candidates have one of `poolings` at each stage, in every combination. The best of them and
-    the best that pools alike at every stage are then trained as the study's variants.
+    The candidates have one of `poolings` at each stage, in every combination. The best that mixes
+    poolings and the best that pools alike at every stage are then trained as the study's variants.
 
     Attributes:
         poolings: Names of variants, each one pooling for every stage.

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from experiments import statistics
-from experiments.choices import SearchRecord, TuningRecord
+from experiments.choices import Chosen, SearchRecord, TuningRecord
 from experiments.folder import StudyFolder
 from experiments.records import read
 from experiments.report import words
@@ -84,45 +84,50 @@ def _edges(found: TuningRecord, plan: Plan) -> list[str]:
 
 
 def _searched(found: SearchRecord, plan: Plan, rows: Sequence[SummaryRow]) -> list[str]:
-    best, uniform = words.name(found.winner.candidate), words.name(found.uniform.candidate)
+    mixed, uniform = found.mixed, found.uniform
     poolings = words.listed([words.name(pooling) for pooling in plan.poolings])
-    seeds = len(found.winner.rungs[-1].seeds)
+    every = sum(len(one.rungs[0].scores) for one in (mixed, uniform))
+    seeds = len(mixed.rungs[-1].seeds)
     return [
-        f"Among the {found.candidates} networks with one of {poolings} at each stage, successive "
-        f"halving chose {best} by its accuracy on the validation split, "
-        f"{words.percent(found.winner.validation_accuracy)} %.",
-        f"Of the networks that pool alike at every stage, {uniform} was chosen in the same way, "
-        f"with {words.percent(found.uniform.validation_accuracy)} %.",
+        f"Of the {len(mixed.rungs[0].scores)} networks that mix {poolings} over the stages, "
+        f"successive halving chose {_candidate(mixed)}; of those that pool alike at every stage, "
+        f"{_candidate(uniform)}.",
         _verdict(found, rows),
         f"The search took {_seconds(found.run_seconds)} of training, compilation aside; all "
-        f"{found.candidates} with all steps and {seeds} {'seed' if seeds == 1 else 'seeds'} each "
+        f"{every} networks with all steps and {seeds} {'seed' if seeds == 1 else 'seeds'} each "
         f"would have taken about {_seconds(found.full_run_seconds)} "
         f"({found.full_run_steps / found.run_steps:.1f} times as many steps).",
     ]
 
 
+def _candidate(chosen: Chosen) -> str:
+    accuracy = words.percent(chosen.validation_accuracy)
+    return f"{words.name(chosen.candidate)} ({accuracy} % on the validation split)"
+
+
 def _verdict(found: SearchRecord, rows: Sequence[SummaryRow]) -> str:
-    best, uniform = words.name(found.winner.candidate), words.name(found.uniform.candidate)
-    if best == uniform:
-        return f"So no choice per stage was better on the validation split than {uniform}."
-    by_name = {row.variant: row for row in rows}
+    """Whether the network that mixes poolings beats the uniform one on the test split."""
+    mixed, uniform = words.name(found.mixed.candidate), words.name(found.uniform.candidate)
+    by_name = {row.variant: row.accuracies for row in rows}
     d = statistics.paired_difference(
-        by_name[found.winner.candidate].accuracies, by_name[found.uniform.candidate].accuracies
+        by_name[found.mixed.candidate], by_name[found.uniform.candidate]
     )
     gap = f"{words.points(d.mean or 0)} points"
     if d.p is None:
-        return f"On the test split {best} is at {gap} of {uniform}; one seed allows no test."
-    interval = (
+        return f"On the test split {mixed} is at {gap} of {uniform}; one seed allows no test."
+    ends = (
         ""
         if d.low is None or d.high is None
-        else f"95% CI {words.points(d.low)} to {words.points(d.high)}, "
+        else f"{words.points(d.low)} to {words.points(d.high)}"
     )
-    said = f"{gap}, paired by seed; {interval}{words.p_value(d.p)}, {d.n} seeds"
-    if d.p < SIGNIFICANT and (d.mean or 0) > 0:
-        return f"On the test split {best} beats {uniform} ({said})."
-    if d.p < SIGNIFICANT:
-        return f"On the test split {best} does not beat {uniform}; it is worse ({said})."
-    return f"On the test split nothing shows that {best} beats {uniform} ({said})."
+    said = (
+        f"{gap} over {d.n} seeds, paired; {f'95% CI {ends}, ' if ends else ''}{words.p_value(d.p)}"
+    )
+    if d.p >= SIGNIFICANT:
+        return f"On the test split nothing shows that {mixed} beats {uniform} ({said})."
+    if (d.mean or 0) > 0:
+        return f"On the test split {mixed} beats {uniform} ({said})."
+    return f"On the test split {mixed} does not beat {uniform}, but is worse ({said})."
 
 
 def _seconds(seconds: float) -> str:

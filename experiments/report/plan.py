@@ -84,7 +84,10 @@ def read_plan(folder: StudyFolder) -> Plan:
         variants = dict(config.pop("variants"))
         if "search" in config and folder.search.exists():
             found = read(folder.search, SearchRecord)
-            variants = {name: _network(found, name, variants) for name in found.finalists}
+            variants = {
+                name: variants.get(name) or [variants[one] for one in chosen.choice["poolings"]]
+                for name, chosen in found.finalists.items()
+            }
         return Plan(
             name=str(config.get("name", folder.path.name)),
             dataset=str(config["dataset"]["name"]),
@@ -107,12 +110,6 @@ def read_plan(folder: StudyFolder) -> Plan:
             f"{folder.config}: not a study's config: it lacks dataset.name, training.seeds or the "
             "variants, or they are not what they should be"
         ) from error
-
-
-def _network(found: SearchRecord, name: str, variants: dict[str, Any]) -> Any:
-    """What one of the networks that a search chose has at each stage."""
-    chosen = found.winner if found.winner.candidate == name else found.uniform
-    return variants.get(name) or [variants[pooling] for pooling in chosen.choice["poolings"]]
 
 
 def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:

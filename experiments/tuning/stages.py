@@ -1,4 +1,8 @@
-"""`[search]`: which pooling at which stage, and whether it beats one pooling at every stage."""
+"""`[search]`: which pooling at which stage, and whether that beats one pooling at every stage.
+
+The best network that mixes poolings and the best that does not are chosen by the same rules, and
+both are trained in the end.
+"""
 
 from collections.abc import Callable
 
@@ -15,7 +19,7 @@ from experiments.tuning.trials import Candidate, Rung, Trials, refuse_final_runs
 
 
 class Stages:
-    """Chooses among all networks, and among the uniform ones; see `experiments.tuning.Chooser`."""
+    """Chooses a network that mixes poolings and a uniform one; see `experiments.tuning.Chooser`."""
 
     def __init__(
         self,
@@ -32,7 +36,10 @@ class Stages:
             for poolings in _search(study).networks(study.model.stages)
         }
         self._all = candidates(study, self._networks)
-        self._uniform = [one for one in self._all if len(set(self._networks[one.name])) == 1]
+        self._uniform, self._mixed = (
+            [one for one in self._all if (len(set(self._networks[one.name])) == 1) is uniform]
+            for uniform in (True, False)
+        )
         self._made: SearchRecord | None = None
 
     def candidates(self) -> list[Study]:
@@ -45,11 +52,12 @@ class Stages:
         if not path.exists():
             for name in self._networks:
                 refuse_final_runs(self._folder, name, path)
-            self._trials.refuse_others(self._all, self._rungs(self._all))
-            self._trials.refuse_others(self._uniform, self._rungs(self._uniform))
+            for among in (self._mixed, self._uniform):
+                self._trials.refuse_others(among, self._rungs(among))
             return None
         self._made = records.read(path, SearchRecord)
-        for chosen, among in ((self._made.winner, self._all), (self._made.uniform, self._uniform)):
+        groups = (self._made.mixed, self._mixed), (self._made.uniform, self._uniform)
+        for chosen, among in groups:
             if chosen.fingerprint != fingerprint(among, self._rungs(among)):
                 raise self._trials.other_config(path)
         return self._studies(self._made)
@@ -57,14 +65,14 @@ class Stages:
     def refuse_other_origin(self) -> None:
         """Checks that the choices were made in this environment."""
         path = self._folder.search
-        for chosen in (self._made.winner, self._made.uniform) if self._made else ():
+        for chosen in self._made.finalists.values() if self._made else ():
             environment.refuse_other_origin(path, chosen.origin, self._origin, path)
 
     def choose(self) -> dict[str, Study]:
         """Searches, and writes search.json."""
-        self._say(f"searching among {len(self._all)} networks")
-        winner = self._choose(self._all)
-        self._say("choosing the best network that pools alike at every stage")
+        self._say(f"searching among {len(self._mixed)} networks that mix poolings")
+        mixed = self._choose(self._mixed)
+        self._say(f"searching among {len(self._uniform)} that pool alike at every stage")
         uniform = self._choose(self._uniform)
         granted = self._trials.granted.values()
         full = Rung(1, _search(self._study).seeds)
@@ -78,8 +86,7 @@ class Stages:
             for one in self._all
         }
         made = SearchRecord(
-            candidates=len(self._all),
-            winner=winner,
+            mixed=mixed,
             uniform=uniform,
             run_steps=sum(steps for steps, _ in granted),
             run_seconds=sum(trial.train_seconds for _, trial in granted),
@@ -100,7 +107,6 @@ class Stages:
         return rungs(len(among), search.factor, search.seeds)
 
     def _studies(self, made: SearchRecord) -> dict[str, Study]:
-        """The uniform network first, for it is what the other is compared with."""
         every = self._all[0].study
         kept = {name: every.variants[name] for name in made.finalists}
         return {"": every.model_copy(update={"variants": kept})}
