@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
+from experiments.config.training import Training
 from experiments.section import PositiveInt, Section, Seed, complaint, filled, hint
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Range(Section):
 
 Values = Annotated[
     Annotated[list[Any], AfterValidator(filled), Tag("list")] | Annotated[Range, Tag("table")],
-    Discriminator(lambda value: "list" if isinstance(value, list) else "table"),
+    Discriminator(lambda value: "table" if isinstance(value, dict | Range) else "list"),
 ]
 
 
@@ -133,10 +134,8 @@ class Tuning(Trials):
                     '"training.learning_rate" or "variants.lp.arguments.p"',
                     "space",
                 )
-            if table == "training" and name.partition(".")[0] in _NOT_TUNED:
-                raise complaint(
-                    f"{key!r} cannot be tuned: it decides how much training a trial gets", "space"
-                )
+            if table == "training":
+                _refuse_untunable(key, name.partition(".")[0])
         return self
 
     def keys(self, variant: str) -> list[str]:
@@ -215,6 +214,14 @@ class Tuning(Trials):
         distinct = {repr(choice): choice for tried in choices.values() for choice in tried}
         for choice in distinct.values():
             study.changed(choice)
+
+
+def _refuse_untunable(key: str, name: str) -> None:
+    tunable = [one for one in Training.model_fields if one not in _NOT_TUNED]
+    if name in _NOT_TUNED:
+        raise complaint(f"{key!r} cannot be tuned: all trials share one budget", "space")
+    if name not in tunable:
+        raise complaint(f"{key!r} is no key of [training]{hint(name, tunable)}", "space")
 
 
 class Search(Trials):

@@ -104,6 +104,7 @@ def test_what_is_dumped_loads_as_the_same_study(tmp_path, changes):
 
 RATES = "{'training.learning_rate'=[1e-3, 1e-2]}"
 REFUSED_TUNINGS = [
+    ([VALIDATION, tuning("{'training.learning_rate'=3}")], "learning_rate = 3", "must be a list"),
     ([GRID], "dataset.validation", "there are none; set apart a share"),
     ([VALIDATION, "training.seeds=[5, 100]", GRID], "tuning.seeds", "both have 100"),
     ([VALIDATION, GRID.replace("101", "100")], "tuning.seeds", "must differ from one another"),
@@ -146,7 +147,7 @@ REFUSED_TUNINGS = [
     (
         [VALIDATION, tuning("{'training.learning_rat'=[1]}")],
         "tuning.space",
-        "training.learning_rat=1: training.learning_rat",
+        "'training.learning_rat' is no key of [training]; did you mean 'learning_rate'?",
     ),
     (
         [VALIDATION, tuning("{'training.learning_rate'=[1, -1]}")],
