@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import jax
 
 from experiments.allocator import kept
-from experiments.records import Environment
+from experiments.records import Environment, Origin, RecordError
 from jaxpool.version import __version__ as jaxpool_version
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
@@ -45,6 +46,40 @@ def capture(plugins: Mapping[str, str] | None = None) -> Environment:
         git_dirty=None if status is None else bool(status),
         plugins=dict(plugins or {}),
     )
+
+
+def refuse_other_origin(path: Path, origin: Origin | None, here: Origin, remove: Path) -> None:
+    """Checks that a record of an unfinished study was made in this environment.
+
+    Args:
+        path: The record.
+        origin: What made it; None if that is not known.
+        here: This environment.
+        remove: What to remove so that it is made again, for the message.
+
+    Raises:
+        RecordError: It was made in another one; the message says what differs.
+    """
+    if origin is None:
+        return
+    before, now = _facts(origin), _facts(here)
+    changes = [
+        f"\n  {key} was {before.get(key)!r}, is {now.get(key)!r}"
+        for key in dict.fromkeys([*before, *now])
+        if before.get(key) != now.get(key)
+    ]
+    if changes:
+        raise RecordError(
+            f"{path}: was made in another environment, and one results folder has one. Give --out "
+            f"another folder, or remove {remove} to train it again.{''.join(changes)}"
+        )
+
+
+def _facts(origin: Origin) -> dict[str, Any]:
+    """What is compared of an origin, each plug-in by itself."""
+    facts = origin.model_dump()
+    plugins = facts.pop("plugins")
+    return facts | {f"plug-in {name}": digest for name, digest in plugins.items()}
 
 
 def device_name() -> str:

@@ -72,7 +72,7 @@ def _in_its_own_process(
 ) -> dict[str, Any]:
     python = targets.python(_CHECKOUT, asked_by="[measurement] targets")
     with tempfile.NamedTemporaryFile("w", suffix=".toml") as config:
-        config.write(dump(study))
+        config.write(dump(study.of(variant)))
         config.flush()
         done = subprocess.run(
             [python, "-m", __name__, config.name, variant, target, *plugins],

@@ -9,6 +9,11 @@ The layout::
         seed-K/
             metrics.jsonl  records.EpochMetrics, one JSON line per epoch
             record.json    records.RunRecord, written last: it exists only if the run is finished
+    tuning.json            choices.TuningRecord: what each variant chose
+    search.json            choices.SearchRecord: what each stage got
+    tuning/VARIANT/trial-1/epochs-20/seed-K/    (of a sweep: tuning/CELL/VARIANT/...)
+        metrics.jsonl, trial.json               choices.TrialRecord; it has no test score
+    search/CANDIDATE/epochs-20/seed-K/          the same
     baselines.json         records.Baselines, if the dataset has any
     runs.csv, epochs.csv   every number of the runs, as tidy data
     summary.csv, summary.md, pareto.png; pareto-DEVICE.png of estimates; sweep.png of a sweep;
@@ -42,6 +47,8 @@ class StudyFolder:
         self.config = self.path / "config.toml"
         self.environment = self.path / "environment.json"
         self.runs = self.path / "runs" / cell
+        self.tuning = self.path / "tuning.json"
+        self.search = self.path / "search.json"
         self.summary_csv = self.path / "summary.csv"
         self.runs_csv = self.path / "runs.csv"
         self.epochs_csv = self.path / "epochs.csv"
@@ -100,6 +107,30 @@ class StudyFolder:
 
 def _slug(device: str) -> str:
     return device.lower().replace(" ", "-")
+
+
+class TrialFolder(StudyFolder):
+    """The paths of the trials of one candidate with one budget.
+
+    Args:
+        study: The study's folder, for one of its cells.
+        kind: What the trials are for: `"tuning"` or `"search"`.
+        candidate: The candidate's folder, as `"max/trial-1"`.
+        budget: The length of the trials, as `"epochs-20"`.
+    """
+
+    def __init__(self, study: StudyFolder, kind: str, candidate: str, budget: str):
+        super().__init__(study.path, study.cell)
+        self.trials = study.path / kind / study.cell / candidate / budget
+
+    def variant(self, variant: str) -> Path:
+        """The folder of the trials, whichever variant they are of."""
+        del variant
+        return self.trials
+
+    def record(self, variant: str, seed: int) -> Path:
+        """The trial's trial.json."""
+        return self.run(variant, seed) / "trial.json"
 
 
 def cell_name(chosen: Mapping[str, Any]) -> str:

@@ -104,8 +104,8 @@ def _plan_of_whole(part: StudyFolder) -> Plan:
     plan = read_plan(part)
     if part.summary_csv.is_file() and not (part.path / "runs").is_dir():
         raise RecordError(
-            f"{part.path}: has no runs, as published results have none: `compare` and `choose` read "
-            "their summary.csv, but merge needs the folder runs/ as well"
+            f"{part.path}: has no runs, as published results have none: `compare` and `choose` "
+            "read their summary.csv, but merge needs the folder runs/ as well"
         )
     for cell, swept in plan.cells.items():
         gather(part.of_cell(cell), plan.variants, plan.seeds, swept, plan.targets)
@@ -170,8 +170,9 @@ def _write(
     config["training"]["seeds"] = sorted({seed for plan in plans for seed in plan.seeds})
     records.write_atomically(target.config, tomli_w.dumps(config))
     shutil.copy(first.environment, target.environment)
-    if first.baselines.exists():
-        shutil.copy(first.baselines, target.baselines)
+    for file in (first.baselines, first.tuning, first.search):  # equal in all parts, or absent
+        if file.exists():
+            shutil.copy(file, target.path / file.name)
     for (cell, variant, seed), part in chosen.items():
         source, copy = part.of_cell(cell), target.of_cell(cell)
         copy.run(variant, seed).mkdir(parents=True)

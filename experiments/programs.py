@@ -66,6 +66,7 @@ class Programs:
     @classmethod
     def build(cls, study: Study, variant: str) -> "Programs":
         """The programs for a variant of a study."""
+        study = study.of(variant)
         info, slots, head = study.dataset.describe(), study.slots(variant), study.head(variant)
 
         def network(rngs: nnx.Rngs) -> nnx.Module:

@@ -8,12 +8,11 @@ import fcntl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import jax
 from rich.console import Console
 
-from experiments import allocator, checkpoint, environment, records, report, training
+from experiments import allocator, checkpoint, environment, records, report, training, tuning
 from experiments.config import ConfigError, Study, differences, dump
 from experiments.data import Dataset
 from experiments.estimation import estimate
@@ -50,20 +49,45 @@ def run(study: Study, out: Path, console: Console, plugins: Sequence[str] = ()) 
     for cell in cells.values():
         refuse_impossible(cell, checked)
     here = environment.capture(load_plugins(plugins))
-    for name, cell in cells.items():
-        refuse_other_work(cell, folder.of_cell(name), here.origin)
     datasets = _Datasets()
+    chooser = tuning.chooser(study, cells, folder, datasets.of, here.origin, console)
+    for candidate in chooser.candidates():
+        refuse_impossible(candidate, checked)
+    chosen = chooser.recalled()
+    if chosen is not None and not _refuse_other_work(chosen, folder, here.origin):
+        chooser.refuse_other_origin()
     for cell in cells.values():
         datasets.of(cell)  # what is missing or damaged is found before anything is written
     with only_process(folder):
         records.write_atomically(folder.config, dump(study))
-        _train_and_measure(cells, folder, datasets, here, console)
-        _estimate(cells, folder, here.origin, plugins, console)
+        if chosen is None:
+            records.write(folder.environment, here)
+            chosen = chooser.choose()
+            _refuse_other_work(chosen, folder, here.origin)
+        _train_and_measure(chosen, folder, datasets, here, console)
+        _estimate(chosen, folder, here.origin, plugins, console)
         rows = report.summarise(folder.path)
     source = study.published.source if study.published else ""
-    report.show(rows, console, study.name, report.baselines(folder.path), source)
+    beside, chose = report.baselines(folder.path), report.choices(folder.path, rows)
+    report.show(rows, console, study.name, beside, source, chose)
     console.print(f"results: {folder.path}", highlight=False, soft_wrap=True)
     return not any(row.diverged for row in rows)
+
+
+def _refuse_other_work(cells: Mapping[str, Study], folder: StudyFolder, here: Origin) -> bool:
+    """Checks the runs of every cell, and says whether all are finished."""
+    for name, cell in cells.items():
+        refuse_other_work(cell, folder.of_cell(name), here)
+    return all(finished(cell, folder.of_cell(name)) for name, cell in cells.items())
+
+
+def finished(study: Study, folder: StudyFolder) -> bool:
+    """Whether all variants are trained and measured."""
+    return all(
+        folder.record(variant, seed).exists()
+        for variant in study.variants
+        for seed in study.training.seeds
+    ) and measured(study, folder)
 
 
 def _train_and_measure(
@@ -186,11 +210,7 @@ def refuse_other_work(study: Study, folder: StudyFolder, here: Origin | None = N
         RecordError: A run was made by another config or in another environment, does not belong to
             its path, or what it left is damaged.
     """
-    whole = all(
-        folder.record(variant, seed).exists()
-        for variant in study.variants
-        for seed in study.training.seeds
-    ) and measured(study, folder)
+    whole = finished(study, folder)
     for variant in study.variants:
         made_by = {}
         for seed in study.training.seeds:
@@ -205,7 +225,7 @@ def refuse_other_work(study: Study, folder: StudyFolder, here: Origin | None = N
                     f"{record.seed}; remove the folder {path.parent} to train this again"
                 )
             if here is not None and not whole:
-                _refuse_other_origin(path, record.origin, here)
+                environment.refuse_other_origin(path, record.origin, here, path.parents[1])
             made_by[path] = record.fingerprint
         for seeds in training.groups(study, variant, folder):
             path = training.checkpoint_path(folder, variant, seeds)
@@ -220,29 +240,6 @@ def refuse_other_work(study: Study, folder: StudyFolder, here: Origin | None = N
                     f"--out folder, or remove {folder.variant(variant)} to train it "
                     f"again.{changes}"
                 )
-
-
-def _refuse_other_origin(path: Path, origin: Origin | None, here: Origin) -> None:
-    if origin is None:
-        return
-    before, now = _facts(origin), _facts(here)
-    changes = [
-        f"\n  {key} was {before.get(key)!r}, is {now.get(key)!r}"
-        for key in dict.fromkeys([*before, *now])
-        if before.get(key) != now.get(key)
-    ]
-    if changes:
-        raise RecordError(
-            f"{path}: was made in another environment, and one results folder has one. Give --out "
-            f"another folder, or remove {path.parents[1]} to train it again.{''.join(changes)}"
-        )
-
-
-def _facts(origin: Origin) -> dict[str, Any]:
-    """What is compared of an origin, each plug-in by itself."""
-    facts = origin.model_dump()
-    plugins = facts.pop("plugins")
-    return facts | {f"plug-in {name}": digest for name, digest in plugins.items()}
 
 
 def train(

@@ -110,6 +110,7 @@ class Trainer:
     """
 
     def __init__(self, study: Study, variant: str, data: Device, origin: Origin | None = None):
+        study = study.of(variant)
         self._training = study.training
         self._variant = variant
         self._fingerprint = study.fingerprint(variant)
@@ -124,12 +125,25 @@ class Trainer:
         self._compiled: dict[Any, Callable[..., Any]] = {}
 
     def train(self, seeds: tuple[int, ...], folder: StudyFolder, report: Report) -> None:
+        """Trains a group of seeds as `fit` does, and scores and records each on the test split."""
+        state, histories = self.fit(seeds, folder, report)
+        scores = self._scores(state, len(seeds), self._data.test)
+        for seed, history, score in zip(seeds, histories, scores, strict=True):
+            record = self._record(folder.cell, seed, history, score)
+            records.write(folder.record(self._variant, seed), record)
+
+    def fit(
+        self, seeds: tuple[int, ...], folder: StudyFolder, report: Report
+    ) -> tuple[State, list[list[EpochMetrics]]]:
         """Trains a group of seeds to the end, from its checkpoint if there is one.
 
         Args:
             seeds: The seeds; more than one train together in one program.
-            folder: Where metrics, checkpoints and records go.
+            folder: Where metrics and checkpoints go.
             report: Told after each round, those before the checkpoint included.
+
+        Returns:
+            The last state, and the metrics of every round for each seed.
 
         Raises:
             RecordError: What the folder holds is damaged or of another config.
@@ -142,7 +156,7 @@ class Trainer:
         for past in zip(*histories, strict=True):
             report(seeds, list(past))
         for number in range(done + 1, self._rounds + 1):
-            if histories[0] and all(_diverged(history) for history in histories):
+            if histories[0] and all(diverged(history) for history in histories):
                 break
             state, metrics = self._round(state, seeds, number)
             for seed, history, line in zip(seeds, histories, metrics, strict=True):
@@ -150,10 +164,7 @@ class Trainer:
                 history.append(line)
             checkpoint.save(path, state, epoch=number, fingerprint=self._fingerprint)
             report(seeds, metrics)
-        scores = self._scores(state, len(seeds), self._data.test)
-        for seed, history, score in zip(seeds, histories, scores, strict=True):
-            record = self._record(folder.cell, seed, history, score)
-            records.write(folder.record(self._variant, seed), record)
+        return state, histories
 
     def _round(
         self, state: State, seeds: tuple[int, ...], number: int
@@ -217,7 +228,7 @@ class Trainer:
             fingerprint=self._fingerprint,
             epochs=-(-last.step // self._programs.steps_per_epoch),
             steps=last.step,
-            diverged=_diverged(history),
+            diverged=diverged(history),
             test_accuracy=int(correct) / int(size),
             test_loss=_mean(score["loss"]),
             train_loss=last.train_loss,
@@ -267,7 +278,8 @@ def _mean(score: tuple[Any, Any]) -> float:
     return float(total) / float(weight) if weight else math.nan
 
 
-def _diverged(history: Sequence[EpochMetrics]) -> bool:
+def diverged(history: Sequence[EpochMetrics]) -> bool:
+    """Whether a run's loss has ceased to be finite."""
     return not math.isfinite(history[-1].train_loss)
 
 

@@ -53,6 +53,7 @@ ONE_IN = {
 
 # Files whose tests share a whole study: one worker runs all of them, or each would train its own.
 SHARED = {"test_command_line.py", "test_study.py", "test_training.py"}
+SHARED |= {"test_settings.py", "test_stages.py"}
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist, which reads the groups

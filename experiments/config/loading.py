@@ -153,6 +153,7 @@ _REASONS = {
     "dict_type": "must be a table",
     "float_type": "must be a number",
     "int_type": "must be an integer",
+    "list_type": "must be a list",
     "missing": "missing",
     "model_type": "must be a table",
     "string_pattern_mismatch": "must be made of lower-case letters, digits, '-', '_' and '.'",

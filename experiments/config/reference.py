@@ -10,6 +10,7 @@ from pydantic_core import PydanticUndefined
 from experiments import register
 from experiments.config.schema import Study
 from experiments.config.training import Augmentation, Measurement, Training
+from experiments.config.tuning import Range, Search, Tuning
 from experiments.config.variant import Pool
 from experiments.data import DatasetOptions
 from experiments.models import HEADS, HeadOptions, ModelOptions
@@ -36,6 +37,9 @@ def markdown() -> str:
         _section("`[measurement]`", Measurement),
         _section("`[variants.NAME]`", Pool),
         _section("`head`", HeadOptions),
+        _section("`[tuning]`", Tuning),
+        _section("Ranges of `[tuning.space]`", Range),
+        _section("`[search]`", Search),
         _heads("Heads", HEADS),
         _heads("Heads of `region_net`", REGION_HEADS),
         _poolings(),

@@ -11,13 +11,16 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
+    PrivateAttr,
     SerializeAsAny,
     ValidationError,
     model_validator,
 )
 
 from experiments import register
+from experiments.config.published import Published
 from experiments.config.training import Measurement, Training
+from experiments.config.tuning import Search, Tuning
 from experiments.config.variant import Pool, Variant
 from experiments.data import DataError, DatasetOptions
 from experiments.folder import cell_name
@@ -62,28 +65,6 @@ Task = Annotated[SerializeAsAny[TaskOptions], _named("task", lambda: TASKS)]
 Swept = Annotated[list[Any], AfterValidator(filled)]
 
 
-def _without_a_sweep(value: Any) -> Any:
-    if isinstance(value, dict) and not any(isinstance(inner, dict) for inner in value.values()):
-        return {"": value}
-    return value
-
-
-class Published(Section):
-    """`[published]`: accuracies that others have published, shown beside those of this study.
-
-    Attributes:
-        source: Where they are published.
-        accuracy: Test accuracy in percent by variant; of a sweep, such a table for each cell, such
-            as `"dataset.examples=2000"`.
-    """
-
-    source: str
-    accuracy: Annotated[
-        dict[str, dict[str, Annotated[float, Field(ge=0, le=100)]]],
-        BeforeValidator(_without_a_sweep),
-    ]
-
-
 class Study(Section):
     """The whole file.
 
@@ -95,6 +76,8 @@ class Study(Section):
         training: How it is trained.
         measurement: How its cost is measured.
         variants: The poolings to compare, by name.
+        tuning: Settings that each variant chooses for itself, by its validation accuracy.
+        search: Which pooling at which stage is chosen, by validation accuracy.
         sweep: Lists of values by the key that they are for, such as `"dataset.train_limit"`. The
             study is then run for each combination of values, a cell.
         published: What others have published; it changes no run.
@@ -107,8 +90,11 @@ class Study(Section):
     training: Training
     measurement: Measurement = Measurement()
     variants: Annotated[dict[Name, Variant], AfterValidator(filled)]
+    tuning: Tuning | None = None
+    search: Search | None = None
     sweep: dict[str, Swept] = Field(default_factory=dict)
     published: Published | None = None
+    _tuned: dict[str, "Study"] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -151,6 +137,9 @@ class Study(Section):
             )
         if self.training.batch_size > size:
             raise complaint(f"must be at most the {size} training examples", "training.batch_size")
+        for trials in (self.tuning, self.search):
+            if trials is not None:
+                trials.check(self)
         cells = self.cells()
         for cell, accuracies in self.published.accuracy.items() if self.published else ():
             if cell not in cells:
@@ -207,19 +196,48 @@ class Study(Section):
         cells = {}
         for values in itertools.product(*self.sweep.values()):
             chosen = dict(zip(self.sweep, values, strict=True))
-            whole = self.model_dump(mode="json", exclude_none=True, exclude={"sweep", "published"})
-            for key, value in chosen.items():
-                _set(whole, key, value)
-            try:
-                cells[cell_name(chosen)] = Study.model_validate(whole)
-            except ValidationError as error:
-                first = error.errors()[0]
-                place = ".".join(map(str, first["loc"]))
-                raise complaint(f"{cell_name(chosen)}: {place}: {first['msg']}", "sweep") from error
+            cells[cell_name(chosen)] = self._changed(chosen, "sweep", {"sweep", "published"})
         return cells
+
+    def changed(self, values: Mapping[str, Any]) -> "Study":
+        """The study with other values of some keys, and without tuning, search and sweep.
+
+        Raises:
+            PydanticCustomError: A key or its value is not allowed.
+        """
+        without = {"sweep", "published", "tuning", "search"}
+        return self._changed(values, "tuning.space", without)
+
+    def _changed(self, values: Mapping[str, Any], table: str, without: set[str]) -> "Study":
+        whole = self.model_dump(mode="json", exclude_none=True, exclude=without)
+        for key, value in values.items():
+            _set(whole, key, value, table)
+        try:
+            return Study.model_validate(whole)
+        except ValidationError as error:
+            first = error.errors()[0]
+            inner = first.get("ctx", {}).get("key", "")
+            place = ".".join([*map(str, first["loc"]), *([inner] if inner else [])])
+            raise complaint(f"{cell_name(values)}: {place}: {first['msg']}", table) from error
+
+    def with_choices(self, choices: Mapping[str, Mapping[str, Any]]) -> "Study":
+        """The study in which some variants have settings of their own.
+
+        Args:
+            choices: By variant, other values by key.
+        """
+        study = self.model_copy()
+        study._tuned = {name: self.changed(choice) for name, choice in choices.items()}
+        return study
+
+    def of(self, variant: str) -> "Study":
+        """The study with the settings that one of the variants is trained with."""
+        return self._tuned.get(variant, self)
 
     def fingerprint(self, variant: str) -> str:
         """SHA-256 of all that decides the result of one of the variant's training runs."""
+        if variant in self._tuned:
+            return self._tuned[variant].fingerprint(variant)
         whole = self.model_dump(mode="json", exclude={"dataset"})
         del whole["training"]["seeds"], whole["training"]["seeds_together"]
         decisive = {key: whole[key] for key in ("model", "task", "training")}
@@ -229,6 +247,8 @@ class Study(Section):
 
     def cost_fingerprint(self, variant: str) -> str:
         """SHA-256 of all that decides what one of the variants costs."""
+        if variant in self._tuned:
+            return self._tuned[variant].cost_fingerprint(variant)
         whole = self.model_dump(mode="json", exclude={"dataset"})
         decisive: dict[str, Any] = {key: whole[key] for key in ("model", "task")}
         info = self.dataset.describe()
@@ -251,14 +271,14 @@ class Study(Section):
         return sorted({digest for digest in found if digest is not None})
 
 
-def _set(whole: dict[str, Any], key: str, value: Any) -> None:
-    table = whole
+def _set(whole: dict[str, Any], key: str, value: Any, table: str) -> None:
+    inside = whole
     *path, last = key.split(".")
     for step in path:
-        table = table.setdefault(step, {})
-        if not isinstance(table, dict):
-            raise complaint(f"{key!r}: {step} is not a table", f"sweep.{key}")
-    table[last] = value
+        inside = inside.setdefault(step, {})
+        if not isinstance(inside, dict):
+            raise complaint(f"{key!r}: {step} is not a table", f"{table}.{key}")
+    inside[last] = value
 
 
 def _sha256(value: Any) -> str:

@@ -95,6 +95,25 @@ class Training(Section):
         """The steps of a whole run."""
         return self.steps or (self.epochs or 0) * steps_per_epoch
 
+    def shortened(self, share: float, seeds: tuple[int, ...]) -> "Training":
+        """The same training in a share of its epochs or steps, from other seeds.
+
+        Its schedule is a whole one of that length: warm-up and milestones shrink with it.
+        """
+        length = self.epochs or self.steps or 1
+        short = max(round(length * share), 1)
+        milestones = itertools.accumulate(
+            (max(round(one * short / length), 1) for one in self.milestones),
+            lambda before, one: max(one, before + 1),
+        )
+        changes = {
+            "epochs" if self.epochs else "steps": short,
+            "warmup_epochs": self.warmup_epochs * short / length,
+            "milestones": tuple(milestones),
+            "seeds": seeds,
+        }
+        return self.model_copy(update=changes)
+
     def round_steps(self, steps_per_epoch: int) -> int:
         """The steps between two checkpoints: an epoch, or 500 steps where those are more.
 

@@ -13,12 +13,12 @@ from rich.console import Console
 
 from experiments.folder import StudyFolder
 from experiments.records import Baselines, read, write_atomically
-from experiments.report import frontier, page, plots, sweep, tables, tidy
+from experiments.report import chosen, frontier, page, plots, sweep, tables, tidy
 from experiments.report.conclusion import conclude
 from experiments.report.plan import Plan, read_plan
 from experiments.report.rows import SummaryRow, gather, read_csv, to_csv
 
-__all__ = ["SummaryRow", "baselines", "show", "summarise"]
+__all__ = ["SummaryRow", "baselines", "choices", "show", "summarise"]
 
 
 def summarise(folder: Path) -> list[SummaryRow]:
@@ -41,14 +41,21 @@ def summarise(folder: Path) -> list[SummaryRow]:
         rows = read_csv(study.summary_csv)
         write_atomically(study.page, page.page(study, plan, rows, baselines(folder)))
         return rows
+    tuned = chosen.settings(study)
     rows = [
-        row.model_copy(update={"published_accuracy": _published(plan, cell, row.variant)})
+        row.model_copy(
+            update={
+                "published_accuracy": _published(plan, cell, row.variant),
+                "tuned": tuned[cell].get(row.variant, {}) if tuned else None,
+            }
+        )
         for cell, swept in plan.cells.items()
         for row in gather(study.of_cell(cell), plan.variants, plan.seeds, swept, plan.targets)
     ]
     title = _title(plan, rows)
     write_atomically(study.summary_csv, to_csv(rows))
-    table = tables.to_markdown(title, rows, conclude(rows), baselines(folder), plan.source)
+    said = choices(folder, rows)
+    table = tables.to_markdown(title, rows, conclude(rows), baselines(folder), plan.source, said)
     write_atomically(study.summary_md, table)
     write_atomically(study.runs_csv, tidy.runs_csv(study, plan))
     write_atomically(study.epochs_csv, tidy.epochs_csv(study, plan))
@@ -77,12 +84,24 @@ def baselines(folder: Path) -> Baselines | None:
     return read(path, Baselines) if path.exists() else None
 
 
+def choices(folder: Path, rows: Sequence[SummaryRow]) -> list[str]:
+    """What was chosen before the study's final runs and by what, in sentences.
+
+    Args:
+        folder: The study's results folder.
+        rows: The final runs.
+    """
+    study = StudyFolder(folder)
+    return chosen.sentences(study, read_plan(study), rows)
+
+
 def show(
     rows: Sequence[SummaryRow],
     console: Console,
     title: str | None = None,
     beside: Baselines | None = None,
     source: str = "",
+    chose: Sequence[str] = (),
 ) -> None:
     """Prints the table, then what the data allow to be said and what they don't.
 
@@ -92,8 +111,9 @@ def show(
         title: A heading, or None.
         beside: The metrics of methods without training, if there are any.
         source: Where the accuracies in the column "published" come from, if there are any.
+        chose: What `choices` returned.
     """
-    tables.show(rows, conclude(rows), console, title, beside, source)
+    tables.show(rows, conclude(rows), console, title, beside, source, chose)
 
 
 def _published(plan: Plan, cell: str, variant: str) -> float | None:

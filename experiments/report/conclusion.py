@@ -11,6 +11,11 @@ from experiments.report.rows import SummaryRow
 from experiments.report.verdict import LEGEND, more_accurate
 from experiments.report.words import name
 
+UNTUNED = (
+    "All variants were trained with the same settings (learning rate and so on), which were tuned "
+    "for none of them: [tuning] would let each choose its own."
+)
+
 
 @dataclass(frozen=True)
 class Conclusion:
@@ -188,6 +193,8 @@ def _legend(sentences: Sequence[str]) -> list[str]:
 
 def _notes(rows: Sequence[SummaryRow]) -> list[str]:
     notes = []
+    if len(rows) > 1 and all(row.tuned is None for row in rows):
+        notes.append(UNTUNED)
     notes += [
         f"{row.diverged} of {row.seeds} seeds of {name(row.variant)} diverged: the loss ceased to "
         "be finite. Their accuracy is part of the mean."

@@ -9,8 +9,9 @@ import tomllib
 from dataclasses import dataclass, field
 from typing import Any
 
+from experiments.choices import SearchRecord
 from experiments.folder import StudyFolder, cell_name
-from experiments.records import RecordError
+from experiments.records import RecordError, read
 
 _NO_SETTING = {"name", "dataset.directory", "training.seeds", "training.seeds_together"}
 _NO_SETTINGS = ("measurement.", "sweep.")
@@ -30,6 +31,8 @@ class Plan:
         targets: Devices that are not here, for which the costs are estimated.
         published: Accuracies that others have published, in percent, by cell and variant.
         source: Where they have.
+        tuning: The section `[tuning]`; empty without one.
+        poolings: What `[search]` combined; empty without one.
     """
 
     name: str
@@ -41,6 +44,8 @@ class Plan:
     targets: tuple[str, ...]
     published: dict[str, dict[str, float]] = field(default_factory=dict)
     source: str = ""
+    tuning: dict[str, Any] = field(default_factory=dict)
+    poolings: tuple[str, ...] = ()
 
     @property
     def cells(self) -> dict[str, dict[str, Any]]:
@@ -67,7 +72,8 @@ def read_plan(folder: StudyFolder) -> Plan:
         The plan.
 
     Raises:
-        RecordError: There is no config.toml, or it lacks the dataset, the variants or the seeds.
+        RecordError: There is no config.toml, or it lacks the dataset, the variants or the seeds; or
+            search.json is damaged.
     """
     try:
         config = tomllib.loads(folder.config.read_text(encoding="utf-8"))
@@ -75,15 +81,24 @@ def read_plan(folder: StudyFolder) -> Plan:
         raise RecordError(f"{folder.config}: not a study's config: {error}") from error
     try:
         published = dict(config.pop("published", {}))
+        variants = dict(config.pop("variants"))
+        if "search" in config and folder.search.exists():
+            found = read(folder.search, SearchRecord)
+            variants = {
+                name: variants.get(name) or [variants[one] for one in chosen.choice["poolings"]]
+                for name, chosen in found.finalists.items()
+            }
         return Plan(
             name=str(config.get("name", folder.path.name)),
             dataset=str(config["dataset"]["name"]),
-            definitions=dict(config.pop("variants")),
+            definitions=variants,
             seeds=tuple(int(seed) for seed in config["training"]["seeds"]),
             sweep={key: list(values) for key, values in config.pop("sweep", {}).items()},
             targets=tuple(config.get("measurement", {}).get("targets", ())),
             published=dict(published.get("accuracy", {})),
             source=str(published.get("source", "")),
+            tuning=dict(config.get("tuning", {})),
+            poolings=tuple(config.get("search", {}).get("poolings", ())),
             settings={
                 key: value
                 for key, value in _flat(config).items()

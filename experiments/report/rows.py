@@ -40,6 +40,11 @@ def _pairs(cell: Any) -> Any:
     return dict(pair.split(":", 1) for pair in cell.split())
 
 
+def _settings(cell: Any) -> Any:
+    """Turns the JSON of a choice into a dict; a blank is no choice."""
+    return None if cell == "" else json.loads(cell) if isinstance(cell, str) else cell
+
+
 MaybeAccuracy = Annotated[Accuracy | None, BeforeValidator(_blank_is_none)]
 MaybeNonNegative = Annotated[NonNegative | None, BeforeValidator(_blank_is_none)]
 MaybePositive = Annotated[Positive | None, BeforeValidator(_blank_is_none)]
@@ -51,7 +56,8 @@ class SummaryRow(Record):
     The fields are the columns of summary.csv, in order; `metrics` and `swept` have a column for
     each entry: `NAME_mean`, `NAME_std`, `NAME_ci95_low` and `NAME_ci95_high` of a metric, and a
     swept key under its own name. `published_accuracy`, what others have published, has a column
-    only if there is one.
+    only if there is one, and `tuned`, the settings that a variant chose, only of a tuned study; of
+    a variant that was not tuned it is empty.
 
     Accuracies are shares, times are in the unit of their name, an interval is the 95% interval of
     the mean over seeds (accuracy), of the median over repetitions (throughput) or of the percentile
@@ -93,6 +99,7 @@ class SummaryRow(Record):
     diverged: Count = 0
     test_loss_mean: Annotated[float | None, BeforeValidator(_blank_is_none)] = None
     published_accuracy: MaybeAccuracy = None
+    tuned: Annotated[dict[str, Any] | None, BeforeValidator(_settings)] = None
     metrics: dict[str, statistics.Estimate] = Field(default_factory=dict)
     swept: dict[str, Any] = Field(default_factory=dict)
 
@@ -278,9 +285,13 @@ def read_csv(path: Path) -> list[SummaryRow]:
 
 def _columns(row: SummaryRow) -> dict[str, str]:
     """A row's cells by column."""
-    columns = {name: _cell(value) for name, value in row if name not in ("metrics", "swept")}
+    columns = {
+        name: _cell(value) for name, value in row if name not in ("metrics", "swept", "tuned")
+    }
     if row.published_accuracy is None:
         del columns["published_accuracy"]
+    if row.tuned is not None:
+        columns["tuned"] = json.dumps(row.tuned)
     for name, estimate in row.metrics.items():
         values = (estimate.mean, estimate.std, estimate.low, estimate.high)
         columns |= {f"{name}_{end}": _cell(value) for end, value in zip(_ENDS, values, strict=True)}

@@ -121,8 +121,10 @@ def columns(rows: Sequence[SummaryRow]) -> list[Column]:
     """The columns that these rows have something in."""
     swept = dict.fromkeys(key for row in rows for key in row.swept)
     metrics = dict.fromkeys(name for row in rows for name in row.metrics)
+    tuned = dict.fromkeys(_short(key, row) for row in rows for key in row.tuned or ())
     return [
         *(_swept(key) for key in swept),
+        *(_tuned(name) for name in tuned),
         ACCURACY,
         *([PUBLISHED] if any(row.published_accuracy is not None for row in rows) else []),
         *([LOSS] if any(row.test_loss_mean is not None for row in rows) else []),
@@ -134,6 +136,21 @@ def columns(rows: Sequence[SummaryRow]) -> list[Column]:
 def _swept(key: str) -> Column:
     table, _, name = key.rpartition(".")
     return Column(f"{table}.", name, lambda r: str(r.swept.get(key, "")))
+
+
+def _short(key: str, row: SummaryRow) -> str:
+    """A tuned key without its table: `learning_rate`, `arguments.p`."""
+    return key.removeprefix("training.").removeprefix(f"variants.{row.variant}.")
+
+
+def _tuned(name: str) -> Column:
+    def cell(row: SummaryRow) -> str:
+        if row.tuned == {}:
+            return "untuned"
+        own = {_short(key, row): value for key, value in (row.tuned or {}).items()}
+        return words.setting(own[name]) if name in own else ""
+
+    return Column("tuned", name, cell)
 
 
 def _metric(name: str) -> Column:
@@ -157,6 +174,7 @@ def to_markdown(
     conclusion: Conclusion,
     beside: Baselines | None = None,
     source: str = "",
+    chose: Sequence[str] = (),
 ) -> str:
     """The page summary.md.
 
@@ -166,6 +184,7 @@ def to_markdown(
         conclusion: What they allow to be said.
         beside: The metrics of methods without training, if there are any.
         source: Where the accuracies in the column "published" come from.
+        chose: What was chosen before the final runs, in sentences.
 
     Returns:
         Markdown, every piece of text in it escaped.
@@ -177,6 +196,7 @@ def to_markdown(
         f"# {words.markdown(title)}",
         "",
         *(["\n".join(f"- {one}" for one in said)] if rows[0].swept else [" ".join(said)]),
+        *(["", " ".join(words.markdown(sentence) for sentence in chose)] if chose else []),
         "",
         f"| {' | '.join(words.markdown(cell) for cell in head)} |",
         f"|:--{'|--:' * len(shown)}|",
@@ -213,6 +233,7 @@ def show(
     title: str | None,
     beside: Baselines | None = None,
     source: str = "",
+    chose: Sequence[str] = (),
 ) -> None:
     """Prints the table and the conclusion.
 
@@ -224,6 +245,7 @@ def show(
         title: A heading, or None.
         beside: The metrics of methods without training, if there are any.
         source: Where the accuracies in the column "published" come from.
+        chose: What was chosen before the final runs, in sentences.
     """
     widen(console)
     mark = not console.is_terminal
@@ -236,6 +258,8 @@ def show(
         console.print(Text(ESTIMATES, style="dim"))
     for sentence in conclusion.sentences:
         console.print(Text(sentence, style="bold"))
+    if chose:
+        console.print(Text(" ".join(chose)))
     legend = LEGEND.format(Mark="*" if mark else "Bold")
     notes = (
         *where_and_how(rows),

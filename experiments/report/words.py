@@ -63,6 +63,11 @@ def p_value(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
 
 
+def setting(value: Any) -> str:
+    """A value of a config: numbers without trailing zeros."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def cell(name: str) -> str:
     """A cell of a sweep in prose: `dataset.train_limit=1000,model.widths=8` with spaces."""
     return name.replace("=", " = ").replace(",", ", ")

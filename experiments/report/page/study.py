@@ -6,7 +6,7 @@ from typing import Any
 
 from experiments.folder import StudyFolder
 from experiments.records import Baselines, Environment, read
-from experiments.report import tables, words
+from experiments.report import chosen, tables, words
 from experiments.report.conclusion import conclude
 from experiments.report.page import charts, learning, table
 from experiments.report.page.cards import cards
@@ -86,7 +86,7 @@ def page(
     values = {
         "title": plan.name,
         "about": _about(plan, rows, environment),
-        "verdict": conclusion.sentences,
+        "verdict": [*conclusion.sentences, *chosen.sentences(study, plan, rows)],
         "sentences_apart": bool(plan.sweep),
         "notes": [
             *conclusion.notes,

@@ -156,9 +156,17 @@ def test_notes_warn_of_parameters_and_the_test_set(make_rows):
         {"max_pool": [950, 951, 952], "none": [930, 931, 930]},
         measured={"none": {"parameters": 9310}},
     )
-    legend, parameters, test_set = conclude(study).notes
+    legend, settings, parameters, test_set = conclude(study).notes
     assert "excludes 0 exactly where the difference is significant" in legend
+    assert settings.startswith("All variants were trained with the same settings")
     assert parameters.startswith("Parameters differ by variant, 1,234 to 9,310: ")
     assert "one test set of 1,000 examples" in test_set
     assert "up to about 1.6 points" in test_set  # 1.96 sqrt(0.93 0.07 / 1000) is 1.58
-    assert len(conclude(make_rows({"max_pool": [950, 951], "none": [930, 935]})).notes) == 1
+    assert len(conclude(make_rows({"max_pool": [950, 951], "none": [930, 935]})).notes) == 2
+
+
+def test_the_settings_are_the_same_for_all_unless_a_variant_was_tuned(make_rows):
+    rows = make_rows({"max_pool": [950, 951], "none": [930, 931]})
+    tuned = [rows[0].model_copy(update={"tuned": {"training.learning_rate": 0.1}}), rows[1]]
+    assert not any("same settings" in note for note in conclude(tuned).notes)
+    assert not any("same settings" in note for note in conclude(rows[:1]).notes)
