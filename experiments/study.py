@@ -5,6 +5,7 @@ the environment that made it are those of today, and refused otherwise; the rest
 """
 
 import fcntl
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,7 @@ from experiments.plugins import load as load_plugins
 from experiments.programs import Programs
 from experiments.progress import display
 from experiments.records import Baselines, Environment, Measurement, Origin, RecordError, RunRecord
+from experiments.writing import remove_torn, writing
 
 
 def run(study: Study, out: Path, console: Console, plugins: Sequence[str] = ()) -> bool:
@@ -56,6 +58,7 @@ def run(study: Study, out: Path, console: Console, plugins: Sequence[str] = ()) 
     for cell in cells.values():
         datasets.of(cell)  # what is missing or damaged is found before anything is written
     with only_process(folder):
+        remove_torn(folder.path)
         records.write_atomically(folder.config, dump(study))
         _train_and_measure(cells, folder, datasets, here, console)
         _estimate(cells, folder, here.origin, plugins, console)
@@ -78,7 +81,8 @@ def _train_and_measure(
         for name, cell in cells.items()
         for variant in cell.variants
     }
-    if any(todo.values()) or not all(measured(c, folder.of_cell(n)) for n, c in cells.items()):
+    whole = all(measured(cell, folder.of_cell(name)) for name, cell in cells.items())
+    if any(todo.values()) or not whole:
         records.write(folder.environment, here)
         if allocator.kept():
             console.print("memory: glibc keeps what is freed (mallopt)", highlight=False)
@@ -86,7 +90,7 @@ def _train_and_measure(
     if any(baselines.values()):
         records.write(folder.baselines, Baselines(cells=baselines))
     train(cells, datasets, todo, folder, here.origin, console)
-    if not all(measured(cell, folder.of_cell(name)) for name, cell in cells.items()):
+    if not whole:
         results = measure(cells, datasets.of, here.origin, _saying(console))
         for (name, variant), result in results.items():
             records.write(folder.of_cell(name).measurement(variant), result)
@@ -132,11 +136,9 @@ def only_process(folder: StudyFolder) -> Iterator[None]:
     Raises:
         RecordError: Another process holds it.
     """
-    try:
+    with writing(folder.path):
         folder.path.mkdir(parents=True, exist_ok=True)
         file = folder.lock.open("a")
-    except OSError as error:
-        raise RecordError(f"{folder.path}: cannot be written: {error.strerror}") from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -157,7 +159,8 @@ def refuse_impossible(study: Study, checked: set[str] | None = None) -> None:
             cells with another size of the training set; those traced here are added.
 
     Raises:
-        ConfigError: A pooling cannot pool the feature map that it meets.
+        ConfigError: A pooling cannot pool the feature map that it meets, or the parameters of the
+            network are larger than the device's memory.
     """
     inputs, labels = study.dataset.describe().batch(study.training.batch_size)
     checked = set() if checked is None else checked
@@ -168,10 +171,22 @@ def refuse_impossible(study: Study, checked: set[str] | None = None) -> None:
         try:
             programs = Programs.build(study, variant)
             state = jax.eval_shape(programs.init, 0)
+            _refuse_larger_than_memory(state, variant)
             jax.eval_shape(programs.evaluate, state, inputs, labels)
             jax.eval_shape(programs.step, state, inputs, labels, jax.random.key(0))
         except ModelError as error:
             raise ConfigError(str(error)) from error
+
+
+def _refuse_larger_than_memory(state: Any, variant: str) -> None:
+    """Refuses a network whose parameters and optimizer state exceed the device's memory."""
+    needed = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
+    available = environment.memory()
+    if needed > available:
+        raise ConfigError(
+            f"variants.{variant}: parameters and optimizer state take {needed / 1e9:,.0f} GB, and "
+            f"the device has {available / 1e9:,.0f} GB; make [model] smaller (model.widths)"
+        )
 
 
 def refuse_other_work(study: Study, folder: StudyFolder, here: Origin | None = None) -> None:
@@ -213,13 +228,21 @@ def refuse_other_work(study: Study, folder: StudyFolder, here: Origin | None = N
                 made_by[path] = checkpoint.fingerprint(path)
         for path, fingerprint in made_by.items():
             if fingerprint != study.fingerprint(variant):
-                before = folder.config.read_text() if folder.config.exists() else ""
-                changes = "".join(f"\n  {line}" for line in differences(before, dump(study)))
+                changes = "".join(f"\n  {line}" for line in _changes(folder, study))
                 raise RecordError(
                     f"{path}: was trained with another config. Give the study another name or "
                     f"--out folder, or remove {folder.variant(variant)} to train it "
                     f"again.{changes}"
                 )
+
+
+def _changes(folder: StudyFolder, study: Study) -> list[str]:
+    """What differs between the config in the folder, if it can be read, and the study's."""
+    try:
+        before = folder.config.read_text()
+        return differences(before, dump(study))
+    except (OSError, ValueError):
+        return []
 
 
 def _refuse_other_origin(path: Path, origin: Origin | None, here: Origin) -> None:
@@ -285,11 +308,18 @@ def train(
 def measured(study: Study, folder: StudyFolder, target: str | None = None) -> bool:
     """Whether all variants have been measured, side by side, as the config describes them.
 
+    Measurements count only beside the environment.json that says where they were made.
+
     Args:
         study: The study.
         folder: Its results.
         target: A device that is not here: whether they have been estimated for it.
+
+    Raises:
+        RecordError: A measurement, or the environment of all of them, is damaged.
     """
+    if target is None and not folder.environment.exists():
+        return False
     for variant in study.variants:
         path = folder.measurement(variant, target)
         if not path.exists():
@@ -297,6 +327,8 @@ def measured(study: Study, folder: StudyFolder, target: str | None = None) -> bo
         found = records.read(path, Measurement)
         if found.fingerprint != study.cost_fingerprint(variant):
             return False
+    if target is None:
+        records.read(folder.environment, Environment)
     return True
 
 

@@ -5,10 +5,10 @@ readable when the config's schema moves on.
 """
 
 import itertools
-import tomllib
 from dataclasses import dataclass, field
 from typing import Any
 
+from experiments import toml
 from experiments.folder import StudyFolder, cell_name
 from experiments.records import RecordError
 
@@ -70,8 +70,8 @@ def read_plan(folder: StudyFolder) -> Plan:
         RecordError: There is no config.toml, or it lacks the dataset, the variants or the seeds.
     """
     try:
-        config = tomllib.loads(folder.config.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        config = toml.read(folder.config)
+    except (OSError, toml.TomlError) as error:
         raise RecordError(f"{folder.config}: not a study's config: {error}") from error
     try:
         published = dict(config.pop("published", {}))
