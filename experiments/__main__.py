@@ -46,6 +46,17 @@ def run(
             "repeated.",
         ),
     ] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Train in so many processes; the numbers are the same.")
+    ] = 1,
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Train on the workers of a Dask scheduler, such as tcp://10.0.0.1:8786, which see "
+            "the same folder.",
+        ),
+    ] = None,
 ) -> None:
     """Run a study, or go on with one that was interrupted, and show its results."""
     from experiments.allocator import keep_freed_memory
@@ -53,12 +64,18 @@ def run(
     keep_freed_memory()  # before any thread has an arena of its own
     from experiments import plugins, study
     from experiments.compilation import use_cache
-    from experiments.config import load
+    from experiments.config import ConfigError, load
+    from experiments.workers import dask as cluster
+    from experiments.workers import local
 
     with _plain_errors():
         plugins.load(plugin or ())
         use_cache()
-        if not study.run(load(config, change or ()), out, _console(), plugin or ()):
+        if dask is not None and workers > 1:
+            raise ConfigError("--workers and --dask: give one of them")
+        crew = local(workers) if workers > 1 else None
+        crew = crew if dask is None else cluster(dask)
+        if not study.run(load(config, change or ()), out, _console(), plugin or (), crew):
             raise typer.Exit(3)
 
 

@@ -7,7 +7,7 @@ the environment that made it are those of today, and refused otherwise; the rest
 import fcntl
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,29 @@ from experiments.models import ModelError
 from experiments.plugins import load as load_plugins
 from experiments.programs import Programs
 from experiments.progress import display
-from experiments.records import Baselines, Environment, Measurement, Origin, RecordError, RunRecord
+from experiments.records import (
+    Baselines,
+    Environment,
+    EpochMetrics,
+    Measurement,
+    Origin,
+    RecordError,
+    RunRecord,
+)
+from experiments.workers import Task, Workers, farm
 from experiments.writing import remove_torn, writing
 
+Crew = AbstractContextManager[Workers]
+"""Opens worker processes, and ends them."""
 
-def run(study: Study, out: Path, console: Console, plugins: Sequence[str] = ()) -> bool:
+
+def run(
+    study: Study,
+    out: Path,
+    console: Console,
+    plugins: Sequence[str] = (),
+    workers: Crew | None = None,
+) -> bool:
     """Runs a study, or what is left of it, and shows its results.
 
     Args:
@@ -36,6 +54,8 @@ def run(study: Study, out: Path, console: Console, plugins: Sequence[str] = ()) 
         out: The folder that holds the results folders of all studies.
         console: Where to show progress and results.
         plugins: The plug-ins in use, which are loaded; see `experiments.plugins.load`.
+        workers: Other processes that train, `experiments.workers.local(2)` for instance; None to
+            train in this one. Cost is measured in this one.
 
     Returns:
         Whether all runs ended with a finite loss.
@@ -60,7 +80,7 @@ def run(study: Study, out: Path, console: Console, plugins: Sequence[str] = ()) 
     with only_process(folder):
         remove_torn(folder.path)
         records.write_atomically(folder.config, dump(study))
-        _train_and_measure(cells, folder, datasets, here, console)
+        _train_and_measure(cells, folder, datasets, here, console, plugins, workers)
         _estimate(cells, folder, here.origin, plugins, console)
         rows = report.summarise(folder.path)
     source = study.published.source if study.published else ""
@@ -75,6 +95,8 @@ def _train_and_measure(
     datasets: "_Datasets",
     here: Environment,
     console: Console,
+    plugins: Sequence[str],
+    workers: Crew | None,
 ) -> None:
     todo = {
         (name, variant): training.groups(cell, variant, folder.of_cell(name))
@@ -89,7 +111,7 @@ def _train_and_measure(
     baselines = {name: datasets.of(cell).baselines for name, cell in cells.items()}
     if any(baselines.values()):
         records.write(folder.baselines, Baselines(cells=baselines))
-    train(cells, datasets, todo, folder, here.origin, console)
+    train(cells, datasets, todo, folder, here.origin, console, plugins, workers)
     if not whole:
         results = measure(cells, datasets.of, here.origin, _saying(console))
         for (name, variant), result in results.items():
@@ -275,6 +297,8 @@ def train(
     folder: StudyFolder,
     origin: Origin,
     console: Console,
+    plugins: Sequence[str] = (),
+    workers: Crew | None = None,
 ) -> None:
     """Trains what is left to train.
 
@@ -285,14 +309,38 @@ def train(
         folder: Where the results go.
         origin: What is recorded as having made the runs.
         console: Where to show progress.
+        plugins: The plug-ins in use.
+        workers: Other processes that train; None to train in this one.
     """
+    tasks = [
+        Task(
+            cell=name,
+            variant=variant,
+            seeds=seeds,
+            config=dump(cells[name]),
+            folder=folder.path.absolute(),
+            plugins=tuple(plugins),
+            origin=origin.model_dump_json(),
+        )
+        for (name, variant), groups in todo.items()
+        for seeds in groups
+    ]
     rounds = {
         _shown(name, variant): sum(map(len, groups)) * cells[name].rounds
         for (name, variant), groups in todo.items()
     }
     if not any(rounds.values()):
         return
-    with display(console, runs=sum(len(s) for g in todo.values() for s in g), rounds=rounds) as on:
+    runs = sum(len(task.seeds) for task in tasks)
+    with display(console, runs=runs, rounds=rounds) as on:
+        if workers is not None:
+
+            def tell_task(task: Task, metrics: list[EpochMetrics]) -> None:
+                name = _shown(task.cell, task.variant)
+                on.epoch(name, task.seeds, metrics, cells[task.cell].rounds)
+
+            farm(tasks, workers, tell_task)
+            return
         for name, cell in cells.items():
             data = None
             for variant in cell.variants:
@@ -302,7 +350,8 @@ def train(
                 trainer = training.Trainer(cell, variant, data, origin)
                 for seeds in todo[name, variant]:
                     tell = _telling(on.epoch, _shown(name, variant), cell.rounds)
-                    trainer.train(seeds, folder.of_cell(name), tell)
+                    with training.only_writer(folder.of_cell(name), variant, seeds):
+                        trainer.train(seeds, folder.of_cell(name), tell)
 
 
 def measured(study: Study, folder: StudyFolder, target: str | None = None) -> bool:
