@@ -154,6 +154,11 @@ FAULTS = {
     "kill": Fault(
         "`kill -9` at a random moment", "at most the current round of the run is lost", KILLED
     ),
+    "lost_worker": Fault(
+        "a worker of `--workers` or `--dask` is killed",
+        "its run is done again from its checkpoint; a third loss of one run ends the study",
+        0,
+    ),
 }
 """Faults by a short name, in the order in which documents show them."""
 

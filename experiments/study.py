@@ -27,7 +27,6 @@ from experiments.progress import display
 from experiments.records import (
     Baselines,
     Environment,
-    EpochMetrics,
     Measurement,
     Origin,
     RecordError,
@@ -332,15 +331,17 @@ def train(
     if not any(rounds.values()):
         return
     runs = sum(len(task.seeds) for task in tasks)
+    if workers is not None:
+        with workers as crew, display(console, runs=runs, rounds=rounds, workers=crew.count) as on:
+            farm(
+                tasks,
+                crew,
+                lambda task, metrics: on.epoch(
+                    _shown(*task.program), task.seeds, metrics, cells[task.cell].rounds
+                ),
+            )
+        return
     with display(console, runs=runs, rounds=rounds) as on:
-        if workers is not None:
-
-            def tell_task(task: Task, metrics: list[EpochMetrics]) -> None:
-                name = _shown(task.cell, task.variant)
-                on.epoch(name, task.seeds, metrics, cells[task.cell].rounds)
-
-            farm(tasks, workers, tell_task)
-            return
         for name, cell in cells.items():
             data = None
             for variant in cell.variants:

@@ -49,7 +49,7 @@ class _Dask:
     """As many tasks at a time as the cluster has workers; Dask chooses which worker gets which."""
 
     def __init__(self, client: Any, count: int, lost: type[Exception]):
-        self.lost = lost
+        self.lost, self.count = lost, count
         self._executor = client.get_executor(pure=False)
         self._idle = list(range(count))
 

@@ -7,7 +7,6 @@ write the same file. A lost worker costs its task only, which is done again from
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import AbstractContextManager
 from typing import Protocol
 
 from experiments.records import EpochMetrics, RecordError, read_metrics
@@ -20,6 +19,11 @@ _LOSSES = 3
 
 class Workers(Protocol):
     """Processes that carry out tasks."""
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        ...
 
     @property
     def lost(self) -> type[Exception]:
@@ -43,12 +47,12 @@ Tell = Callable[[Task, list[EpochMetrics]], None]
 """Told after each round of a task: the metrics of each of its seeds."""
 
 
-def farm(tasks: Sequence[Task], workers: AbstractContextManager[Workers], tell: Tell) -> None:
+def farm(tasks: Sequence[Task], workers: Workers, tell: Tell) -> None:
     """Carries out tasks on workers.
 
     Args:
         tasks: What is to be done.
-        workers: Opens the workers, and ends them.
+        workers: What carries them out.
         tell: Told of progress, in this process.
 
     Raises:
@@ -58,33 +62,32 @@ def farm(tasks: Sequence[Task], workers: AbstractContextManager[Workers], tell: 
     running: dict[Future[None], tuple[int, Task]] = {}
     before: dict[int, tuple[str, str]] = {}
     watch = _Watch(tell)
-    with workers as crew:
-        while left or running:
-            while left and (worker := crew.idle()) is not None:
-                busy = {task.program for _, task in running.values()}
-                task = _next(left, before.get(worker), busy)
-                left.remove(task)
-                before[worker] = task.program
-                running[crew.submit(worker, task)] = (worker, task)
-            done, _ = wait(running, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
-            for future in done:
-                worker, task = running.pop(future)
-                lost = isinstance(future.exception(), crew.lost)
-                crew.release(worker, lost)
-                if not lost:
-                    future.result()  # raises what the task raised
-                    watch.look(task)
-                    continue
-                losses[task] += 1
-                if losses[task] == _LOSSES:
-                    raise RecordError(
-                        f"{task.place.variant(task.variant)}: {task} has lost its worker "
-                        f"{_LOSSES} times, perhaps for want of memory; give fewer --workers and "
-                        "the same command again"
-                    )
-                left.insert(0, task)
-            for _, task in running.values():
+    while left or running:
+        while left and (worker := workers.idle()) is not None:
+            busy = {task.program for _, task in running.values()}
+            task = _next(left, before.get(worker), busy)
+            left.remove(task)
+            before[worker] = task.program
+            running[workers.submit(worker, task)] = (worker, task)
+        done, _ = wait(running, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
+        for future in done:
+            worker, task = running.pop(future)
+            lost = isinstance(future.exception(), workers.lost)
+            workers.release(worker, lost)
+            if not lost:
+                future.result()  # raises what the task raised
                 watch.look(task)
+                continue
+            losses[task] += 1
+            if losses[task] == _LOSSES:
+                raise RecordError(
+                    f"{task.place.variant(task.variant)}: {task} has lost its worker "
+                    f"{_LOSSES} times, perhaps for want of memory; give fewer --workers and "
+                    "the same command again"
+                )
+            left.insert(0, task)
+        for _, task in running.values():
+            watch.look(task)
 
 
 def _next(left: Sequence[Task], before: tuple[str, str] | None, busy: set[tuple[str, str]]) -> Task:

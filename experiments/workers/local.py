@@ -43,7 +43,7 @@ class _Local:
     lost: type[Exception] = BrokenProcessPool
 
     def __init__(self, count: int):
-        self._count, self._idle = count, list(range(count))
+        self.count, self._idle = count, list(range(count))
         self._executors: dict[int, ProcessPoolExecutor] = {}
 
     def idle(self) -> int | None:
@@ -54,7 +54,7 @@ class _Local:
         """Lets a worker carry out a task; its process is started for the first one."""
         if worker not in self._executors:
             self._executors[worker] = ProcessPoolExecutor(
-                max_workers=1, initializer=_begin, initargs=(worker, self._count, os.getpid())
+                max_workers=1, initializer=_begin, initargs=(worker, self.count, os.getpid())
             )
         return self._executors[worker].submit(carry_out, task)
 

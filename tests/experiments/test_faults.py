@@ -3,6 +3,7 @@
 import gzip
 import os
 import random
+import re
 import shutil
 import signal
 import struct
@@ -304,6 +305,44 @@ def kill(lab, times=3):
             process.communicate()
             killed += 1
     yield process.returncode, ""
+
+
+def wait(process, seconds):
+    """Whether a process has ended within so many seconds."""
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def loky_workers(parent):
+    """The worker processes of a parent, once they have begun to train."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            status, line = (path / "status").read_text(), (path / "cmdline").read_text()
+        except OSError:  # it has just ended
+            continue
+        if re.search(rf"^PPid:\s+{parent}$", status, re.MULTILINE) and "popen_loky" in line:
+            found.append(int(path.name))
+    return found
+
+
+def begun(process, lab):
+    """Waits until a run has begun."""
+    while not list(lab.folder.path.rglob("metrics.jsonl")):
+        assert not wait(process, 0.05), process.stderr.read()
+    return loky_workers(process.pid)
+
+
+@happening
+def lost_worker(lab):
+    process = lab.popen("--workers", 2)
+    for pid in begun(process, lab):
+        os.kill(pid, signal.SIGKILL)
+    _, stderr = process.communicate(timeout=300)
+    yield process.returncode, stderr
 
 
 ORDINARY = {"interrupt", "kill", "file_size"}
