@@ -4,7 +4,7 @@ Python turns Ctrl-C into an exception in the main thread. An exception that arri
 or a callback of a C++ library may be printed and dropped, or become an ImportError; while XLA
 compiles or runs a program, it waits. Here a thread waits for the signal instead and ends the
 process. Nothing needs to be unwound: every file is replaced atomically, so a process may be killed
-at any moment.
+at any moment. Worker processes end by themselves when their parent is gone.
 
 This module imports nothing heavy: it is the first that the command line imports.
 """
@@ -13,14 +13,11 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 
 STATUS: dict[int, int] = {signal.SIGINT: 130, signal.SIGTERM: 143}
 """The exit status by signal: 128 plus its number, as shells have it."""
 MESSAGE = "stopped; the same command goes on from here"
 
-_last_acts: list[Callable[[], None]] = []
 _SHOW_CURSOR = b"\x1b[?25h\n"
 
 
@@ -38,16 +35,6 @@ def stop_at_signals() -> None:
     threading.Thread(target=_wait, args=(read,), daemon=True, name="signals").start()
 
 
-@contextmanager
-def last_act(act: Callable[[], None]) -> Iterator[None]:
-    """Calls `act`, which ends other processes for instance, if a signal ends this one meanwhile."""
-    _last_acts.append(act)
-    try:
-        yield
-    finally:
-        _last_acts.remove(act)
-
-
 def _nothing(number: int, frame: object) -> None:
     """A handler in Python must exist for the number to be written to the pipe."""
 
@@ -56,9 +43,6 @@ def _wait(read: int) -> None:
     status = None
     while status is None:  # other signals that have a handler in Python are written as well
         status = next((STATUS[n] for n in os.read(read, 64) if n in STATUS), None)
-    for act in list(_last_acts):
-        with suppress(Exception):  # the process ends whatever happens, and says so
-            act()
     if sys.__stdout__ is not None and os.isatty(1):
         os.write(1, _SHOW_CURSOR)  # progress bars hide it
     os.write(2, f"{MESSAGE}\n".encode())

@@ -15,7 +15,6 @@ from joblib.externals.loky.process_executor import BrokenProcessPool
 
 from experiments.allocator import keep_freed_memory
 from experiments.config import ConfigError
-from experiments.stopping import last_act
 from experiments.workers.farm import Workers
 from experiments.workers.task import Task, carry_out
 
@@ -30,11 +29,10 @@ def local(count: int) -> Iterator[Workers]:
     if jax.default_backend() != "cpu":
         raise ConfigError(f"--workers {count}: only a CPU can be shared by processes; leave it out")
     workers = _Local(count)
-    with last_act(workers.end):
-        try:
-            yield workers
-        finally:
-            workers.end()
+    try:
+        yield workers
+    finally:
+        workers.end()
 
 
 class _Local:
@@ -87,7 +85,7 @@ def _begin(number: int, count: int, parent: int) -> None:
 
 
 def _end_with(parent: int) -> None:
-    """Ends this process with its parent, whatever ends that."""
+    """Ends this process with its parent, whatever ends that: Ctrl-C or `kill -9`."""
     while os.getppid() == parent:
         time.sleep(0.2)
     os._exit(1)

@@ -15,7 +15,7 @@ from experiments.records import EpochMetrics, RecordError, append_metrics
 from experiments.workers.farm import _next
 from experiments.workers.task import Task
 from tests.experiments.test_command_line import ROOT, command, results
-from tests.experiments.test_faults import Lab, begun, wait
+from tests.experiments.test_faults import AT, Lab, begun, wait
 from tests.experiments.tiny import TINY
 
 
@@ -119,7 +119,8 @@ def test_two_workers_give_the_numbers_of_one(lab):
 @pytest.mark.thorough
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_workers_end_with_their_parent(lab, number):
-    process = lab.popen("--workers", 2)
+    # Through AT, since SIGINT stays ignored where a shell runs the tests in the background.
+    process = lab.popen("--workers", 2, python=("-c", AT, "no_such_module", 0))
     pids = begun(process, lab)
     assert pids
     process.send_signal(number)
