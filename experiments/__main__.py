@@ -1,13 +1,21 @@
 """The command line, `python -m experiments`: one function a command, each calling one module."""
 
+from experiments.stopping import stop_at_signals
+
+if __name__ == "__main__":
+    stop_at_signals()  # before the imports below, which take a second or more
+
+import errno
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
+
+from experiments.faults import STATUSES
 
 _OUT = "Where results go. Those that are published, under version control, are in `results`."
 
@@ -19,12 +27,15 @@ def _limit(meaning: str) -> Any:
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
 
-@app.callback()
+_STATUSES = "Exit status: " + " ".join(f"{n}: {words}." for n, words in STATUSES.items())
+
+
+@app.callback(epilog=_STATUSES)
 def _lab() -> None:
     """Train networks that differ only in how they pool, and compare them honestly."""
 
 
-@app.command()
+@app.command(epilog=_STATUSES)
 def run(
     config: Annotated[Path, typer.Argument(help="The study's TOML file.")],
     change: Annotated[
@@ -40,20 +51,36 @@ def run(
             "repeated.",
         ),
     ] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Train in so many processes; the numbers are the same.")
+    ] = 1,
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Train on the workers of a Dask scheduler, such as tcp://10.0.0.1:8786, which see "
+            "the same folder.",
+        ),
+    ] = None,
 ) -> None:
-    """Run a study, or go on with one that was interrupted, and show its results.
-
-    The exit status is 3 if a run diverged.
-    """
+    """Run a study, or go on with one that was interrupted, and show its results."""
     from experiments.allocator import keep_freed_memory
 
     keep_freed_memory()  # before any thread has an arena of its own
     from experiments import plugins, study
-    from experiments.config import load
+    from experiments.compilation import use_cache
+    from experiments.config import ConfigError, load
+    from experiments.workers import dask as cluster
+    from experiments.workers import local
 
     with _plain_errors():
         plugins.load(plugin or ())
-        if not study.run(load(config, change or ()), out, _console(), plugin or ()):
+        use_cache()
+        if dask is not None and workers > 1:
+            raise ConfigError("--workers and --dask: give one of them")
+        crew = local(workers) if workers > 1 else None
+        crew = crew if dask is None else cluster(dask)
+        if not study.run(load(config, change or ()), out, _console(), plugin or (), crew):
             raise typer.Exit(3)
 
 
@@ -261,6 +288,8 @@ def _console() -> Console:
 @contextmanager
 def _plain_errors() -> Iterator[None]:
     """Turns errors that a user can mend into one message and an exit status."""
+    import jax
+
     from experiments.config import ConfigError
     from experiments.data import DataError
     from experiments.records import RecordError
@@ -269,11 +298,22 @@ def _plain_errors() -> Iterator[None]:
     try:
         yield
     except (ConfigError, DataError, RecordError, RegisterError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise typer.Exit(2) from error
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
-        raise typer.Exit(130) from None
+        _fail(str(error), error)
+    except OSError as error:
+        if error.errno == errno.EPIPE:  # who reads the output has seen enough
+            raise
+        place = error.filename or "the output"
+        _fail(f"{place}: {error.strerror}; mend that and give the same command again", error)
+    except (MemoryError, jax.errors.JaxRuntimeError) as error:
+        if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+            first = (str(error) or "no more").splitlines()[0]
+            _fail(f"not enough memory ({first}); make the network or the batch smaller", error)
+        raise
+
+
+def _fail(message: str, error: Exception) -> NoReturn:
+    print(f"error: {message}", file=sys.stderr)
+    raise typer.Exit(2) from error
 
 
 if __name__ == "__main__":

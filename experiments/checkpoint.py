@@ -5,7 +5,6 @@ an epoch of a small study; and reading it back runs no code (no pickle).
 """
 
 import io
-import zipfile
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -77,10 +76,13 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             stored = dict(file)
         missing = {_EPOCH, _FINGERPRINT} - set(stored)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # zipfile and NumPy raise a dozen kinds, MemoryError among them
         raise RecordError(f"{path}: damaged ({error}); remove it to train this again") from error
     if missing:
-        raise RecordError(f"{path}: no checkpoint, for it lacks {', '.join(sorted(missing))}")
+        raise RecordError(
+            f"{path}: no checkpoint, for it lacks {', '.join(sorted(missing))}; remove it to train "
+            "this again"
+        )
     return stored
 
 

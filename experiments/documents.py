@@ -16,6 +16,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from experiments import faults
 from experiments.config import reference
 from experiments.operators import devices
 from experiments.records import RecordError, write_atomically
@@ -29,6 +30,8 @@ _GENERATE = re.compile(
 GENERATORS: dict[str, Callable[[], str]] = {
     "config-keys": reference.markdown,
     "devices": devices.markdown,
+    "exit-statuses": faults.statuses,
+    "faults": faults.markdown,
 }
 """The text of each generated part of a document, by its name."""
 _HEADING = re.compile(r"^#+ .*\n+")

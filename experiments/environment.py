@@ -97,6 +97,12 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+def memory() -> int:
+    """Bytes of memory of the default device: of a CPU, those of the machine."""
+    limit = (jax.devices()[0].memory_stats() or {}).get("bytes_limit")
+    return limit or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
 def cpu_model() -> str:
     """The processor's name, as the operating system gives it."""
     info = Path("/proc/cpuinfo")

@@ -8,8 +8,7 @@ median with its interval.
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments import statistics
-from experiments.compilation import compile_network
+from experiments.compilation import compile_network, no_cache
 from experiments.config import Measurement as Options
 from experiments.config import Study
 from experiments.data import Dataset
@@ -53,7 +52,7 @@ def measure(
         One measurement per cell and variant.
     """
     contenders: dict[str, _Contender] = {}
-    with _no_compilation_cache():
+    with no_cache():
         for study in cells.values():
             for variant in study.variants:
                 key = study.cost_fingerprint(variant)
@@ -214,14 +213,3 @@ def _peak_bytes(compiled: Any) -> int:
 
 def _flops(compiled: Any) -> float:
     return float(compiled.cost_analysis()["flops"])
-
-
-@contextmanager
-def _no_compilation_cache() -> Iterator[None]:
-    """Compiles for real, whatever cache the user has set up."""
-    before = jax.config.values["jax_enable_compilation_cache"]
-    jax.config.update("jax_enable_compilation_cache", False)
-    try:
-        yield
-    finally:
-        jax.config.update("jax_enable_compilation_cache", before)

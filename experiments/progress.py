@@ -26,25 +26,27 @@ class Display(AbstractContextManager, Protocol):
         ...
 
 
-def display(console: Console, *, runs: int, rounds: Mapping[str, int]) -> Display:
+def display(console: Console, *, runs: int, rounds: Mapping[str, int], workers: int = 1) -> Display:
     """The display that suits a console.
 
     Args:
         console: Where to show it.
         runs: How many runs are still to be trained.
         rounds: How many epochs, or rounds, of each variant, all its runs together.
+        workers: How many processes train at a time.
 
     Returns:
         A context manager to be told of each epoch.
     """
-    return (_Bar if console.is_terminal else _Lines)(console, runs, rounds)
+    forecast = _Forecast(rounds, workers)
+    return (_Bar if console.is_terminal else _Lines)(console, runs, sum(rounds.values()), forecast)
 
 
 class _Forecast:
     """How long training will still take, by what an epoch of each variant has taken so far."""
 
-    def __init__(self, rounds: Mapping[str, int]):
-        self._left = dict(rounds)
+    def __init__(self, rounds: Mapping[str, int], workers: int):
+        self._left, self._workers = dict(rounds), workers
         self._taken: dict[str, list[float]] = {}
 
     def epoch(self, variant: str, metrics: Sequence[EpochMetrics]) -> None:
@@ -56,15 +58,15 @@ class _Forecast:
         means = {variant: fmean(seconds) for variant, seconds in self._taken.items()}
         typical = fmean(means.values())  # of a variant that has not begun
         left = sum(count * means.get(variant, typical) for variant, count in self._left.items())
-        return f"about {_duration(left)} left"
+        return f"about {_duration(left / self._workers)} left"
 
 
 class _Bar:
     """One bar over the epochs of all runs; what stays behind is one line per run."""
 
-    def __init__(self, console: Console, runs: int, rounds: Mapping[str, int]):
+    def __init__(self, console: Console, runs: int, rounds: int, forecast: _Forecast):
         del runs
-        self._forecast = _Forecast(rounds)
+        self._forecast = forecast
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -72,8 +74,7 @@ class _Bar:
             TextColumn("epochs · {task.fields[speed]}"),
             console=console,
         )
-        total = sum(rounds.values())
-        self._task = self._progress.add_task("compiling", total=total, speed="")
+        self._task = self._progress.add_task("compiling", total=rounds, speed="")
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -102,10 +103,9 @@ class _Bar:
 class _Lines:
     """A line now and then."""
 
-    def __init__(self, console: Console, runs: int, rounds: Mapping[str, int]):
-        self._console, self._runs = console, runs
-        self._rounds = sum(rounds.values())
-        self._forecast, self._last = _Forecast(rounds), time.monotonic()
+    def __init__(self, console: Console, runs: int, rounds: int, forecast: _Forecast):
+        self._console, self._runs, self._rounds = console, runs, rounds
+        self._forecast, self._last = forecast, time.monotonic()
 
     def __enter__(self) -> Self:
         words = f"training {self._runs} runs, {self._rounds} epochs in all"

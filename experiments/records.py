@@ -12,6 +12,8 @@ from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from experiments.writing import RecordError, write_atomically, writing
+
 SCHEMA_VERSION = 1
 VARIANT_PATTERN = r"[a-z0-9_.-]*[a-z0-9_][a-z0-9_.-]*"
 """Variants name folders: lower case, no separators, and never only dots."""
@@ -24,10 +26,6 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fingerprint = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 VariantName = Annotated[str, Field(pattern=rf"^{VARIANT_PATTERN}$")]
-
-
-class RecordError(Exception):
-    """A results folder or one of its files cannot be used; the message says which and why."""
 
 
 class Record(BaseModel):
@@ -256,25 +254,6 @@ class Environment(Versioned):
         )
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Replaces a file in one step, creating its folder if need be.
-
-    Args:
-        path: The file to write.
-        content: Its whole content; text is written as UTF-8.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def write(path: Path, record: Record) -> None:
     """Writes one record as indented JSON, atomically."""
     write_atomically(path, record.model_dump_json(indent=2) + "\n")
@@ -301,12 +280,24 @@ def read(path: Path, kind: type[R]) -> R:
     except OSError as error:
         raise RecordError(f"{path}: cannot be read: {error.strerror}") from error
     except ValidationError as error:
-        raise RecordError(f"{path}: not a valid {kind.__name__}: {complaint(error)}") from error
+        raise RecordError(
+            f"{path}: not a valid {kind.__name__}: {complaint(error)}; remove it, and the command "
+            "that wrote it writes it anew"
+        ) from error
 
 
 def append_lines(path: Path, records: Iterable[Record]) -> None:
-    """Adds one JSON line a record, first removing a line that a kill left torn."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Adds one JSON line a record, first removing a line that a kill left torn.
+
+    Raises:
+        RecordError: The file cannot be written.
+    """
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _append(path, records)
+
+
+def _append(path: Path, records: Iterable[Record]) -> None:
     with path.open("ab+") as file:
         file.seek(0)
         file.truncate(file.read().rfind(b"\n") + 1)
@@ -339,7 +330,10 @@ def read_lines(path: Path, kind: type[R]) -> list[R]:
         try:
             records.append(kind.model_validate_json(line))
         except ValidationError as error:
-            raise RecordError(f"{path}, line {number}: {complaint(error)}") from error
+            raise RecordError(
+                f"{path}, line {number}: {complaint(error)}; remove the folder {path.parent}, and "
+                "the same command does its work again"
+            ) from error
     return records
 
 

@@ -5,9 +5,11 @@ the environment that made it are those of today, and refused otherwise; the rest
 """
 
 import fcntl
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import jax
 from rich.console import Console
@@ -22,10 +24,28 @@ from experiments.models import ModelError
 from experiments.plugins import load as load_plugins
 from experiments.programs import Programs
 from experiments.progress import display
-from experiments.records import Baselines, Environment, Measurement, Origin, RecordError, RunRecord
+from experiments.records import (
+    Baselines,
+    Environment,
+    Measurement,
+    Origin,
+    RecordError,
+    RunRecord,
+)
+from experiments.workers import Task, Workers, farm
+from experiments.writing import remove_torn, writing
+
+Crew = AbstractContextManager[Workers]
+"""Opens worker processes, and ends them."""
 
 
-def run(study: Study, out: Path, console: Console, plugins: Sequence[str] = ()) -> bool:
+def run(
+    study: Study,
+    out: Path,
+    console: Console,
+    plugins: Sequence[str] = (),
+    workers: Crew | None = None,
+) -> bool:
     """Runs a study, or what is left of it, and shows its results.
 
     Args:
@@ -33,6 +53,8 @@ def run(study: Study, out: Path, console: Console, plugins: Sequence[str] = ()) 
         out: The folder that holds the results folders of all studies.
         console: Where to show progress and results.
         plugins: The plug-ins in use, which are loaded; see `experiments.plugins.load`.
+        workers: Other processes that train, `experiments.workers.local(2)` for instance; None to
+            train in this one. Cost is measured in this one.
 
     Returns:
         Whether all runs ended with a finite loss.
@@ -59,12 +81,13 @@ def run(study: Study, out: Path, console: Console, plugins: Sequence[str] = ()) 
     for cell in cells.values():
         datasets.of(cell)  # what is missing or damaged is found before anything is written
     with only_process(folder):
+        remove_torn(folder.path)
         records.write_atomically(folder.config, dump(study))
         if chosen is None:
             records.write(folder.environment, here)
             chosen = chooser.choose()
             _refuse_other_work(chosen, folder, here.origin)
-        _train_and_measure(chosen, folder, datasets, here, console)
+        _train_and_measure(chosen, folder, datasets, here, console, plugins, workers)
         _estimate(chosen, folder, here.origin, plugins, console)
         rows = report.summarise(folder.path)
     source = study.published.source if study.published else ""
@@ -96,21 +119,24 @@ def _train_and_measure(
     datasets: "_Datasets",
     here: Environment,
     console: Console,
+    plugins: Sequence[str],
+    workers: Crew | None,
 ) -> None:
     todo = {
         (name, variant): training.groups(cell, variant, folder.of_cell(name))
         for name, cell in cells.items()
         for variant in cell.variants
     }
-    if any(todo.values()) or not all(measured(c, folder.of_cell(n)) for n, c in cells.items()):
+    whole = all(measured(cell, folder.of_cell(name)) for name, cell in cells.items())
+    if any(todo.values()) or not whole:
         records.write(folder.environment, here)
         if allocator.kept():
             console.print("memory: glibc keeps what is freed (mallopt)", highlight=False)
     baselines = {name: datasets.of(cell).baselines for name, cell in cells.items()}
     if any(baselines.values()):
         records.write(folder.baselines, Baselines(cells=baselines))
-    train(cells, datasets, todo, folder, here.origin, console)
-    if not all(measured(cell, folder.of_cell(name)) for name, cell in cells.items()):
+    train(cells, datasets, todo, folder, here.origin, console, plugins, workers)
+    if not whole:
         results = measure(cells, datasets.of, here.origin, _saying(console))
         for (name, variant), result in results.items():
             records.write(folder.of_cell(name).measurement(variant), result)
@@ -156,11 +182,9 @@ def only_process(folder: StudyFolder) -> Iterator[None]:
     Raises:
         RecordError: Another process holds it.
     """
-    try:
+    with writing(folder.path):
         folder.path.mkdir(parents=True, exist_ok=True)
         file = folder.lock.open("a")
-    except OSError as error:
-        raise RecordError(f"{folder.path}: cannot be written: {error.strerror}") from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -181,7 +205,8 @@ def refuse_impossible(study: Study, checked: set[str] | None = None) -> None:
             cells with another size of the training set; those traced here are added.
 
     Raises:
-        ConfigError: A pooling cannot pool the feature map that it meets.
+        ConfigError: A pooling cannot pool the feature map that it meets, or the parameters of the
+            network are larger than the device's memory.
     """
     inputs, labels = study.dataset.describe().batch(study.training.batch_size)
     checked = set() if checked is None else checked
@@ -192,10 +217,22 @@ def refuse_impossible(study: Study, checked: set[str] | None = None) -> None:
         try:
             programs = Programs.build(study, variant)
             state = jax.eval_shape(programs.init, 0)
+            _refuse_larger_than_memory(state, variant)
             jax.eval_shape(programs.evaluate, state, inputs, labels)
             jax.eval_shape(programs.step, state, inputs, labels, jax.random.key(0))
         except ModelError as error:
             raise ConfigError(str(error)) from error
+
+
+def _refuse_larger_than_memory(state: Any, variant: str) -> None:
+    """Refuses a network whose parameters and optimizer state exceed the device's memory."""
+    needed = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
+    available = environment.memory()
+    if needed > available:
+        raise ConfigError(
+            f"variants.{variant}: parameters and optimizer state take {needed / 1e9:,.0f} GB, and "
+            f"the device has {available / 1e9:,.0f} GB; make [model] smaller (model.widths)"
+        )
 
 
 def refuse_other_work(study: Study, folder: StudyFolder, here: Origin | None = None) -> None:
@@ -233,13 +270,21 @@ def refuse_other_work(study: Study, folder: StudyFolder, here: Origin | None = N
                 made_by[path] = checkpoint.fingerprint(path)
         for path, fingerprint in made_by.items():
             if fingerprint != study.fingerprint(variant):
-                before = folder.config.read_text() if folder.config.exists() else ""
-                changes = "".join(f"\n  {line}" for line in differences(before, dump(study)))
+                changes = "".join(f"\n  {line}" for line in _changes(folder, study))
                 raise RecordError(
                     f"{path}: was trained with another config. Give the study another name or "
                     f"--out folder, or remove {folder.variant(variant)} to train it "
                     f"again.{changes}"
                 )
+
+
+def _changes(folder: StudyFolder, study: Study) -> list[str]:
+    """What differs between the config in the folder, if it can be read, and the study's."""
+    try:
+        before = folder.config.read_text()
+        return differences(before, dump(study))
+    except (OSError, ValueError):
+        return []
 
 
 def train(
@@ -249,6 +294,8 @@ def train(
     folder: StudyFolder,
     origin: Origin,
     console: Console,
+    plugins: Sequence[str] = (),
+    workers: Crew | None = None,
 ) -> None:
     """Trains what is left to train.
 
@@ -259,14 +306,43 @@ def train(
         folder: Where the results go.
         origin: What is recorded as having made the runs.
         console: Where to show progress.
+        plugins: The plug-ins in use.
+        workers: Other processes that train; None to train in this one.
     """
+    tasks = [
+        Task(
+            cell=name,
+            variant=variant,
+            seeds=seeds,
+            config=dump(cells[name].of(variant)),
+            folder=folder.path.absolute(),
+            plugins=tuple(plugins),
+            origin=origin.model_dump_json(),
+        )
+        for (name, variant), groups in todo.items()
+        for seeds in groups
+    ]
     rounds = {
-        _shown(name, variant): sum(map(len, groups)) * cells[name].rounds
+        _shown(name, variant): sum(map(len, groups)) * cells[name].of(variant).rounds
         for (name, variant), groups in todo.items()
     }
     if not any(rounds.values()):
         return
-    with display(console, runs=sum(len(s) for g in todo.values() for s in g), rounds=rounds) as on:
+    runs = sum(len(task.seeds) for task in tasks)
+    if workers is not None:
+        with workers as crew, display(console, runs=runs, rounds=rounds, workers=crew.count) as on:
+            farm(
+                tasks,
+                crew,
+                lambda task, metrics: on.epoch(
+                    _shown(*task.program),
+                    task.seeds,
+                    metrics,
+                    cells[task.cell].of(task.variant).rounds,
+                ),
+            )
+        return
+    with display(console, runs=runs, rounds=rounds) as on:
         for name, cell in cells.items():
             data = None
             for variant in cell.variants:
@@ -275,18 +351,26 @@ def train(
                 data = data or training.Device.of(datasets.of(cell))
                 trainer = training.Trainer(cell, variant, data, origin)
                 for seeds in todo[name, variant]:
-                    tell = _telling(on.epoch, _shown(name, variant), cell.rounds)
-                    trainer.train(seeds, folder.of_cell(name), tell)
+                    tell = _telling(on.epoch, _shown(name, variant), cell.of(variant).rounds)
+                    with training.only_writer(folder.of_cell(name), variant, seeds):
+                        trainer.train(seeds, folder.of_cell(name), tell)
 
 
 def measured(study: Study, folder: StudyFolder, target: str | None = None) -> bool:
     """Whether all variants have been measured, side by side, as the config describes them.
 
+    Measurements count only beside the environment.json that says where they were made.
+
     Args:
         study: The study.
         folder: Its results.
         target: A device that is not here: whether they have been estimated for it.
+
+    Raises:
+        RecordError: A measurement, or the environment of all of them, is damaged.
     """
+    if target is None and not folder.environment.exists():
+        return False
     for variant in study.variants:
         path = folder.measurement(variant, target)
         if not path.exists():
@@ -294,6 +378,8 @@ def measured(study: Study, folder: StudyFolder, target: str | None = None) -> bo
         found = records.read(path, Measurement)
         if found.fingerprint != study.cost_fingerprint(variant):
             return False
+    if target is None:
+        records.read(folder.environment, Environment)
     return True
 
 

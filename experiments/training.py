@@ -8,11 +8,13 @@ its steps. During training only the validation split is scored; the test split i
 the end.
 """
 
+import fcntl
 import math
 import operator
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -82,6 +84,21 @@ def checkpoint_path(folder: StudyFolder, variant: str, seeds: Sequence[int]) -> 
     if len(seeds) == 1:
         return folder.run(variant, seeds[0]) / "checkpoint.npz"
     return folder.variant(variant) / f"seeds-{'-'.join(map(str, seeds))}.npz"
+
+
+@contextmanager
+def only_writer(folder: StudyFolder, variant: str, seeds: Sequence[int]) -> Iterator[None]:
+    """Waits until no other process trains these seeds, and keeps others waiting.
+
+    A worker that has lost its parent, or a cluster its client, may still be at a run.
+    """
+    path = folder.variant(variant) / f".seeds-{'-'.join(map(str, seeds))}.lock"
+    with records.writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a")
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @dataclass(frozen=True)

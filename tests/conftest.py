@@ -1,8 +1,13 @@
+import os
 from collections import Counter
 from pathlib import PurePath
 
 import jax
 import pytest
+
+# Neither tests nor their child processes use the user's cache of compiled programs.
+os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+jax.config.update("jax_enable_compilation_cache", False)
 
 # For tests of sharding; before any device is used.
 jax.config.update("jax_num_cpu_devices", 8)

@@ -2,7 +2,6 @@
 
 import json
 import re
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -10,7 +9,7 @@ from typing import Any, TypeVar, get_args
 import tomli_w
 from pydantic import ValidationError
 
-from experiments import register
+from experiments import register, toml
 from experiments.config.schema import Study
 from experiments.section import Section, hint
 from experiments.tasks import TASKS
@@ -38,10 +37,10 @@ def load(path: Path, overrides: Sequence[str] = (), kind: type[S] = Study) -> S:
         ConfigError: The file or an override cannot be read, or what it says is not allowed.
     """
     try:
-        raw = tomllib.loads(path.read_text())
+        raw = toml.read(path)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except toml.TomlError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
     for override in overrides:
         _apply(raw, override)
@@ -60,8 +59,12 @@ def dump(study: Section) -> str:
 
 
 def differences(before: str, after: str) -> list[str]:
-    """What differs between two configs in TOML, a line a key."""
-    old, new = (dict(_flat(tomllib.loads(text))) for text in (before, after))
+    """What differs between two configs in TOML, a line a key.
+
+    Raises:
+        TomlError: One of them is not TOML.
+    """
+    old, new = (dict(_flat(toml.parse(text))) for text in (before, after))
     return [
         f"{key} was {_show(old.get(key))}, is {_show(new.get(key))}"
         for key in dict.fromkeys([*old, *new])
@@ -90,12 +93,12 @@ def _apply(raw: dict[str, Any], override: str) -> None:
     if not equals:
         raise ConfigError(f"{place}: must have the form key=value, as in training.epochs=3")
     try:
-        path = _path(tomllib.loads(f"{key} = 0"))
-    except tomllib.TOMLDecodeError as error:
+        path = _path(toml.parse(f"{key} = 0"))
+    except toml.TomlError as error:
         raise ConfigError(f"{place}: {key!r} is not a key such as training.epochs") from error
     try:
-        parsed = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+        parsed = toml.parse(f"value = {value}")["value"]
+    except toml.TomlError:
         if re.search(r"[\[\]{}\"'\n]", value):
             raise ConfigError(f"{place}: {value!r} is neither a TOML value nor a word") from None
         parsed = value

@@ -6,6 +6,7 @@ sizes, then exactly as many bytes as the sizes' product.
 
 import gzip
 import math
+import os
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +18,9 @@ from numpy.typing import NDArray
 from experiments.data.dataset import Dataset, DatasetInfo, damaged, standardised
 
 _UNSIGNED_BYTES = 8
-_LARGEST = 1 << 31  # bytes; MNIST has 47 million, so more is a corrupt header
+_LARGEST = 1 << 29  # bytes; MNIST has 47 million, so more is a corrupt header
+_DENSEST = 1032  # bytes that one byte of a gzip stream can stand for, at most
+_PIECE = 1 << 20  # read at a time, so that memory is taken only for what is there
 
 
 def read_dataset(name: str, info: DatasetInfo, paths: Sequence[Path]) -> Dataset:
@@ -60,10 +63,11 @@ def read(path: Path, dimensions: int) -> NDArray[np.uint8]:
         with path.open("rb") as plain:
             compressed = plain.read(2) == b"\x1f\x8b"
             plain.seek(0)
+            size = os.fstat(plain.fileno()).st_size
             if not compressed:
-                return _parse(path, plain, dimensions)
+                return _parse(path, plain, dimensions, size)
             with gzip.open(plain) as stream:
-                return _parse(path, stream, dimensions)  # type: ignore[arg-type]
+                return _parse(path, stream, dimensions, size * _DENSEST)  # type: ignore[arg-type]
     except EOFError as error:
         raise damaged(path, "a gzip stream that ends early", "a complete one") from error
     except (gzip.BadGzipFile, zlib.error) as error:
@@ -72,7 +76,8 @@ def read(path: Path, dimensions: int) -> NDArray[np.uint8]:
         raise damaged(path, f"an unreadable file ({error.strerror})", "an IDX file") from error
 
 
-def _parse(path: Path, stream: BinaryIO, dimensions: int) -> NDArray[np.uint8]:
+def _parse(path: Path, stream: BinaryIO, dimensions: int, most: int) -> NDArray[np.uint8]:
+    """Reads a stream that cannot hold more than `most` bytes."""
     header = stream.read(4 * (dimensions + 1))
     magic = _UNSIGNED_BYTES << 8 | dimensions
     if len(header) < 4 * (dimensions + 1):
@@ -83,7 +88,13 @@ def _parse(path: Path, stream: BinaryIO, dimensions: int) -> NDArray[np.uint8]:
     length = math.prod(sizes)
     if not 0 < length <= _LARGEST:
         raise damaged(path, f"sizes {tuple(sizes)}", f"1 to {_LARGEST:,} bytes in all")
-    content = stream.read(length + 1)
+    if length > most:
+        raise damaged(
+            path, f"too short a file for {tuple(sizes)}", f"{length:,} bytes after the header"
+        )
+    content = bytearray()
+    while len(content) <= length and (piece := stream.read(min(_PIECE, length + 1 - len(content)))):
+        content += piece
     if len(content) != length:
         found_length = f"{len(content):,}" if len(content) < length else f"more than {length:,}"
         raise damaged(path, f"{found_length} bytes after the header", f"{length:,} {tuple(sizes)}")

@@ -5,10 +5,10 @@ readable when the config's schema moves on.
 """
 
 import itertools
-import tomllib
 from dataclasses import dataclass, field
 from typing import Any
 
+from experiments import toml
 from experiments.choices import SearchRecord
 from experiments.folder import StudyFolder, cell_name
 from experiments.records import RecordError, read
@@ -76,8 +76,8 @@ def read_plan(folder: StudyFolder) -> Plan:
             search.json is damaged.
     """
     try:
-        config = tomllib.loads(folder.config.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        config = toml.read(folder.config)
+    except (OSError, toml.TomlError) as error:
         raise RecordError(f"{folder.config}: not a study's config: {error}") from error
     try:
         published = dict(config.pop("published", {}))

@@ -1,3 +1,4 @@
+import errno
 import json
 import math
 import os
@@ -95,10 +96,13 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch)
     records.write_atomically(path, "old")
 
     def fail(descriptor):
-        raise OSError("disk full")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(OSError, match="disk full"):
+    complaint = (
+        r"record\.json: cannot be written: No space left on device; free some space and give"
+    )
+    with pytest.raises(records.RecordError, match=complaint):
         records.write_atomically(path, "new")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]

@@ -1,6 +1,7 @@
 import gzip
 import re
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -89,9 +90,15 @@ def add_one(content):
         (
             lambda content: content[:4] + struct.pack(">3I", 2**31, 2**31, 2**31),
             r"sizes \(2147483648, 2147483648, 2147483648\)",
-            "1 to 2,147,483,648 bytes in all",
+            "1 to 536,870,912 bytes in all",
         ),
         (lambda content: content[:4] + struct.pack(">3I", 0, 28, 28), "sizes", "1 to"),
+        (lambda content: content[:4] + struct.pack(">3I", 2**31 // 784, 28, 28), "sizes", "1 to"),
+        (
+            lambda content: content[:4] + struct.pack(">3I", 600_000, 28, 28) + content[16:],
+            r"too short a file for \(600000, 28, 28\)",
+            "470,400,000 bytes after the header",
+        ),
     ],
 )
 @pytest.mark.parametrize("compressed", [True, False])
@@ -125,6 +132,20 @@ def test_damaged_compression_is_said(mnist_like, damage, found):
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(data.DataError, match=found):
         load("mnist", folder)
+
+
+def test_what_a_stream_holds_beyond_its_header_takes_no_memory(mnist_like):
+    folder, _ = mnist_like
+    path = folder / "train-images-idx3-ubyte.gz"
+    content = gzip.decompress(path.read_bytes()) + bytes(200_000_000)
+    path.write_bytes(gzip.compress(content, compresslevel=1))
+    del content
+    tracemalloc.start()
+    with pytest.raises(data.DataError, match="found more than 9,408 bytes"):
+        load("mnist", folder)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 10_000_000
 
 
 def test_labels_beyond_the_classes_are_refused(mnist_like, write_idx):

@@ -1,0 +1,8 @@
+"""Training runs in other processes: of this machine (`local`), or of a cluster (`dask`)."""
+
+from experiments.workers.dask import dask
+from experiments.workers.farm import Workers, farm
+from experiments.workers.local import local
+from experiments.workers.task import Task
+
+__all__ = ["Task", "Workers", "dask", "farm", "local"]

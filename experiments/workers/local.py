@@ -1,0 +1,91 @@
+"""Workers on this machine: processes of joblib's loky."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import jax
+from joblib.externals.loky import ProcessPoolExecutor
+from joblib.externals.loky.process_executor import BrokenProcessPool
+
+from experiments.allocator import keep_freed_memory
+from experiments.config import ConfigError
+from experiments.workers.farm import Workers
+from experiments.workers.task import Task, carry_out
+
+
+@contextmanager
+def local(count: int) -> Iterator[Workers]:
+    """So many worker processes on this machine.
+
+    Raises:
+        ConfigError: The default device is no CPU; processes cannot share another one.
+    """
+    if jax.default_backend() != "cpu":
+        raise ConfigError(f"--workers {count}: only a CPU can be shared by processes; leave it out")
+    workers = _Local(count)
+    try:
+        yield workers
+    finally:
+        workers.end()
+
+
+class _Local:
+    """An executor of one process for each worker, since a lost process ends its whole executor."""
+
+    lost: type[Exception] = BrokenProcessPool
+
+    def __init__(self, count: int):
+        self.count, self._idle = count, list(range(count))
+        self._executors: dict[int, ProcessPoolExecutor] = {}
+
+    def idle(self) -> int | None:
+        """A worker that has nothing to do."""
+        return self._idle.pop() if self._idle else None
+
+    def submit(self, worker: int, task: Task) -> "Future[None]":
+        """Lets a worker carry out a task; its process is started for the first one."""
+        if worker not in self._executors:
+            self._executors[worker] = ProcessPoolExecutor(
+                max_workers=1, initializer=_begin, initargs=(worker, self.count, os.getpid())
+            )
+        return self._executors[worker].submit(carry_out, task)
+
+    def release(self, worker: int, lost: bool) -> None:
+        """The worker's task has ended."""
+        if lost:
+            self._executors.pop(worker).shutdown(wait=False)
+        self._idle.append(worker)
+
+    def end(self) -> None:
+        """Ends all processes at once."""
+        for executor in list(self._executors.values()):
+            executor.shutdown(wait=True, kill_workers=True)
+
+
+def _begin(number: int, count: int, parent: int) -> None:
+    """Sets up a worker process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent, which ends this one
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    keep_freed_memory()
+    # XLA divides sums among its threads, so their number decides the last bits of a result. Each
+    # worker has as many as the parent, and these run on the worker's share of the cores.
+    jax.devices()
+    if hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        share = cores[number % len(cores) :: count]
+        for thread in Path("/proc/self/task").iterdir():
+            with suppress(ProcessLookupError):
+                os.sched_setaffinity(int(thread.name), share)
+
+
+def _end_with(parent: int) -> None:
+    """Ends this process with its parent, whatever ends that: Ctrl-C or `kill -9`."""
+    while os.getppid() == parent:
+        time.sleep(0.2)
+    os._exit(1)

@@ -1,0 +1,74 @@
+"""Writing files so that a process killed at any moment, or a full disk, loses nothing finished."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class RecordError(Exception):
+    """A results folder or one of its files cannot be used; the message says which and why."""
+
+
+_MENDED_BY = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space",
+    errno.EFBIG: "raise the limit on the size of files (`ulimit -f`)",
+    errno.EROFS: "make it writable, or give --out another folder,",
+    errno.EACCES: "make it writable, or give --out another folder,",
+    errno.EPERM: "make it writable, or give --out another folder,",
+    errno.EEXIST: "move the file that is in the way, or give --out another folder,",
+    errno.ENOTDIR: "move the file that is in the way, or give --out another folder,",
+    errno.EISDIR: "move the folder that is in the way",
+}
+"""What a user can do about an error of the operating system."""
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turns an error of the operating system into one line that says what to do.
+
+    Args:
+        path: What is written meanwhile.
+
+    Raises:
+        RecordError: It cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        advice = _MENDED_BY.get(error.errno or 0, "mend that")
+        raise RecordError(
+            f"{path}: cannot be written: {error.strerror}; {advice} and give the same command again"
+        ) from error
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Replaces a file in one step, creating its folder if need be.
+
+    Args:
+        path: The file to write.
+        content: Its whole content; text is written as UTF-8.
+
+    Raises:
+        RecordError: It cannot be written; what was there before is still there.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("wb") as file:
+                file.write(content.encode() if isinstance(content, str) else content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def remove_torn(folder: Path) -> None:
+    """Removes what processes that were killed while they wrote have left in a folder."""
+    with writing(folder):
+        for path in folder.rglob(".*.tmp"):
+            path.unlink(missing_ok=True)
