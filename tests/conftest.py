@@ -51,22 +51,16 @@ ONE_IN = {
     "test_attention.py::test_derivatives_in_input_and_parameters": 2,
     "test_learned.py::test_derivatives_in_input_and_parameter": 2,
     "test_small_cnn.py::test_depth_and_norm_are_as_asked": 2,
-    "test_image_studies.py::test_every_variant_fits_its_network": 2,
+    "test_image_studies.py::test_every_variant_fits_its_network": 3,
+    "test_training.py::test_an_interrupted_run_goes_on_to_the_same_numbers": 2,
+    "test_contenders.py::test_a_contender_of_another_interpreter_takes_turns": 2,
     "test_text_cnn.py::test_neither_more_padding_nor_what_stands_in_it_changes_logits": 3,
 }
 
 
-# Files whose tests share a whole study: one worker runs all of them, or each would train its own.
-SHARED = {"test_command_line.py", "test_study.py", "test_training.py"}
-SHARED |= {"test_settings.py", "test_stages.py"}
-
-
-@pytest.hookimpl(tryfirst=True)  # before xdist, which reads the groups
 def pytest_collection_modifyitems(items):
     met = Counter()
     for item in items:
-        if item.path.name in SHARED:
-            item.add_marker(pytest.mark.xdist_group(item.path.name))
         if item.path.name in SLOW:
             item.add_marker(pytest.mark.slow)
         name = f"{item.path.name}::{item.originalname}" if hasattr(item, "originalname") else ""

@@ -47,6 +47,7 @@ def make(target, arguments, folder):
     return result.stdout
 
 
+@pytest.mark.thorough
 def test_quickstart_then_test_leave_the_checkout_clean(checkout):
     """With one seed and epoch in place of five and twenty, and the tests that read the records."""
     table = make(

@@ -345,7 +345,7 @@ def lost_worker(lab):
     yield process.returncode, stderr
 
 
-ORDINARY = {"interrupt", "kill", "file_size"}
+ORDINARY = {"interrupt", "file_size"}
 CASES = [
     name if name in ORDINARY else pytest.param(name, marks=pytest.mark.thorough) for name in FAULTS
 ]

@@ -1,3 +1,4 @@
+import pytest
 import numpy as np
 
 from experiments.measurement import measure
@@ -41,6 +42,7 @@ def test_variants_are_measured_side_by_side(tmp_path):
     assert memory["none"] > 16 * 8 * 8 * 4 * 4 / 1e6
 
 
+@pytest.mark.thorough
 def test_cells_that_cost_the_same_share_one_measurement(tmp_path):
     study = tiny_study(
         tmp_path, 'sweep={"dataset.train_limit"=[64, 96], "model.widths"=[[2], [4]]}'

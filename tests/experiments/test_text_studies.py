@@ -70,6 +70,7 @@ def test_texts_are_classified_beside_the_majority_class(tmp_path):
     assert float(rows(tmp_path)["max"]["test_accuracy_mean"]) > 0.8
 
 
+@pytest.mark.thorough
 def test_documents_are_summarised_with_rouge_beside_the_first_sentence(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     config = f"""

@@ -161,6 +161,7 @@ def interrupted(one, seeds, folder, after):
         one.train(seeds, folder, interrupt)
 
 
+@pytest.mark.thorough
 def test_a_study_that_counts_steps_goes_on_from_any_round_to_the_same_numbers(tmp_path):
     text = TINY.replace("epochs = 3", "steps = 1100", 1)
     path = tmp_path / "steps.toml"

@@ -95,6 +95,7 @@ def test_both_studies_differ_in_their_variants_without_pooling_only():
         assert same == {"strided", "max", "average", "l2"}
 
 
+@pytest.mark.thorough
 def test_a_tiny_version_shows_published_figures_beside_its_own(tmp_path):
     changes = [
         'sweep={"dataset.examples"=[1200]}',

@@ -124,6 +124,7 @@ def test_evaluation_counts_every_region_once(config, monkeypatch):
     assert int(parts["accuracy_background"][1]) == (test.labels["class"] == 0).sum()
 
 
+@pytest.mark.thorough
 def test_a_tiny_study_ends_with_columns_for_each_size(config, tmp_path):
     process = CliRunner().invoke(
         app, ["run", str(config), "--out", str(tmp_path)], env={"COLUMNS": "200"}
