@@ -226,17 +226,17 @@ def bench(
     ] = None,
 ) -> None:
     """Time operators against their peers, or go on with a benchmark that was interrupted."""
+    from experiments.bench import runner
+    from experiments.bench.config import Bench
     from experiments.config import load
-    from experiments.operators import bench
-    from experiments.operators.config import Bench
 
     with _plain_errors():
         benchmark = load(config, change or (), Bench)
         options = {"cases": cases, "contenders": contenders or (), "fresh": fresh}
         options["interpreter"] = interpreter
         right = [
-            bench.run(benchmark, out, _console(), target=each, **options)
-            for each in bench.targeted(target or ())
+            runner.run(benchmark, out, _console(), target=each, **options)
+            for each in runner.targeted(target or ())
         ]
         if not all(right):
             raise typer.Exit(1)
@@ -253,32 +253,6 @@ def site(
     with _plain_errors():
         pages = site.build(results, out)
         print(f"{len(pages)} pages: {pages[0]}")
-
-
-@app.command()
-def peers(
-    peer: Annotated[
-        list[str] | None,
-        typer.Argument(help="Libraries to check; else all that are installed."),
-    ] = None,
-    out: Annotated[Path, typer.Option(help=_OUT)] = Path("runs/peers"),
-) -> None:
-    """Check every operator against other libraries, and tabulate who has it, lacks it, differs."""
-    from experiments.peers import check
-
-    with _plain_errors():
-        check.run(peer or (), out, _console())
-
-
-@app.command()
-def documents() -> None:
-    """Bring README.md and docs/, tables and pictures, up to date with the records and the code."""
-    from experiments import documents, gallery
-
-    root = Path(__file__).parents[1]
-    with _plain_errors():
-        for file in [*documents.refresh(root), *gallery.refresh(root)]:
-            print(f"updated {file.relative_to(root)}")
 
 
 def _console() -> Console:

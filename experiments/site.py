@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from experiments import report
+from experiments.bench import page as bench_page
+from experiments.bench import records as bench_records
+from experiments.bench import runner as benchmarks
 from experiments.folder import StudyFolder
-from experiments.operators import bench as benchmarks
-from experiments.operators import page as bench_page
-from experiments.operators import records as bench_records
 from experiments.records import Environment, RecordError, read, write_atomically
 from experiments.report import page as study_page
 from experiments.report.conclusion import conclude

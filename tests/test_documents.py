@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from experiments import documents
 from experiments.records import RecordError
 from jaxpool import nn
+from tools import documents
 
 pytestmark = pytest.mark.usefixtures("compile_quickly")
 

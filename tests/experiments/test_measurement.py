@@ -1,5 +1,5 @@
-import pytest
 import numpy as np
+import pytest
 
 from experiments.measurement import measure
 from experiments.records import Origin

@@ -56,7 +56,7 @@ def test_a_site_has_a_page_per_result_and_shares_the_libraries(results, tmp_path
             assert (out / link).is_file(), link
         assert page.stat().st_size < 200_000
     index = shown((out / "index.html").read_text(encoding="utf-8"))
-    assert "max is more accurate than none by 2.00 points" in index
+    assert "max is more accurate than none by 2.03 points" in index
     assert (
         index.index("Studies") < index.index("Benchmarks") < index.index("estimated by compilers")
     )

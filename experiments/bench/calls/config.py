@@ -1,0 +1,117 @@
+"""What a benchmark's TOML file may say of jaxpool's operators beside its own max pooling."""
+
+import zlib
+from typing import Annotated, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from pydantic import Field, model_validator
+
+from experiments.bench.calls.examples import EXAMPLES, Example, Map
+from experiments.bench.case import ITEM_BYTES, Dtype, Mode, Name, Size
+from experiments.section import Section, complaint, hint
+
+_LEAST = 5  # elements a side, so that no box or bin of an example is empty
+
+
+class Call(Section):
+    """One operator on one map.
+
+    Attributes:
+        name: What tables call it.
+        operator: One of `EXAMPLES`.
+        shape: The map, `(batch, height, width, channels)`.
+        window: Taps along height and width, for the operator or the yardstick.
+        strides: Steps between windows.
+    """
+
+    name: Name
+    operator: str
+    shape: Annotated[tuple[Size, ...], Field(strict=False, min_length=4, max_length=4)]
+    window: Size
+    strides: Size
+
+    @property
+    def dtypes(self) -> tuple[Dtype, ...]:
+        """What it is timed in."""
+        return ("float32",)
+
+    @property
+    def yardstick(self) -> "Call":
+        """Max pooling with the same window of the same map."""
+        return self.model_copy(update={"operator": "max_pool"})
+
+    def modes(self, asked: tuple[Mode, ...]) -> tuple[str, ...]:
+        """What of it is timed."""
+        return asked
+
+    def example(self) -> Example:
+        """The call, with further operands that depend on nothing but the section."""
+        rng = np.random.default_rng(zlib.crc32(self.name.encode()))
+        on = Map(self.shape, self.window, self.strides)
+        return EXAMPLES[self.operator](on, rng)
+
+    def input_bytes(self, dtype: Dtype) -> int:
+        """Size of the map."""
+        return int(np.prod(self.shape)) * ITEM_BYTES[dtype]
+
+    def traffic_bytes(self, dtype: Dtype, mode: str) -> int:
+        """The least that can move; see `Case.traffic_bytes`. Further operands do not count."""
+        x, results = self.shapes(dtype)
+        derivative = 0 if mode in ("forward", "eager") else x.size + results[0].size
+        items = (a.size * a.dtype.itemsize for a in (x, *results))
+        return sum(items) + derivative * ITEM_BYTES[dtype]
+
+    def shapes(self, dtype: Dtype) -> tuple[jax.ShapeDtypeStruct, list[jax.ShapeDtypeStruct]]:
+        """Shape and dtype of x, and of all results."""
+        example = self.example()
+        x = jax.ShapeDtypeStruct(example.shape, jnp.dtype(dtype))
+        return x, jax.tree.leaves(jax.eval_shape(example.function, x, *example.others))
+
+    def describe(self) -> str:
+        """The call in a few signs."""
+        example = self.example()
+        name = self.operator.partition(".")[0]
+        return f"{name} {'x'.join(map(str, example.shape))} {example.words}"
+
+
+class Calls(Section):
+    """Several operators on one map, each beside max pooling with the window given.
+
+    Attributes:
+        name: What is added to the operators' names to name the calls.
+        shape: The map, `(batch, height, width, channels)`.
+        window: Taps along height and width.
+        strides: Steps between windows.
+        operators: Names of public operators; `"stochastic_pool.inference"` is its mean.
+    """
+
+    name: Name
+    shape: Annotated[tuple[Size, ...], Field(strict=False, min_length=4, max_length=4)]
+    window: Size
+    strides: Size
+    operators: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        for operator in self.operators:
+            if operator not in EXAMPLES:
+                raise complaint(f"unknown {operator!r}{hint(operator, EXAMPLES)}", "operators")
+        if min(self.shape[1:3]) < max(_LEAST, 2 * self.window):
+            raise complaint(f"must have room for two windows and {_LEAST} elements", "shape")
+        return self
+
+    @property
+    def each(self) -> tuple[Call, ...]:
+        """The calls, one an operator."""
+        return tuple(
+            Call(
+                name=f"{operator}-{self.name}",
+                operator=operator,
+                shape=self.shape,
+                window=self.window,
+                strides=self.strides,
+            )
+            for operator in self.operators
+        )

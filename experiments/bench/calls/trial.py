@@ -1,0 +1,37 @@
+"""A call with its operands, drawn at random: what is compiled, and what it must give."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from experiments.bench.calls import answer
+from experiments.bench.calls.config import Call
+from experiments.bench.calls.examples import Example
+from experiments.bench.contenders import Mode, Operands, Program, compiled
+from experiments.bench.judging import Results, Verdict
+from experiments.targets import Target
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A call, and the operands of one mode."""
+
+    example: Example
+    operands: Operands
+
+    @classmethod
+    def draw(cls, call: Call, mode: Mode, seed: int, target: Target | None = None) -> "Trial":
+        """Normal elements, cotangents and tangents; for the device at hand or another."""
+        rng = np.random.default_rng(seed)
+        x, (y, *_) = call.shapes(call.dtypes[0])
+        arrays = (rng.standard_normal(a.shape, np.float32) for a in (x, y, x))
+        example = call.example()
+        return cls(example, Operands(mode, *arrays, others=example.others, target=target))
+
+    def prepare(self) -> Program:
+        """Compiles the call."""
+        return compiled.prepare(self.operands, self.example.function)
+
+    def check(self, results: Results) -> Verdict:
+        """Checks what the program gave."""
+        return answer.check(self.example, self.operands, results)

@@ -1,0 +1,81 @@
+"""What a contender is given and what it hands back."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import numpy as np
+
+from experiments.bench.case import Case, Dtype, Mode
+from experiments.targets import Estimate, Target
+
+MODES: tuple[Mode, ...] = get_args(Mode)
+
+
+class LeftOut(Exception):  # noqa: N818 - it is no error
+    """A contender that cannot take part; the message says why."""
+
+
+@dataclass(frozen=True)
+class Operands:
+    """What is computed, and of what.
+
+    Attributes:
+        mode: `forward`: x to y, compiled where the library compiles. `eager`: the same, called as
+            it stands. `gradient`: x and dy to y and dx. `jvp`: x and t to y and its tangent.
+        x: The input, channels-last.
+        dy: The cotangent of the output.
+        t: The tangent of the input.
+        others: Further operands of the function, which have no derivative.
+        target: A device that is not there, to compile for; None for the one at hand.
+    """
+
+    mode: Mode
+    x: np.ndarray
+    dy: np.ndarray
+    t: np.ndarray
+    others: tuple[np.ndarray, ...] = ()
+    target: Target | None = None
+
+    @property
+    def has_derivative(self) -> bool:
+        """Whether the second result is a derivative."""
+        return self.mode in ("gradient", "jvp")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem(Operands):
+    """One case in one dtype and mode, with the arrays that every contender is given.
+
+    Attributes:
+        case: The pooling.
+        dtype: The dtype of all three arrays.
+        interpreter: Another Python, for contenders whose library is not installed in this one.
+    """
+
+    case: Case
+    dtype: Dtype
+    interpreter: str | None = None
+
+
+@dataclass(frozen=True)
+class Program:
+    """A contender's answer to a problem, ready to be called again and again.
+
+    Attributes:
+        run: Does the whole computation once and returns when it is finished.
+        fetch: Turns what `run` returned into channels-last NumPy arrays.
+        detail: Layout and threads, where the contender chose them.
+        compile_s: Seconds to trace and compile, if the library compiles.
+        temp_bytes: Temporary memory of the compiled program, if known.
+        text: The program, if there is one; equal texts are equal programs.
+        estimate: What the compiler says of a program for a device that is not there.
+    """
+
+    run: Callable[[], Any]
+    fetch: Callable[[Any], tuple[np.ndarray, ...]]
+    detail: str = ""
+    compile_s: float | None = None
+    temp_bytes: int | None = None
+    text: str | None = None
+    estimate: Estimate | None = None

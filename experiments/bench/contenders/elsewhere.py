@@ -1,0 +1,118 @@
+"""Contenders whose library is installed in another Python interpreter only.
+
+That interpreter runs in a child process, which compiles the program, calls it on request and times
+its own calls, so the times exclude communication between the processes. The child runs this module
+with `python -m`; it reads pickled requests from standard input and writes pickled replies to
+standard output.
+"""
+
+import os
+import pickle
+import subprocess
+import sys
+import time
+import weakref
+from dataclasses import dataclass, replace
+from typing import IO, Any
+
+from experiments.bench.contenders.contender import LeftOut, Problem, Program
+
+
+@dataclass(frozen=True, eq=False)
+class Turns:
+    """Calls of a program in the other process."""
+
+    ask: Any
+
+    def __call__(self) -> None:
+        """Calls it once."""
+        self.elapsed(1)
+
+    def elapsed(self, calls: int) -> float:
+        """Calls it so often, and gives the seconds of one call."""
+        return self.ask("elapsed", calls)
+
+
+def prepare(interpreter: str, name: str, problem: Problem) -> Program:
+    """A contender's program in a process of another interpreter.
+
+    Args:
+        interpreter: The path of a Python that has the library.
+        name: The contender.
+        problem: The problem.
+
+    Raises:
+        LeftOut: That interpreter has not got the library either, or it does not do this.
+    """
+    process = subprocess.Popen(
+        [interpreter, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    questions, answers = process.stdin, process.stdout
+    if questions is None or answers is None:
+        raise OSError(f"{interpreter} could not be started")
+
+    def ask(*question: Any) -> Any:
+        _send(questions, question)
+        answer = pickle.load(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    turns = Turns(ask)
+    weakref.finalize(turns, _end, process)
+    known = ask("prepare", name, replace(problem, interpreter=None))
+    return Program(turns, lambda _: ask("fetch"), **known)
+
+
+def _end(process: subprocess.Popen) -> None:
+    """Ends the other process: it has no more questions to answer."""
+    process.communicate()
+
+
+def answer(questions: IO[bytes], answers: IO[bytes]) -> None:
+    """The other end: answers questions until there are no more."""
+    from experiments.bench import contenders
+    from experiments.bench.timing import settle
+
+    program, output = None, None
+
+    def elapsed(calls: int) -> float:
+        nonlocal output
+        assert program is not None
+        started = time.perf_counter()
+        for _ in range(calls):
+            output = program.run()
+        seconds = (time.perf_counter() - started) / calls
+        settle()  # its threads must not spin when others have their turn
+        return seconds
+
+    while True:
+        try:
+            what, *arguments = pickle.load(questions)
+        except EOFError:
+            return
+        try:
+            if what == "prepare":
+                program = contenders.prepare(*arguments)
+                names = ("detail", "compile_s", "temp_bytes", "text")
+                _send(answers, {name: getattr(program, name) for name in names})
+            elif what == "elapsed":
+                _send(answers, elapsed(*arguments))
+            else:
+                assert program is not None
+                _send(answers, program.fetch(output))
+        except LeftOut as reason:
+            _send(answers, reason)
+        except Exception as error:  # It is the other end's to record.
+            _send(answers, RuntimeError(f"{type(error).__name__}: {error}"))
+
+
+def _send(stream: IO[bytes], message: Any) -> None:
+    pickle.dump(message, stream)
+    stream.flush()
+
+
+if __name__ == "__main__":
+    stdout = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no answer
+    answer(sys.stdin.buffer, stdout)

@@ -1,0 +1,37 @@
+"""The README's table of devices: jaxpool against lax on each, measured or estimated."""
+
+from pathlib import Path
+
+from experiments import records
+from experiments.bench.records import BenchRecord, read
+from experiments.bench.results import entries, median
+from experiments.bench.summary import mean_and_lowest
+from experiments.bench.words import markdown_table
+from experiments.records import Environment
+from experiments.targets import TITLES
+
+_RESULTS = Path(__file__).parents[2] / "results"
+_NAME = "bench-core"
+
+
+def markdown() -> str:
+    """One row per device whose records of the poolings of well-known networks are published."""
+    rows = [_row("CPU", "measured", _RESULTS / _NAME)]
+    rows += [
+        _row(title, "estimated", folder)
+        for target, title in TITLES.items()
+        if (folder := _RESULTS / f"{_NAME}-{target}").is_dir()
+    ]
+    return markdown_table(["float32, time of lax over ours", "", "forward", "with gradient"], rows)
+
+
+def _row(title: str, how: str, folder: Path) -> list[str]:
+    environment = records.read(folder / "environment.json", Environment)
+    found = [one for one in read(folder / "records.jsonl") if one.dtype == "float32"]
+    cells = [_cell(found, mode) for mode in ("forward", "gradient")]
+    return [title, f"{how}, jax {environment.versions['jax']}", *cells]
+
+
+def _cell(found: list[BenchRecord], mode: str) -> str:
+    of_mode = [entry for entry in entries(found) if entry.any.mode == mode]
+    return mean_and_lowest(of_mode, "lax", median)

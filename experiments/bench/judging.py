@@ -1,0 +1,56 @@
+"""What a check says of a contender's answer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.bench.reference import Expected
+
+Results = tuple[np.ndarray, ...]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a check says of an answer.
+
+    Attributes:
+        error: The largest relative error.
+        complaint: What is wrong with it; empty if nothing is.
+    """
+
+    error: float
+    complaint: str = ""
+
+
+def judge(results: Results, expected: Sequence[Expected], dtype: np.dtype) -> Verdict:
+    """Checks a pooling's results, all of them: dtype, shape, and every element.
+
+    Args:
+        results: What a contender gave.
+        expected: What it should have given.
+        dtype: The dtype that all of it must have, but for integers.
+
+    Returns:
+        The largest error, and the first thing that is wrong.
+    """
+    if len(results) != len(expected):
+        return Verdict(0.0, f"gave {len(results)} results, not {len(expected)}")
+    worst = 0.0
+    for result, wanted in zip(results, expected, strict=True):
+        kind = wanted.value.dtype if np.issubdtype(wanted.value.dtype, np.integer) else dtype
+        if result.dtype != kind:
+            return Verdict(worst, f"{wanted.name} is {result.dtype}, not {kind}")
+        if result.shape != wanted.value.shape:
+            return Verdict(
+                worst, f"{wanted.name} has shape {result.shape}, not {wanted.value.shape}"
+            )
+        error = wanted.error(result, float(jnp.finfo(dtype).smallest_subnormal))
+        worst = max(worst, error)
+        allowed = wanted.tolerance(float(jnp.finfo(dtype).eps))
+        if error > allowed:
+            return Verdict(
+                worst, f"{wanted.name} is off by {error:.2g} of its terms; allowed {allowed:.2g}"
+            )
+    return Verdict(worst)

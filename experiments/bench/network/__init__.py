@@ -1,0 +1,33 @@
+"""A small CNN's training step, the same in each library, to see what pooling costs in it."""
+
+import importlib
+import importlib.util
+
+from experiments.bench.contenders import LIBRARIES, LeftOut, Program
+from experiments.bench.network.config import TRAIN_STEP, Network
+from experiments.bench.network.problem import Training
+
+__all__ = ["TRAIN_STEP", "Network", "Training", "prepare"]
+
+_MODULES = {"jaxpool": "nnx", "flax": "nnx", "torch": "torch"}
+
+
+def prepare(name: str, training: Training) -> Program:
+    """A contender's training step.
+
+    Args:
+        name: The contender: `jaxpool` and `flax` are one Flax model with either's pooling.
+        training: The network, its first parameters and its batch.
+
+    Returns:
+        The program; each run is one more step, and fetching gives the loss and the parameters.
+
+    Raises:
+        LeftOut: The library is not installed, or has no network here.
+    """
+    if name not in _MODULES:
+        raise LeftOut("trains no network here")
+    if importlib.util.find_spec(LIBRARIES[name]) is None:
+        raise LeftOut(f"{LIBRARIES[name]} is not installed")
+    module = importlib.import_module(f"{__name__}.{_MODULES[name]}")
+    return module.prepare(name, training)

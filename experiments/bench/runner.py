@@ -1,0 +1,338 @@
+"""A whole benchmark: one process a round and dtype, resumed where it was left, then summed up."""
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from importlib import metadata
+from pathlib import Path
+
+from rich.console import Console
+from rich.markdown import Markdown
+
+import jaxpool
+from experiments import environment, targets
+from experiments.bench import machine, page, plot, summary, table
+from experiments.bench.case import Dtype, Mode
+from experiments.bench.config import ALLOCATORS, Allocator, Bench, Subject
+from experiments.bench.contenders import ITSELF, NAMES, YARDSTICK, named
+from experiments.bench.records import COPY, BenchRecord, read
+from experiments.bench.results import OURS, entries
+from experiments.bench.worker import Job
+from experiments.config import ConfigError, differences, dump
+from experiments.records import Environment, RecordError, append_lines, write, write_atomically
+from experiments.records import read as read_record
+from experiments.section import hint
+from experiments.targets import Target
+
+_PEERS = ("torch", "onnxruntime", "equinox", "dm-haiku")
+_CHECKOUT = Path(__file__).parents[2]
+
+
+class Folder:
+    """The paths inside a benchmark's results folder."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.config = path / "config.toml"
+        self.environment = path / "environment.json"
+        self.records = path / "records.jsonl"
+        self.table = path / "table.md"
+        self.summary = path / "summary.md"
+        self.headline = path / "headline.md"
+        self.plot = path / "plot.png"
+        self.page = path / "report.html"
+
+    def clear(self) -> None:
+        """Removes what an earlier run left, and nothing else."""
+        made = (self.table, self.summary, self.headline, self.plot, self.page)
+        for file in (self.config, self.environment, self.records, *made):
+            file.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one process is to time."""
+
+    problems: tuple[Subject, ...]
+    dtype: Dtype
+    allocator: Allocator
+
+    def __str__(self) -> str:
+        names = ", ".join(problem.name for problem in self.problems)
+        return f"{names} {self.dtype} ({self.allocator} allocator)"
+
+    def missing(
+        self, records: Sequence[BenchRecord], asked: tuple[Mode, ...], contenders: Sequence[str]
+    ) -> bool:
+        """Whether the records lack a problem, a mode or a contender, or one has failed."""
+        if any(record.outcome == "failed" for record in records):
+            return True
+        present = {(record.case, record.mode, record.contender) for record in records}
+        return not all(
+            (problem.name, mode, contender) in present
+            for problem in self.problems
+            for mode in problem.modes(asked)
+            for contender in contenders
+        )
+
+
+def run(
+    bench: Bench,
+    out: Path,
+    console: Console,
+    *,
+    cases: str = "*",
+    contenders: Sequence[str] = (),
+    fresh: bool = False,
+    target: Target | None = None,
+    interpreter: Path | None = None,
+) -> bool:
+    """Runs a benchmark, or what is left of it, and writes its table and plot.
+
+    Args:
+        bench: The benchmark.
+        out: The folder that holds all results folders.
+        console: Where to show progress and the summary.
+        cases: Run only those whose name matches this shell-style pattern.
+        contenders: Run only these; none means all that the benchmark names.
+        fresh: Begin anew and forget what the folder holds.
+        target: A device that is not there: compile for it, and record what its compiler estimates.
+        interpreter: Another Python, for contenders whose library is not installed in this one.
+
+    Returns:
+        Whether everything that was to be timed gave the right answer and did not fail.
+
+    Raises:
+        ConfigError: No case matches, or a contender is unknown.
+        RecordError: The folder holds work of another config, library or machine.
+    """
+    folder = Folder(
+        out / (f"bench-{bench.name}" if target is None else f"bench-{bench.name}-{target}")
+    )
+    python = sys.executable
+    if target is not None:
+        python, bench = targets.python(_CHECKOUT), _to_estimate(bench)
+    if fresh:
+        folder.clear()
+    names = _chosen(contenders or bench.contenders)
+    tasks = _tasks(bench, cases)
+    here = describe(interpreter)
+    if target is not None:
+        here = targets.describe(target, python, here)
+    _refuse_other_work(bench, here, folder)
+    write_atomically(folder.config, dump(bench))
+    if not folder.environment.exists():
+        write(folder.environment, here)
+    for number, task in enumerate(tasks, start=1):
+        place = f"[{number}/{len(tasks)}] {task}"
+        mine = [r for r in read(folder.records) if _belongs(r, task)]
+        if not task.missing(mine, bench.modes, names):
+            _say(console, f"{place}: done before")
+            continue
+        _say(console, f"{place} ...")
+        busy = machine.busy_cores() if target is None else None
+        if busy is not None and busy > machine.BUSY:
+            _say(console, f"    others keep {busy:.1f} cores busy: expect noise", style="yellow")
+        # Everybody who took part before takes part again: only one run's times may be compared.
+        everyone = tuple(dict.fromkeys([*names, *(r.contender for r in mine)]))
+        asked = tuple(n for n in everyone if n != COPY)
+        found = _in_its_own_process(bench, task, asked, busy, python, target, interpreter)
+        append_lines(folder.records, found)
+        for line in summary.progress(entries(found)):
+            _say(console, line)
+    return _sum_up(bench, folder, console)
+
+
+def targeted(names: Sequence[str]) -> Sequence[Target | None]:
+    """The targets with these names; without names [None], which stands for the local device.
+
+    Raises:
+        ConfigError: A name is not that of a device.
+    """
+    for name in names:
+        if name not in targets.TITLES:
+            known = ", ".join(targets.TITLES)
+            raise ConfigError(f"--target: there is no device {name!r}; known: {known}")
+    return [known for known in targets.TITLES if known in names] or [None]
+
+
+def _to_estimate(bench: Bench) -> Bench:
+    """Of a benchmark what compilers can say: programs of XLA, forward and gradient, as they are."""
+    modes = tuple(mode for mode in bench.modes if mode in ("forward", "gradient"))
+    names = ("jaxpool", YARDSTICK) if bench.calls else ("jaxpool", "lax")
+    update = {"modes": modes, "contenders": names, "allocators": ("default",), "networks": ()}
+    return bench.model_copy(update=update)
+
+
+def _chosen(patterns: Sequence[str]) -> tuple[str, ...]:
+    for pattern in patterns:
+        if not named([pattern]):
+            raise ConfigError(f"--contenders: unknown contender {pattern!r}{hint(pattern, NAMES)}")
+    names = named(patterns)
+    if ITSELF in names and OURS not in names:
+        raise ConfigError(f"--contenders: {ITSELF!r} needs {OURS!r} beside it")
+    return names
+
+
+def describe(interpreter: Path | None = None) -> Environment:
+    """The environment, with the peers' versions and a digest of the library's own code.
+
+    Args:
+        interpreter: Another Python, whose packages count where they are not installed in this one.
+    """
+    here = environment.capture()
+    versions = dict(here.versions)
+    elsewhere = {} if interpreter is None else environment.versions_in(str(interpreter), _PEERS)
+    for package in _PEERS:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = elsewhere.get(package, "not installed")
+    versions["jaxpool code"] = _digest(Path(jaxpool.__file__).parent)
+    return here.model_copy(update={"versions": versions})
+
+
+def _digest(package: Path) -> str:
+    """Twelve digits that change with any source file of a package."""
+    digest = hashlib.sha256()
+    for file in sorted(package.rglob("*.py")):
+        digest.update(f"{file.relative_to(package)}\0".encode() + file.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _tasks(bench: Bench, pattern: str) -> list[Task]:
+    named = [(problem.name, problem) for problem in bench.problems]
+    chosen = [problem for name, problem in named if fnmatch(name, pattern)]
+    if not chosen:
+        known = ", ".join(name for name, _ in named)
+        raise ConfigError(f"--cases: no case is called {pattern!r}; known: {known}")
+    return [
+        Task(problems, dtype, allocator)
+        for allocator in bench.allocators
+        for problems, dtype in bench.rounds(chosen)
+    ]
+
+
+def _refuse_other_work(bench: Bench, here: Environment, folder: Folder) -> None:
+    """Refuses to mix records of two configs, machines or states of the library."""
+    if not folder.records.exists():
+        folder.environment.unlink(missing_ok=True)
+        return
+    changes = differences(folder.config.read_text(), dump(bench)) if folder.config.exists() else []
+    before = read_record(folder.environment, Environment)
+    old, new = (_conditions(each) for each in (before, here))
+    changes += [f"{k} was {old.get(k)}, is {new.get(k)}" for k in new if old.get(k) != new[k]]
+    if changes:
+        raise RecordError(
+            f"{folder.path} holds times that cannot be compared with new ones: {'; '.join(changes)}"
+            ". Begin anew with --fresh, or write elsewhere with --out"
+        )
+
+
+def _conditions(of: Environment) -> dict[str, str]:
+    return {**of.versions, "device": of.device, "XLA_FLAGS": of.xla_flags}
+
+
+def _belongs(record: BenchRecord, task: Task) -> bool:
+    known = any(record.case == problem.name for problem in task.problems)
+    return known and (record.dtype, record.allocator) == (task.dtype, task.allocator)
+
+
+def _in_its_own_process(
+    bench: Bench,
+    task: Task,
+    names: tuple[str, ...],
+    busy_cores: float | None,
+    python: str,
+    target: Target | None,
+    interpreter: Path | None,
+) -> list[BenchRecord]:
+    with tempfile.TemporaryDirectory() as scratch:
+        job = Job(
+            problems=task.problems,
+            dtype=task.dtype,
+            modes=bench.modes,
+            contenders=names,
+            allocator=task.allocator,
+            group=uuid.uuid4().hex[:12],
+            budget=bench.budget,
+            busy_cores=busy_cores,
+            output=Path(scratch) / "records.jsonl",
+            target=target,
+            interpreter=interpreter and str(interpreter),
+        )
+        timeout_s = bench.budget.timeout_s * len(task.problems)
+        try:
+            ended = subprocess.run(
+                [python, "-m", "experiments.bench.worker"],
+                input=job.model_dump_json(),
+                env=_environment(task.allocator) | (targets.ENVIRONMENT if target else {}),
+                capture_output=True,
+                text=True,
+                timeout=timeout_s,
+            )
+        except subprocess.TimeoutExpired:
+            return _failed(job, f"not finished after {timeout_s:.0f} s")
+        if ended.returncode != 0:
+            last = (ended.stderr.strip().splitlines() or ["no message"])[-1]
+            return _failed(job, f"its process ended with status {ended.returncode}: {last}")
+        return read(job.output)
+
+
+def _environment(allocator: Allocator) -> dict[str, str]:
+    """The environment of a worker: the allocator's settings, and nothing compiled beforehand."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("MALLOC_") and name != "GLIBC_TUNABLES"
+    }
+    path = os.pathsep.join(filter(None, [str(_CHECKOUT), os.environ.get("PYTHONPATH")]))
+    return {
+        **kept,
+        **ALLOCATORS[allocator],
+        "PYTHONPATH": path,
+        "JAX_ENABLE_COMPILATION_CACHE": "false",
+    }
+
+
+def _failed(job: Job, reason: str) -> list[BenchRecord]:
+    source = "measured" if job.target is None else "estimated"
+    fields = {"outcome": "failed", "reason": reason[:500], "device_source": source}
+    lost = dict.fromkeys(job.contenders, fields)
+    return [
+        record
+        for problem in job.problems
+        for mode in problem.modes(job.modes)
+        for record in job.records(problem, mode, lost)
+    ]
+
+
+def _sum_up(bench: Bench, folder: Folder, console: Console) -> bool:
+    records = read(folder.records)
+    where = read_record(folder.environment, Environment)
+    write_atomically(folder.table, table.table(bench, where, records))
+    write_atomically(folder.summary, table.digest(bench, where, records))
+    write_atomically(folder.headline, table.headline(where, records))
+    if all(record.device_source == "measured" for record in records):
+        write_atomically(folder.plot, plot.draw(bench, where, records))
+    write_atomically(folder.page, page.page(bench.title, where, records))
+    for allocator in dict.fromkeys(record.allocator for record in records):
+        _say(console, f"\n{allocator} allocator")
+        for part in summary.summary(bench, [r for r in records if r.allocator == allocator]):
+            console.print(Markdown(part)) if console.is_terminal else _say(console, part)
+    wrong = [r for r in records if r.outcome in ("failed", "disagrees")]
+    for r in wrong:
+        place = f"{r.contender} in {r.case} {r.dtype} {r.mode}"
+        _say(console, f"{r.outcome.upper()}: {place}: {r.reason}", style="bold red")
+    _say(console, f"results: {folder.path}")
+    return not any(r.outcome == "failed" or r.contender.startswith(OURS) for r in wrong)
+
+
+def _say(console: Console, text: str, style: str = "") -> None:
+    console.print(text, style=style, highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,168 @@
+"""What a benchmark's records come to: means over its cases, and the worst of them."""
+
+from collections.abc import Sequence
+
+from experiments.bench.config import Bench
+from experiments.bench.records import BenchRecord
+from experiments.bench.results import (
+    OURS,
+    Entry,
+    Statistic,
+    entries,
+    geometric_mean,
+    median,
+    minimum,
+)
+from experiments.bench.words import LABELS, MODES, duration, markdown_table
+
+_ORDER = ("max_pool", "torch", "lax", "flax", "onnxruntime", "equinox", "haiku")
+
+
+def summary(bench: Bench, records: Sequence[BenchRecord], *, minima: bool = True) -> list[str]:
+    """The sums of one allocator's records.
+
+    Args:
+        bench: The benchmark.
+        records: Its records under one allocator.
+        minima: Whether to give the means by minima too.
+
+    Returns:
+        Markdown: a table of means by medians, one by minima, and lists of what else is notable.
+    """
+    found = entries(records)
+    parts = [
+        _summary_table(found, median, "by medians"),
+        _summary_table(found, minimum, "by minima") if minima else "",
+        "\n".join(_lines(found)),
+        "\n".join(_widest_against_narrowest(bench, found)),
+    ]
+    return [part for part in parts if part]
+
+
+def progress(found: Sequence[Entry]) -> list[str]:
+    """What one case gave, a line a mode, for whoever is waiting."""
+    lines = []
+    for entry in found:
+        timing = entry.timing(OURS)
+        ratios = [
+            f"{ratio:.2f}x {LABELS[peer]}"
+            for peer in peers([entry])
+            if (ratio := entry.ratio(peer)) is not None
+        ]
+        own = "not timed" if timing is None else duration(timing.median_s)
+        lines.append(f"    {MODES[entry.any.mode]}: {', '.join([own, *ratios])}")
+    return lines
+
+
+def _summary_table(found: Sequence[Entry], statistic: Statistic, title: str) -> str:
+    columns = peers(found)
+    if not columns:
+        return ""
+    rows = []
+    for mode, mode_title in MODES.items():
+        of_mode = [entry for entry in found if entry.any.mode == mode]
+        for dtype in dict.fromkeys(entry.any.dtype for entry in of_mode):
+            chosen = [entry for entry in of_mode if entry.any.dtype == dtype]
+            cells = [mean_and_lowest(chosen, peer, statistic) for peer in columns]
+            rows.append([mode_title, dtype, str(len(chosen)), *cells])
+    heads = [f"against {LABELS[peer]}" for peer in columns]
+    return markdown_table([title, "dtype", "cases", *heads], rows)
+
+
+def mean_and_lowest(found: Sequence[Entry], peer: str, statistic: Statistic) -> str:
+    """How often our time goes into a peer's: the geometric mean, and the lowest case."""
+    ratios = {e.any.case: r for e in found if (r := e.ratio(peer, statistic)) is not None}
+    if not ratios:
+        return ""
+    mean = geometric_mean(list(ratios.values()))
+    lowest = min(ratios, key=lambda case: ratios[case])
+    few = "" if len(ratios) == len(found) else f" over {len(ratios)}"
+    return f"{mean:.2f}x{few}, lowest {ratios[lowest]:.2f}x ({lowest})"
+
+
+def _lines(found: Sequence[Entry]) -> list[str]:
+    lines = []
+    for mode, title in MODES.items():
+        of_mode = [entry for entry in found if entry.any.mode == mode]
+        facts = [_shares(of_mode), _temporaries(of_mode), _compilation(of_mode)]
+        if text := "; ".join(fact for fact in facts if fact):
+            lines.append(f"- {title}: {text}.")
+    return lines
+
+
+def _widest_against_narrowest(bench: Bench, found: Sequence[Entry]) -> list[str]:
+    """What a wider window costs, where the cases differ in nothing else and ran together."""
+    lines = []
+    for series in window_series(bench, found):
+        (narrow, first), *_, (wide, last) = series if len(series) > 1 else [*series, *series]
+        costs = []
+        for contender in (OURS, *peers([first, last])):
+            before, after = first.timing(contender), last.timing(contender)
+            if before is not None and after is not None:
+                times = after.median_s / before.median_s
+                costs.append(f"{LABELS[contender]} {times:.1f}x")
+        if wide > narrow and costs and first.any.group == last.any.group:
+            what = f"{MODES[first.any.mode]}, {first.any.description.split()[0]}, {first.any.dtype}"
+            lines.append(f"- {what}: window {wide} against window {narrow}: {', '.join(costs)}.")
+    return lines
+
+
+def window_series(bench: Bench, found: Sequence[Entry]) -> list[list[tuple[int, Entry]]]:
+    """The entries of a benchmark over windows, by operator, shape, dtype and mode.
+
+    Args:
+        bench: The benchmark; unless its x axis is the window, there are no series.
+        found: Its entries.
+
+    Returns:
+        The series, each of (window, entry) with the window ascending.
+    """
+    if bench.x_axis != "window":
+        return []
+    cases = {case.name: case for case in bench.cases}
+    series: dict[tuple, list[tuple[int, Entry]]] = {}
+    for entry in found:
+        case = cases.get(entry.any.case)
+        if case is not None:
+            key = (entry.any.mode, case.operator, case.shape, entry.any.dtype)
+            series.setdefault(key, []).append((max(case.windows), entry))
+    return [sorted(each, key=lambda pair: pair[0]) for each in series.values()]
+
+
+def _shares(found: Sequence[Entry]) -> str:
+    shares = [share for entry in found if (share := entry.share()) is not None]
+    if not shares:
+        return ""
+    mean = sum(shares) / len(shares)
+    return f"share of copy {mean:.0%} in the mean ({geometric_mean(shares):.0%} geometric)"
+
+
+def _temporaries(found: Sequence[Entry]) -> str:
+    sizes = {_name(e): t for e in found if (t := e.temporaries) is not None}
+    if not sizes:
+        return ""
+    most = max(sizes, key=lambda name: sizes[name])
+    return f"temporaries at most {sizes[most]:.2f} inputs ({most})"
+
+
+def _compilation(found: Sequence[Entry]) -> str:
+    seconds = {_name(e): s for e in found if (s := e.compile_s) is not None}
+    if not seconds:
+        return ""
+    slowest = max(seconds, key=lambda name: seconds[name])
+    text = f"compiled in {seconds[slowest]:.2f} s at most ({slowest})"
+    ratios = {_name(e): r for e in found if (r := e.compile_ratio("lax")) is not None}
+    if ratios:
+        worst = max(ratios, key=lambda name: ratios[name])
+        mean = geometric_mean(list(ratios.values()))
+        text += f", {mean:.1f}x lax's time in the mean, {ratios[worst]:.1f}x at most ({worst})"
+    return text
+
+
+def peers(found: Sequence[Entry]) -> list[str]:
+    """The other libraries that took part, in the order in which to show them."""
+    return [peer for peer in _ORDER if any(peer in entry.records for entry in found)]
+
+
+def _name(entry: Entry) -> str:
+    return f"{entry.any.case} {entry.any.dtype}"

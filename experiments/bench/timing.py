@@ -1,0 +1,123 @@
+"""Timing several programs fairly: interleaved at random, each on a quiet machine.
+
+Every program gets the same share of the time. Its samples are spread over the whole of it, one at
+a random moment of each stretch, so that whatever slows the machine for a while slows all alike.
+"""
+
+import gc
+import random
+import time
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from experiments.bench.config import Budget
+from experiments.bench.contenders.elsewhere import Turns
+from experiments.bench.records import Timing
+from experiments.statistics import median_interval
+
+Run = Callable[[], Any]
+Name = TypeVar("Name", bound=Hashable)
+
+_QUIET = 0.3  # cores busy while this thread sleeps, below which nothing of ours is running
+_LOOK_S = 0.0005
+_PATIENCE_S = 0.1
+_LONG_S = 1.0  # calls so long that what the caches hold at their start is no matter
+_ESTIMATE_S = 0.1
+_ESTIMATE_CALLS = 10
+
+
+def interleave(
+    runs: Mapping[Name, Run],
+    firsts: Mapping[Name, float],
+    budget: Budget,
+    seed: int,
+) -> dict[Name, Timing]:
+    """Times programs that have all been run before.
+
+    Args:
+        runs: The programs by name.
+        firsts: Seconds that their first runs took.
+        budget: How long this may take.
+        seed: Decides the order.
+
+    Returns:
+        The timings by name.
+    """
+    order = random.Random(seed)
+    if not runs:
+        return {}
+    share = budget.seconds / len(runs)
+    calls, turns = {}, []
+    for name, run in runs.items():
+        once = firsts[name] if firsts[name] > _LONG_S else _estimate(run)
+        calls[name] = max(1, round(budget.sample_ms / 1000 / once))
+        count = samples(once * calls[name], share, budget)
+        turns += [((i + order.random()) / count, name) for i in range(count)]
+    taken: dict[Name, list[float]] = {name: [] for name in runs}
+    gc.collect()
+    gc.disable()
+    try:
+        for _, name in sorted(turns, key=lambda turn: turn[0]):
+            taken[name].append(_sample(runs[name], calls[name], warm=firsts[name] <= _LONG_S))
+    finally:
+        gc.enable()
+    return {name: timing(taken[name], calls[name]) for name in runs}
+
+
+def samples(sample_s: float, share_s: float, budget: Budget) -> int:
+    """How many samples of a given length a program gets.
+
+    As many as its share of the time allows, each with an untimed call before it unless calls are
+    long; but at least `min_samples`, unless those take longer than `patience_s`; and one in any
+    case.
+    """
+    fitting = int(share_s / (2 * sample_s))
+    patient = int(budget.patience_s / (2 * sample_s))
+    return max(1, min(budget.samples, max(fitting, min(budget.min_samples, patient))))
+
+
+def timing(seconds: Sequence[float], calls: int) -> Timing:
+    """Condenses samples, each the mean of `calls` calls."""
+    median, low, high = median_interval(seconds)
+    return Timing(
+        median_s=median,
+        low_s=low,
+        high_s=high,
+        min_s=min(seconds),
+        calls=calls,
+        samples_s=tuple(float(f"{s:.5g}") for s in seconds),
+    )
+
+
+def settle() -> None:
+    """Waits until the process is quiet: libraries' threads spin for a while when work ends."""
+    deadline = time.perf_counter() + _PATIENCE_S
+    while time.perf_counter() < deadline:
+        cpu, wall = time.process_time(), time.perf_counter()
+        time.sleep(_LOOK_S)
+        if time.process_time() - cpu < _QUIET * (time.perf_counter() - wall):
+            return
+
+
+def _estimate(run: Run) -> float:
+    """Seconds of one call: the shortest of a few."""
+    calls = [_elapsed(run, 1)]
+    while sum(calls) < _ESTIMATE_S and len(calls) < _ESTIMATE_CALLS:
+        calls.append(_elapsed(run, 1))
+    return min(calls)
+
+
+def _sample(run: Run, calls: int, *, warm: bool) -> float:
+    settle()
+    if warm:
+        run()  # puts this program's data, not its predecessor's, into the caches
+    return _elapsed(run, calls)
+
+
+def _elapsed(run: Run, calls: int) -> float:
+    if isinstance(run, Turns):  # in another process, which looks at its own clock
+        return run.elapsed(calls)
+    started = time.perf_counter()
+    for _ in range(calls):
+        run()
+    return (time.perf_counter() - started) / calls

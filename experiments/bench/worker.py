@@ -1,0 +1,237 @@
+"""One round in one dtype, in a process of its own: `python -m experiments.bench.worker`.
+
+A fresh process, because the memory allocator takes its settings from the environment at its start,
+and because nothing that one round leaves behind may help or hinder the next. The job comes as JSON
+on standard input; the records go, all at once, to the file that it names.
+"""
+
+import sys
+import zlib
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.bench import contenders, contest, network
+from experiments.bench.calls import Call, Trial
+from experiments.bench.case import Case, Dtype
+from experiments.bench.config import Allocator, Budget, Subject
+from experiments.bench.contenders import (
+    YARDSTICK,
+    Mode,
+    Operands,
+    Problem,
+    Program,
+    compiled,
+)
+from experiments.bench.judging import Results, Verdict, judge
+from experiments.bench.network import TRAIN_STEP, Network, Training
+from experiments.bench.network.problem import FirstStep
+from experiments.bench.records import COPY, BenchRecord
+from experiments.bench.reference import Expected, Reference
+from experiments.bench.timing import Run
+from experiments.records import Record, append_lines
+from experiments.targets import Target
+
+Contests = Iterator[tuple[str, dict[str, contest.Standing]]]
+
+
+class Job(Record):
+    """What one process does.
+
+    Attributes:
+        problems: The cases, calls or networks of the round.
+        dtype: Of the arrays.
+        modes: What to time of a case; a network has its training step.
+        contenders: Who takes part.
+        allocator: The allocator's setting, already in force.
+        group: The name of this process in the records.
+        budget: How long each problem takes in each mode.
+        busy_cores: Cores that other processes kept busy just before.
+        output: Where the records go.
+        target: A device that is not there, for which to compile instead of timing.
+        interpreter: Another Python, for contenders whose library is not installed in this one.
+    """
+
+    problems: tuple[Subject, ...]
+    dtype: Dtype
+    modes: tuple[Mode, ...]
+    contenders: tuple[str, ...]
+    allocator: Allocator
+    group: str
+    budget: Budget
+    busy_cores: float | None
+    output: Path
+    target: Target | None = None
+    interpreter: str | None = None
+
+    def seed(self, problem: Subject) -> int:
+        """A number of the problem and its dtype, the same in every run."""
+        return zlib.crc32(f"{problem.name} {self.dtype}".encode())
+
+    def records(
+        self, problem: Subject, mode: str, fields: dict[str, dict[str, Any]]
+    ) -> list[BenchRecord]:
+        """The records of one contest."""
+        input_bytes = problem.input_bytes(self.dtype)
+        traffic_bytes = problem.traffic_bytes(self.dtype, mode)
+        return [
+            BenchRecord(
+                case=problem.name,
+                description=problem.describe(),
+                dtype=self.dtype,
+                mode=mode,
+                contender=name,
+                allocator=self.allocator,
+                group=self.group,
+                busy_cores=self.busy_cores,
+                input_bytes=input_bytes,
+                traffic_bytes=2 * input_bytes if name == COPY else traffic_bytes,
+                **given,
+            )
+            for name, given in fields.items()
+        ]
+
+
+def run(job: Job) -> list[BenchRecord]:
+    """Does a job in this process: mode by mode, the contests of all its problems at a time."""
+    if job.target is not None:
+        return [
+            record
+            for problem in job.problems
+            for mode in job.modes
+            for record in job.records(problem, mode, _estimates(job, problem, mode, job.target))
+        ]
+    _warm_up()
+    records: list[BenchRecord] = []
+    for stage in zip(*(_contests(job, problem) for problem in job.problems), strict=True):
+        contest.race([entered for _, entered in stage], job.budget, job.seed(job.problems[0]))
+        for problem, (mode, entered) in zip(job.problems, stage, strict=True):
+            fields = {name: standing.fields for name, standing in entered.items()}
+            records += job.records(problem, mode, fields)
+    return records
+
+
+def _estimates(job: Job, problem: Subject, mode: Mode, target: Target) -> dict[str, dict]:
+    """Fields of the records of one case in one mode, by contender."""
+    dtype = np.dtype(jnp.dtype(job.dtype))
+
+    def zeros(shape: Sequence[int]) -> np.ndarray:
+        return np.broadcast_to(np.zeros((), dtype), tuple(shape))
+
+    match problem:
+        case Case() as case:
+            x, y = zeros(case.shape), zeros(case.output_shape)
+            asked = Problem(mode, x, y, x, case=case, dtype=job.dtype, target=target)
+            makers = {name: partial(contenders.prepare, name, asked) for name in job.contenders}
+        case Call() as call:
+            calls = {"jaxpool": call, YARDSTICK: call.yardstick}
+            trials = {
+                name: Trial.draw(c, mode, job.seed(call), target) for name, c in calls.items()
+            }
+            makers = {n: trial.prepare for n, trial in trials.items() if n in job.contenders}
+            x = zeros(call.shape)
+        case Network():
+            return {}
+    copy = Operands("forward", x, x, x, target=target)
+    makers[COPY] = partial(compiled.prepare, copy, lambda x: x + 1)
+    return {name: contest.estimate(make) for name, make in makers.items()}
+
+
+def _contests(job: Job, problem: Subject) -> Contests:
+    match problem:
+        case Case() as case:
+            return _pooling(job, case)
+        case Call() as call:
+            return _calling(job, call)
+        case Network() as network:
+            return _training(job, network)
+
+
+def _pooling(job: Job, case: Case) -> Contests:
+    rng = np.random.default_rng(job.seed(case))
+    dtype = np.dtype(jnp.dtype(job.dtype))
+    shapes = (case.shape, case.output_shape, case.shape)
+    x, dy, t = (rng.standard_normal(shape, np.float32).astype(dtype) for shape in shapes)
+    reference, extra = Reference(case, x), {COPY: _copy(x)}
+    for mode in job.modes:
+        interpreter = job.interpreter
+        problem = Problem(mode, x, dy, t, case=case, dtype=job.dtype, interpreter=interpreter)
+        expected = _expected(reference, problem)
+
+        def prepare(name: str, problem: Problem = problem) -> Program:
+            if reason := case.leave_out.get(name):
+                raise contenders.LeftOut(reason)
+            return contenders.prepare(name, problem)
+
+        def check(_: str, results: Results, expected: Sequence[Expected] = expected) -> Verdict:
+            return judge(results, expected, dtype)
+
+        yield mode, contest.enter(job.contenders, prepare, check, extra)
+
+
+def _expected(reference: Reference, problem: Problem) -> tuple[Expected, ...]:
+    match problem.mode:
+        case "gradient":
+            return reference.forward(), reference.gradient(problem.dy)
+        case "jvp":
+            return reference.forward(), reference.tangent(problem.t)
+        case _:
+            return (reference.forward(),)
+
+
+def _calling(job: Job, call: Call) -> Contests:
+    """The call as `jaxpool`, beside its yardstick."""
+    seed = job.seed(call)
+    rng = np.random.default_rng(seed)
+    extra = {COPY: _copy(rng.standard_normal(call.shape, np.float32))}
+    for mode in job.modes:
+        trials = {
+            name: Trial.draw(each, mode, seed)
+            for name, each in (("jaxpool", call), (YARDSTICK, call.yardstick))
+        }
+
+        def prepare(name: str, trials: dict[str, Trial] = trials) -> Program:
+            if name not in trials:
+                raise contenders.LeftOut("is no operator of jaxpool")
+            return trials[name].prepare()
+
+        def check(name: str, results: Results, trials: dict[str, Trial] = trials) -> Verdict:
+            return trials[name].check(results)
+
+        yield mode, contest.enter(job.contenders, prepare, check, extra)
+
+
+def _copy(x: np.ndarray) -> Run:
+    on_device = jnp.asarray(x)
+    copy = jax.jit(lambda array: array + 1).lower(on_device).compile()
+    return lambda: jax.block_until_ready(copy(on_device))
+
+
+def _training(job: Job, net: Network) -> Contests:
+    training = Training.draw(net, job.seed(net))
+    first = FirstStep.of(training)
+
+    def check(_: str, results: Results) -> Verdict:
+        error = first.error(results)
+        off = f"off by {error:.2g} of the first step; allowed {first.tolerance:.2g}"
+        return Verdict(error, off if error > first.tolerance else "")
+
+    def prepare(name: str) -> Program:
+        return network.prepare(name, training)
+
+    yield TRAIN_STEP, contest.enter(job.contenders, prepare, check, extra={})
+
+
+def _warm_up() -> None:
+    """Lets JAX do what it does once a process, so that no contender's compilation pays for it."""
+    jax.block_until_ready(jax.jit(jax.grad(lambda x: jnp.sin(x).sum()))(jnp.ones((8, 8))))
+
+
+if __name__ == "__main__":
+    job = Job.model_validate_json(sys.stdin.read())
+    append_lines(job.output, run(job))

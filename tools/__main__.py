@@ -1,0 +1,10 @@
+"""`make documents`: brings README.md and docs/ up to date with the records and the code."""
+
+from pathlib import Path
+
+from tools import documents, gallery
+
+ROOT = Path(__file__).parents[1]
+
+for file in [*documents.refresh(ROOT), *gallery.refresh(ROOT)]:
+    print(f"updated {file.relative_to(ROOT)}")

@@ -1,0 +1,82 @@
+"""Keeps the numbers in README.md and docs/ those of the records: nobody types one.
+
+A document names a file between two comments, and everything between them is that file:
+
+    <!-- include results/quickstart/summary.md -->
+    ...
+    <!-- end include -->
+
+Between `<!-- generate NAME -->` and `<!-- end generate -->` stands what one of `GENERATORS` gives.
+
+`make documents` brings all documents up to date; a test checks that they are.
+`docs/operators.md` is made as a whole, by `tools.gallery`.
+"""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from experiments import faults
+from experiments.bench import devices
+from experiments.config import reference
+from experiments.records import RecordError, write_atomically
+
+_INCLUDE = re.compile(
+    r"(<!-- include (?P<path>[^\s]+) -->\n).*?(<!-- end include -->)", flags=re.DOTALL
+)
+_GENERATE = re.compile(
+    r"(<!-- generate (?P<name>[^\s]+) -->\n).*?(<!-- end generate -->)", flags=re.DOTALL
+)
+GENERATORS: dict[str, Callable[[], str]] = {
+    "config-keys": reference.markdown,
+    "devices": devices.markdown,
+    "exit-statuses": faults.statuses,
+    "faults": faults.markdown,
+}
+"""The text of each generated part of a document, by its name."""
+_HEADING = re.compile(r"^#+ .*\n+")
+
+
+def refresh(root: Path) -> list[Path]:
+    """Rewrites every document whose included files have changed.
+
+    Args:
+        root: The repository.
+
+    Returns:
+        The documents that were out of date.
+
+    Raises:
+        RecordError: A document includes a file that is not there.
+    """
+    changed = []
+    for document in documents(root):
+        before = document.read_text(encoding="utf-8")
+        after = included(before, root, document)
+        if after != before:
+            write_atomically(document, after)
+            changed.append(document)
+    return changed
+
+
+def documents(root: Path) -> list[Path]:
+    """README.md and the pages of docs/."""
+    return [root / "README.md", *sorted((root / "docs").glob("*.md"))]
+
+
+def included(text: str, root: Path, document: Path) -> str:
+    """`text` with every included file as it is now, without the file's own heading."""
+
+    def replace(match: re.Match[str]) -> str:
+        path = root / match["path"]
+        if not path.is_file():
+            raise RecordError(f"{document.name} includes {match['path']}, which is not there")
+        body = _HEADING.sub("", path.read_text(encoding="utf-8")).strip()
+        return f"{match[1]}\n{body}\n\n{match[3]}"
+
+    def generate(match: re.Match[str]) -> str:
+        if match["name"] not in GENERATORS:
+            raise RecordError(f"{document.name} names {match['name']}, which nothing generates")
+        return f"{match[1]}\n{GENERATORS[match['name']]()}\n\n{match[3]}"
+
+    return _GENERATE.sub(generate, _INCLUDE.sub(replace, text))

@@ -1,0 +1,185 @@
+"""The table of peers, and the page that names every difference: Markdown from the records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from experiments import records
+from experiments.records import RecordError
+from tools.peers.cases import MASKS, ROWS
+from tools.peers.records import Difference, PeerRecord, RowRecord
+
+COLUMNS = {
+    "PyTorch": ("torch", "torchvision"),
+    "TensorFlow": ("tensorflow",),
+    "Keras": ("keras",),
+    "Flax": ("flax",),
+    "Equinox": ("equinox",),
+}
+"""The table's columns, and the peers that one stands for."""
+
+PEERS = tuple(peer for peers in COLUMNS.values() for peer in peers)
+COMMAND = "python -m tools.peers"
+
+Column = Sequence[PeerRecord]
+
+
+def write(folder: Path) -> None:
+    """Writes `table.md`, `details.md` and `headline.md` from the records in a folder.
+
+    Raises:
+        RecordError: A record cannot be read, or has other rows than the table.
+    """
+    columns = read_columns(folder)
+    records.write_atomically(folder / "table.md", render_table(columns))
+    records.write_atomically(folder / "details.md", render_details(columns))
+    records.write_atomically(folder / "headline.md", render_headline(columns))
+
+
+def read_columns(folder: Path) -> dict[str, list[PeerRecord]]:
+    """The columns of which there are records."""
+    columns = {
+        label: [read(folder, peer) for peer in peers if (folder / f"{peer}.json").is_file()]
+        for label, peers in COLUMNS.items()
+    }
+    return {label: column for label, column in columns.items() if column}
+
+
+def read(folder: Path, peer: str) -> PeerRecord:
+    """The record of a peer, of the operators that there are."""
+    record = records.read(folder / f"{peer}.json", PeerRecord)
+    rows = {row.operator for row in record.rows}
+    if rows != set(ROWS):
+        raise RecordError(
+            f"{peer}.json has other rows than the table: {', '.join(sorted(rows ^ set(ROWS)))}; "
+            f"run `{COMMAND} {peer}`"
+        )
+    return record
+
+
+def render_table(columns: Mapping[str, Column]) -> str:
+    """One line an operator, one column a library."""
+    lines = ["# Beside other libraries", "", f"| | {' | '.join(columns)} |"]
+    lines.append("|:--" * (len(columns) + 1) + "|")
+    for name in ROWS:
+        cells = [_cell(_row(column, name)) for column in columns.values()]
+        label = "`where=`, a mask" if name == MASKS else f"`{name}`"
+        lines.append(f"| [{label}](#{name}) | {' | '.join(cells)} |")
+    lines += [
+        "",
+        "✓ has it, and agrees in every case that it does not refuse, as it does those after “no”. "
+        "≠ has it, but answers otherwise in the cases named. — lacks it.",
+        "",
+        *(f"- {label}: {_imprint(column)}." for label, column in columns.items()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def render_headline(columns: Mapping[str, Column]) -> str:
+    """How many of our operators each library has, and how many of those answer alike."""
+    verdicts = ("has", "differs", "lacks")
+    lines = [
+        "# In short",
+        "",
+        f"| of {len(ROWS)} operators | agrees in every case it takes | answers otherwise | lacks |",
+        "|:--|--:|--:|--:|",
+    ]
+    for label, column in columns.items():
+        rows = [_row(column, name) for name in ROWS]
+        # With an answer for every case that it takes, refusals apart.
+        counts = dict.fromkeys(verdicts, 0)
+        for row in rows:
+            agrees = not any(d.kind == "differs" for d in row.differences)
+            counts["lacks" if not row.cases else "has" if agrees else "differs"] += 1
+        lines.append(f"| {label} | {' | '.join(str(counts[verdict]) for verdict in verdicts)} |")
+    return "\n".join(lines) + "\n"
+
+
+def render_details(columns: Mapping[str, Column]) -> str:
+    """Every difference with its case, and what was searched."""
+    lines = ["# Case by case"]
+    for name in ROWS:
+        rows = {label: _row(column, name) for label, column in columns.items()}
+        if any(row.cases for row in rows.values()):
+            lines += ["", f"## {name}", ""]
+            lines += [line for label, row in rows.items() for line in _detail(label, row)]
+    absent = [n for n in ROWS if not any(_row(column, n).cases for column in columns.values())]
+    lines += ["", "## In none of them", "", ", ".join(f"`{name}`" for name in absent) + "."]
+    lines += ["", "## What was searched"]
+    for column in columns.values():
+        lines += [line for record in column for line in _searched(record)]
+    return "\n".join(lines) + "\n"
+
+
+def topics(differences: Sequence[Difference]) -> list[str]:
+    """What some differences are about, each once; wide padding is no news where all padding is."""
+    names = list(dict.fromkeys(difference.topic for difference in differences))
+    return [n for n in names if not any(n.endswith(f" {other}") for other in names)]
+
+
+def _row(column: Column, name: str) -> RowRecord:
+    """What a library makes of an operator, by whichever of its packages has it."""
+    rows = [row for record in column for row in record.rows if row.operator == name]
+    return next((row for row in rows if row.cases), rows[0])
+
+
+def _cell(row: RowRecord) -> str:
+    if row.verdict == "lacks":
+        return "—"
+    if row.verdict == "has":
+        return "✓"
+    answers = topics([d for d in row.differences if d.kind == "differs"])
+    refused = [d for d in row.differences if d.kind == "refuses" and d.topic not in answers]
+    no = f"no {', '.join(topics(refused))}"
+    if not answers:
+        return f"✓, {no}"
+    return f"≠ {', '.join(answers)}" + (f"; {no}" if refused else "")
+
+
+def _imprint(column: Column) -> str:
+    """Versions, date, and what it pools that nothing here does."""
+    versions = ", ".join(f"{r.peer} {r.versions[r.peer].partition('+')[0]}" for r in column)
+    dates = " and ".join(sorted({record.date for record in column}))
+    extras = "; ".join(what for record in column for what in record.extras)
+    lacks = f"; jaxpool lacks: {extras}" if extras else ""
+    return f"{versions}, checked {dates}{lacks}"
+
+
+def _detail(label: str, row: RowRecord) -> list[str]:
+    if not row.cases:
+        return [f"- **{label}** lacks it."]
+    calls = ", ".join(_code(call) for call in row.calls)
+    agreed = row.cases - len(row.differences)
+    verdict = {"has": "has it", "differs": "differs", "lacks": "lacks it"}[row.verdict]
+    head = f"- **{label}** {verdict}: {agreed} of {row.cases} cases agree. {calls}"
+    return [head, *(_difference(difference) for difference in row.differences)]
+
+
+def _difference(difference: Difference) -> str:
+    words = _code(difference.words) if difference.kind == "refuses" else difference.words
+    verb = "refused" if difference.kind == "refuses" else "differs"
+    return f"  - {difference.topic}: {_code(difference.call)} {verb}: {words}"
+
+
+def _searched(record: PeerRecord) -> list[str]:
+    found = sum(len(names) for kind in (record.claimed, record.extras) for names in kind.values())
+    lines = [
+        "",
+        f"**{record.peer}** {record.versions[record.peer]}: the names in "
+        f"{', '.join(_code(module) for module in record.modules)} that match "
+        f"{', '.join(_code(pattern) for pattern in record.patterns)}; {found} claims of pools.",
+        "",
+    ]
+    lines += [f"- jaxpool lacks: {what}: {_names(names)}" for what, names in record.extras.items()]
+    lines += [f"- set aside, {why}: {_names(names)}" for why, names in record.aside.items()]
+    return lines
+
+
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(_code(name) for name in names)
+
+
+def _code(text: str) -> str:
+    """Code in Markdown, whether or not there are backticks in it."""
+    return f"`` {text} ``" if "`" in text else f"`{text}`"
