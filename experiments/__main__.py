@@ -181,7 +181,8 @@ def report(
 ) -> None:
     """Make a study's tables, plots and page anew from the records of its runs.
 
-    Of published results, which have no runs, and of benchmarks, only the page is made.
+    Of published results, which have no runs, what follows from summary.csv is made anew; of
+    benchmarks, the page.
     """
     from experiments import report, site
     from experiments.folder import StudyFolder

@@ -43,7 +43,6 @@ class StudyFolder:
         self.lock = self.path / ".lock"
         self.baselines = self.path / "baselines.json"
         self.sweep = self.path / "sweep.png"
-        self.frontier = self.path / "frontier.png"
         self.config = self.path / "config.toml"
         self.environment = self.path / "environment.json"
         self.runs = self.path / "runs" / cell
@@ -53,7 +52,6 @@ class StudyFolder:
         self.runs_csv = self.path / "runs.csv"
         self.epochs_csv = self.path / "epochs.csv"
         self.summary_md = self.path / "summary.md"
-        self.pareto = self.path / "pareto.png"
         self.page = self.path / "report.html"
 
     def of_cell(self, cell: str) -> "StudyFolder":
@@ -69,13 +67,13 @@ class StudyFolder:
         name = f"measurement-{target}.json" if target else "measurement.json"
         return self.variant(variant) / name
 
-    def pareto_of(self, device: str) -> Path:
-        """The plot of the estimates for a device."""
-        return self.path / f"pareto-{_slug(device)}.png"
+    def pareto_of(self, device: str = "") -> Path:
+        """The plot of accuracy against throughput, measured or estimated for a device."""
+        return self.path / f"pareto{_suffix(device)}.png"
 
-    def frontier_of(self, device: str) -> Path:
-        """The curves of the estimates for a device."""
-        return self.path / f"frontier-{_slug(device)}.png"
+    def frontier_of(self, device: str = "") -> Path:
+        """The plot of a curve per variant, measured or estimated for a device."""
+        return self.path / f"frontier{_suffix(device)}.png"
 
     def run(self, variant: str, seed: int) -> Path:
         """The folder of one run."""
@@ -105,8 +103,8 @@ class StudyFolder:
         return tuple(sorted(int(m[1]) for m in found if m))
 
 
-def _slug(device: str) -> str:
-    return device.lower().replace(" ", "-")
+def _suffix(device: str) -> str:
+    return f"-{device.lower().replace(' ', '-')}" if device else ""
 
 
 class TrialFolder(StudyFolder):

@@ -64,10 +64,13 @@ def cost_keys(rows: Sequence[SummaryRow]) -> list[str]:
         rows: The rows of a study.
 
     Returns:
-        Keys for which two rows differ in parameters or operations though all else is equal.
+        Keys with numbers, or lists of them, for values, for which two rows differ in parameters or
+        operations though all else is equal.
     """
     found = []
     for key in rows[0].swept:
+        if not all(_numeric(row.swept[key]) for row in rows):
+            continue
         costs: dict[Any, set[tuple[float, float]]] = {}
         for row in rows:
             others = str({k: v for k, v in row.swept.items() if k != key})
@@ -76,6 +79,12 @@ def cost_keys(rows: Sequence[SummaryRow]) -> list[str]:
         if any(len(distinct) > 1 for distinct in costs.values()):
             found.append(key)
     return found
+
+
+def _numeric(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return all(map(_numeric, value))
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def panels(rows: Sequence[SummaryRow]) -> dict[str, list[SummaryRow]]:

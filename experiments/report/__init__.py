@@ -24,7 +24,8 @@ __all__ = ["SummaryRow", "baselines", "choices", "show", "summarise"]
 def summarise(folder: Path) -> list[SummaryRow]:
     """Reads a study's records and writes tables, plots and report.html beside them.
 
-    Of a published folder, which has summary.csv and no runs, only the page is made anew.
+    Of a published folder, which has summary.csv and no runs, what follows from summary.csv is made
+    anew: summary.md, the plots and the page.
 
     Args:
         folder: The study's results folder; all its variants must be trained and measured.
@@ -39,10 +40,32 @@ def summarise(folder: Path) -> list[SummaryRow]:
     plan = read_plan(study)
     if not study.runs.is_dir() and study.summary_csv.is_file():
         rows = read_csv(study.summary_csv)
-        write_atomically(study.page, page.page(study, plan, rows, baselines(folder)))
-        return rows
+    else:
+        rows = _gathered(study, plan)
+        write_atomically(study.summary_csv, to_csv(rows))
+        write_atomically(study.runs_csv, tidy.runs_csv(study, plan))
+        write_atomically(study.epochs_csv, tidy.epochs_csv(study, plan))
+    title, beside, said = _title(plan, rows), baselines(folder), choices(folder, rows)
+    table = tables.to_markdown(title, rows, conclude(rows), beside, plan.source, said)
+    write_atomically(study.summary_md, table)
+    devices: dict[str, list[SummaryRow]] = {}
+    for row in rows:
+        devices.setdefault(row.device if row.device_source == "estimated" else "", []).append(row)
+    for device, found in devices.items():
+        heading = f"{title}; speeds estimated for {device}" if device else title
+        write_atomically(study.pareto_of(device), plots.pareto(heading, found))
+        if (picture := frontier.plot(heading, found)) is not None:
+            write_atomically(study.frontier_of(device), picture)
+    if plan.sweep:
+        write_atomically(study.sweep, sweep.plot(title, devices[""]))
+    write_atomically(study.page, page.page(study, plan, rows, beside))
+    return rows
+
+
+def _gathered(study: StudyFolder, plan: Plan) -> list[SummaryRow]:
+    """The rows of a study with its runs."""
     tuned = chosen.settings(study)
-    rows = [
+    return [
         row.model_copy(
             update={
                 "published_accuracy": _published(plan, cell, row.variant),
@@ -52,30 +75,6 @@ def summarise(folder: Path) -> list[SummaryRow]:
         for cell, swept in plan.cells.items()
         for row in gather(study.of_cell(cell), plan.variants, plan.seeds, swept, plan.targets)
     ]
-    title = _title(plan, rows)
-    write_atomically(study.summary_csv, to_csv(rows))
-    said = choices(folder, rows)
-    table = tables.to_markdown(title, rows, conclude(rows), baselines(folder), plan.source, said)
-    write_atomically(study.summary_md, table)
-    write_atomically(study.runs_csv, tidy.runs_csv(study, plan))
-    write_atomically(study.epochs_csv, tidy.epochs_csv(study, plan))
-    measured = [row for row in rows if row.device_source == "measured"]
-    write_atomically(study.pareto, plots.pareto(title, measured))
-    estimates: dict[str, list[SummaryRow]] = {}
-    for row in rows:
-        if row.device_source == "estimated":
-            estimates.setdefault(row.device, []).append(row)
-    for device, found in estimates.items():
-        estimated = f"{title}; speeds estimated for {device}"
-        write_atomically(study.pareto_of(device), plots.pareto(estimated, found))
-        if (picture := frontier.plot(estimated, found)) is not None:
-            write_atomically(study.frontier_of(device), picture)
-    if plan.sweep:
-        write_atomically(study.sweep, sweep.plot(title, measured))
-        if (picture := frontier.plot(title, measured)) is not None:
-            write_atomically(study.frontier, picture)
-    write_atomically(study.page, page.page(study, plan, rows, baselines(folder)))
-    return rows
 
 
 def baselines(folder: Path) -> Baselines | None:

@@ -86,7 +86,7 @@ COSTS = (
 LEGEND = (
     "{Mark}: the best, and all that the data cannot tell apart from it. Latency is of a batch of "
     "one: of small networks, most of it is the time to start a program, not to compute; in "
-    "parentheses, the 95% CI of p99, if there are enough samples for one. Memory is "
+    "parentheses, the 95% CI of p99, which is left out where too few samples give none. Memory is "
     "what the compiled training step needs."
 )
 
@@ -336,10 +336,11 @@ def rate(median: float, low: float, high: float) -> str:
 
 
 def _latency(row: SummaryRow) -> str:
-    percentiles = (row.latency_ms_p50, row.latency_ms_p95, row.latency_ms_p99)
-    shown = " / ".join(f"{ms:.3g}" for ms in percentiles)
+    shown = f"{row.latency_ms_p50:.3g} / {row.latency_ms_p95:.3g} / "
     low, high = row.latency_ms_p99_ci95_low, row.latency_ms_p99_ci95_high
-    return shown if low is None or high is None else f"{shown} ({low:.3g} to {high:.3g})"
+    if low is None or high is None:
+        return f"{shown}-"
+    return f"{shown}{row.latency_ms_p99:.3g} ({low:.3g} to {high:.3g})"
 
 
 def _table(

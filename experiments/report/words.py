@@ -23,8 +23,13 @@ def si(value: float) -> str:
 
 
 def short_si(value: float) -> str:
-    """As `si`, without trailing zeros: 10k, 2.5M; for ticks."""
-    return re.sub(r"\.0+(?=\D|$)|(?<=\.\d)0+(?=\D|$)", "", si(value))
+    """As `si`, without trailing zeros, for ticks.
+
+    Example:
+        >>> short_si(10_000), short_si(2_500_000), short_si(0.15), short_si(100)
+        ('10k', '2.5M', '0.15', '100')
+    """
+    return re.sub(r"(?:\.0+|(?<=\.\d)0+|(?<=\.\d\d)0+)(?=\D|$)", "", si(value))
 
 
 def percent(share: float, digits: int = 2) -> str:

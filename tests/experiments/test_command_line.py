@@ -104,7 +104,7 @@ def test_a_study_ends_with_table_files_and_a_plain_sentence(finished):
         assert row["device_source"] == "measured"
         assert float(row["train_examples_per_s"]) > 0
     assert folder.summary_md.read_text().count("strided") >= 1
-    assert folder.pareto.read_bytes().startswith(b"\x89PNG")
+    assert folder.pareto_of().read_bytes().startswith(b"\x89PNG")
     saved = tomllib.loads(folder.config.read_text())
     assert saved["training"]["optimizer"] == "adamw"
     assert records.read(folder.environment, Environment).versions["jax"]

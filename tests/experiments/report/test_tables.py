@@ -31,7 +31,7 @@ def test_summary_md_shows_sentence_table_and_notes(folder):
         "| variant | test accuracy (%, 95% CI) | test loss | train (examples/s) |"
     )
     assert table[2] == (
-        "| `max_pool` | **95.20 ± 0.20** | 0.5 | 2.50k ±2% | 10.0k ±2% | 0.1 / 0.2 / 0.4 "
+        "| `max_pool` | **95.20 ± 0.20** | 0.5 | 2.50k ±2% | 10.0k ±2% | 0.1 / 0.2 / - "
         "| 1,234 | 56.8k | 12.5 | 1.2 |"
     )
     assert "| **123k ±2%** |" in table[3]
