@@ -5,7 +5,7 @@ VENV ?= .venv
 ARGS ?=
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test test-quick test-matrix targets test-targets check documents format clean
+.PHONY: quickstart test test-quick test-matrix targets test-targets check docs documents format clean
 
 quickstart: $(VENV)/.installed-experiments  ## train four small CNNs that differ in pooling, show the table
 	$(BIN)/python -m experiments run configs/quickstart.toml $(ARGS)
@@ -29,6 +29,9 @@ check: $(VENV)/.installed-dev  ## formatting, lint, types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright --warnings
+
+docs: $(VENV)/.installed-docs  ## the documentation site, in runs/docs; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict $(ARGS)
 
 documents: $(VENV)/.installed-test  ## tables and pictures of README.md and docs/, anew from records and code
 	$(BIN)/python -m tools
