@@ -7,6 +7,7 @@ Arrays are channels-last, `(*batch, *spatial, channels)`; `axes=` names any othe
 from jaxpool.export import portable
 from jaxpool.pooling import *  # noqa: F403 - pooling/__init__.py is the list of public operators
 from jaxpool.pooling import __all__ as _operators
+from jaxpool.pooling.bins.fractional import fractional_samples
 from jaxpool.version import __version__
 
-__all__ = ["__version__", "portable", *_operators]  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = ["__version__", "fractional_samples", "portable", *_operators]  # pyright: ignore[reportUnsupportedDunderAll]

@@ -111,7 +111,6 @@ BAD = {
     "aligned": flags(),
     "pseudo_random": flags(),
     "overlapping": flags(),
-    "return_samples": flags(),
     "keepdims": flags(),
     "count_include_pad": flags(),
     "divisor_override": [Bad(n) for n in (0, 0.0, np.nan, np.inf, True, "2", (2,), 2j)],

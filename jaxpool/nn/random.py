@@ -114,7 +114,7 @@ class StochasticPool(RandomPool):
 class FractionalPool(RandomPool):
     """Fractional pooling; in inference, its windows are spread evenly."""
 
-    withheld = frozenset({"key", "samples", "return_samples"})
+    withheld = frozenset({"key", "samples"})
 
     def _infer(self, *arrays: Any, **arguments: Any) -> jax.Array:
         (x,) = arrays

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 from jax.typing import ArrayLike
@@ -28,8 +27,7 @@ def fractional_max_pool(
     pseudo_random: bool = False,
     overlapping: bool = False,
     axes: Ints | None = None,
-    return_samples: bool = False,
-) -> Any:
+) -> jax.Array:
     """The largest element of every window, where the windows lie at random places.
 
         y[i] = max of x[a[i]], ..., x[b[i] - 1], along each pooled axis of n elements and o windows
@@ -54,19 +52,19 @@ def fractional_max_pool(
             spatial axis, which are then all but the first and the last; d ints pool the d axes
             before the last.
         key: A key of `jax.random`, from which to draw the samples.
-        samples: The samples themselves, instead of a key. In PyTorch's form an array in [0, 1) that
-            broadcasts to the axes of `x` that are not pooled and one more, the pooled axes in
-            ascending order; but of two pooled axes the last comes first, as in PyTorch. In
-            TensorFlow's form a tuple of the boundaries c, `(o + 1,)` integers a pooled axis.
+        samples: The samples themselves, instead of a key; `fractional_samples` draws them. In
+            PyTorch's form an array in [0, 1) that broadcasts to the axes of `x` that are not pooled
+            and one more, the pooled axes in ascending order; but of two pooled axes the last comes
+            first, as in PyTorch. In TensorFlow's form a tuple of the boundaries c, `(o + 1,)`
+            integers per pooled axis.
         pseudo_random: In TensorFlow's form, draw evenly spread steps, floor((n i + r) / o) with one
             random r, rather than K and K + 1 in random order.
         overlapping: In TensorFlow's form, let a window end with the first element of the next.
         axes: The pooled axes by number, for any other layout.
-        return_samples: Return the samples too, to be given as `samples` next time.
 
     Returns:
         Array of the dtype of `x` and its shape, but for the pooled axes, which have the sizes of
-        `output_shape`; with `return_samples` a pair of it and the samples.
+        `output_shape`.
 
     Raises:
         TypeError: An argument has the wrong type.
@@ -81,10 +79,8 @@ def fractional_max_pool(
         >>> x = jnp.arange(7.0).reshape(1, 7, 1)
         >>> fractional_max_pool(x, 2, 4, samples=jnp.array([[[0.5]]]))[0, :, 0]
         Array([1., 3., 5., 6.], dtype=float32)
-        >>> key = jax.random.key(0)
-        >>> y, boundaries = fractional_max_pool(x, None, 4, key=key, return_samples=True)
-        >>> int(boundaries[0][0]), int(boundaries[0][-1])
-        (0, 7)
+        >>> fractional_max_pool(x, None, 4, key=jax.random.key(0)).shape
+        (1, 4, 1)
 
     When to use:
         To shrink maps by less than 2 at a time, so that a network can pool more often; the random
@@ -95,10 +91,10 @@ def fractional_max_pool(
         `fractional_max_pool`.
     """
     x = arguments.real_array("x", x)
-    layout, samples = _boundaries.windows(
+    layout, _ = _boundaries.windows(
         x, window_shape, output_shape, key, samples, pseudo_random, overlapping, axes
     )
-    return _results(return_samples, samples, _layout.reduce(x, MAX, layout, None))
+    return _layout.reduce(x, MAX, layout, None)
 
 
 @explicit_sharding()
@@ -112,8 +108,7 @@ def fractional_max_pool_with_argmax(
     pseudo_random: bool = False,
     overlapping: bool = False,
     axes: Ints | None = None,
-    return_samples: bool = False,
-) -> Any:
+) -> tuple[jax.Array, jax.Array]:
     """The largest element of every window of fractional max pooling, and where it stands.
 
         y[i] = x[j[i]], the first of the largest elements of window i; see `fractional_max_pool`
@@ -127,12 +122,11 @@ def fractional_max_pool_with_argmax(
         pseudo_random: In TensorFlow's form, draw evenly spread steps.
         overlapping: In TensorFlow's form, let a window end with the first element of the next.
         axes: The pooled axes by number, for any other layout.
-        return_samples: Return the samples too.
 
     Returns:
         The values, of the dtype of `x`, and as many indices of dtype int32: the winner's place in
         the spatial plane of its image and channel, counted row by row (pooled axes in ascending
-        order); with `return_samples` also the samples.
+        order).
 
     Raises:
         TypeError: An argument has the wrong type.
@@ -153,10 +147,10 @@ def fractional_max_pool_with_argmax(
         PyTorch's `FractionalMaxPool2d(return_indices=True)`.
     """
     x = arguments.real_array("x", x)
-    layout, samples = _boundaries.windows(
+    layout, _ = _boundaries.windows(
         x, window_shape, output_shape, key, samples, pseudo_random, overlapping, axes
     )
-    return _results(return_samples, samples, *_layout.arg_reduce(x, MAX, layout, None))
+    return _layout.arg_reduce(x, MAX, layout, None)
 
 
 @explicit_sharding()
@@ -170,8 +164,7 @@ def fractional_avg_pool(
     pseudo_random: bool = False,
     overlapping: bool = False,
     axes: Ints | None = None,
-    return_samples: bool = False,
-) -> Any:
+) -> jax.Array:
     """The mean of every window, where the windows lie at random places.
 
         y[i] = mean of x[a[i]], ..., x[b[i] - 1], with a and b as in `fractional_max_pool`
@@ -187,11 +180,9 @@ def fractional_avg_pool(
         pseudo_random: In TensorFlow's form, draw evenly spread steps.
         overlapping: In TensorFlow's form, let a window end with the first element of the next.
         axes: The pooled axes by number, for any other layout.
-        return_samples: Return the samples too.
 
     Returns:
-        Array of the dtype of `x` if that is floating, else float32; with `return_samples` a pair of
-        it and the samples.
+        Array of the dtype of `x` if that is floating, else float32.
 
     Raises:
         TypeError: An argument has the wrong type.
@@ -211,14 +202,58 @@ def fractional_avg_pool(
         TensorFlow's `fractional_avg_pool`; PyTorch has no average in its form.
     """
     x = arguments.real_array("x", x)
-    layout, samples = _boundaries.windows(
+    layout, _ = _boundaries.windows(
         x, window_shape, output_shape, key, samples, pseudo_random, overlapping, axes
     )
-    return _results(return_samples, samples, _layout.mean(x, layout, None))
+    return _layout.mean(x, layout, None)
 
 
-def _results(return_samples: bool, samples: Any, *pooled: Any) -> Any:
-    if not isinstance(return_samples, bool):
-        raise TypeError(f"return_samples must be a bool, got {return_samples!r}")
-    results: tuple[Any, ...] = (*pooled, samples) if return_samples else pooled
-    return results[0] if len(results) == 1 else results
+def fractional_samples(
+    x: ArrayLike,
+    window_shape: Ints | None,
+    output_shape: Ints,
+    *,
+    key: jax.Array,
+    pseudo_random: bool = False,
+    axes: Ints | None = None,
+) -> jax.Array | tuple[jax.Array, ...]:
+    """The samples that the fractional poolings draw from a key, to be given as `samples`.
+
+    Args:
+        x: The array that is to be pooled; only its shape counts.
+        window_shape: Elements of a window; see `fractional_max_pool`, also for all that follow.
+        output_shape: Windows per spatial axis.
+        key: A key of `jax.random`.
+        pseudo_random: In TensorFlow's form, draw evenly spread steps.
+        axes: The pooled axes by number, for any other layout.
+
+    Returns:
+        In PyTorch's form an array of float32 in [0, 1); in TensorFlow's form a tuple of the
+        boundaries, int32, one array per pooled axis.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument has a value that is not allowed.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from jaxpool import fractional_max_pool, fractional_samples
+        >>> x = jnp.arange(7.0).reshape(1, 7, 1)
+        >>> (boundaries,) = fractional_samples(x, None, 4, key=jax.random.key(0))
+        >>> int(boundaries[0]), int(boundaries[-1])
+        (0, 7)
+        >>> fractional_max_pool(x, None, 4, samples=(boundaries,)).shape
+        (1, 4, 1)
+
+    When to use:
+        To pool two maps alike, to see where the windows lie, or to keep what a run has drawn.
+
+    Source:
+        The second and third results of TensorFlow's `fractional_max_pool`; PyTorch's
+        `_random_samples`.
+    """
+    x = arguments.real_array("x", x)
+    return _boundaries.windows(
+        x, window_shape, output_shape, key, None, pseudo_random, False, axes
+    )[1]

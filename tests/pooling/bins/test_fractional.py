@@ -114,9 +114,7 @@ def test_pseudo_random_steps_are_those_of_tensorflow(size, count):
     @jax.vmap
     def draw(key):
         x = jnp.zeros((1, size, 1))
-        (boundaries,) = jaxpool.fractional_max_pool(
-            x, None, count, key=key, pseudo_random=True, return_samples=True
-        )[1]
+        (boundaries,) = jaxpool.fractional_samples(x, None, count, key=key, pseudo_random=True)
         return boundaries
 
     boundaries = np.asarray(draw(jax.random.split(jax.random.key(0), 2000)))
@@ -131,7 +129,7 @@ def test_random_steps_come_in_every_order():
     @jax.vmap
     def draw(key):
         x = jnp.zeros((1, 7, 1))
-        return jaxpool.fractional_avg_pool(x, None, 4, key=key, return_samples=True)[1][0]
+        return jaxpool.fractional_samples(x, None, 4, key=key)[0]
 
     steps = np.diff(draw(jax.random.split(jax.random.key(1), 200)))
     assert set(map(tuple, steps.tolist())) == {
@@ -149,9 +147,9 @@ def test_random_steps_come_in_every_order():
 def test_windows_between_boundaries(sizes, outputs, overlapping):
     x = geometry.awkward(np.random.default_rng(0), (2, *sizes, 3))
     options = {"overlapping": overlapping}
-    largest, boundaries = jaxpool.fractional_max_pool(
-        x, None, outputs, key=jax.random.key(5), return_samples=True, **options
-    )
+    key = jax.random.key(5)
+    boundaries = jaxpool.fractional_samples(x, None, outputs, key=key)
+    largest = jaxpool.fractional_max_pool(x, None, outputs, key=key, **options)
     spans = []
     for size, steps in zip(sizes, boundaries, strict=True):
         assert (steps[0], steps[-1]) == (0, size)
@@ -193,11 +191,12 @@ def test_keys_draw_and_samples_repeat(pool, window):
     x = np.random.default_rng(0).normal(size=(2, 11, 10, 3)).astype(np.float32)
 
     def apply(key):
-        return pool(x, window, (7, 6), key=key, return_samples=True)
+        return jax.tree.leaves(pool(x, window, (7, 6), key=key))
 
-    *first, samples = apply(jax.random.key(0))
-    *again, _ = jax.jit(apply)(jax.random.key(0))
-    *other, _ = apply(jax.random.PRNGKey(1))  # an old-style key
+    samples = jaxpool.fractional_samples(x, window, (7, 6), key=jax.random.key(0))
+    first = apply(jax.random.key(0))
+    again = jax.jit(apply)(jax.random.key(0))
+    other = apply(jax.random.PRNGKey(1))  # an old-style key
     result = pool(x, window, (7, 6), samples=samples)
     result = result if isinstance(result, tuple) else (result,)
     for a, b, c, d in zip(first, again, result, other, strict=True):
@@ -255,7 +254,6 @@ BAD = [
         TypeError,
         "pseudo_random must be a bool, got 1",
     ),
-    ({"samples": np.zeros(1), "return_samples": 0}, TypeError, "return_samples must be .* got 0"),
     ({"window_shape": None, "samples": np.zeros(1)}, ValueError, "tuple of 1 arrays of boundaries"),
     ({"window_shape": None, "samples": (np.zeros(4),)}, TypeError, "integer dtype, got float32"),
     ({"window_shape": None, "samples": (np.arange(3),)}, ValueError, r"4 boundaries .* got \(3,\)"),

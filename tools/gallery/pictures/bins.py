@@ -50,9 +50,8 @@ def fractional_avg_pool() -> bytes:
 def fractional_max_pool_with_argmax() -> bytes:
     """A dot for every winner."""
     x, key = grey(pagoda(_FINE)), jax.random.key(0)
-    values, indices, (rows, columns) = jaxpool.fractional_max_pool_with_argmax(
-        x, None, _WINDOWS, key=key, return_samples=True
-    )
+    rows, columns = jaxpool.fractional_samples(x, None, _WINDOWS, key=key)
+    values, indices = jaxpool.fractional_max_pool_with_argmax(x, None, _WINDOWS, key=key)
     return strip(
         Panel("x", x, f"a draw of {_WINDOWS} x {_WINDOWS} windows", _inner(rows), _inner(columns)),
         Panel("indices", x, "dots: where they point", dots=dots(indices, _FINE)),
@@ -97,7 +96,8 @@ def _fractional(function: Callable[..., Any]) -> bytes:
     x, panels = pagoda(_FINE), []
     for seed in (0, 1):
         key = jax.random.key(seed)
-        y, (rows, columns) = function(x, None, _WINDOWS, key=key, return_samples=True)
+        rows, columns = jaxpool.fractional_samples(x, None, _WINDOWS, key=key)
+        y = function(x, None, _WINDOWS, key=key)
         note = f"a draw of {_WINDOWS} x {_WINDOWS} windows"
         panels += [
             Panel("x", x, note, _inner(rows), _inner(columns)),
