@@ -52,7 +52,7 @@ def frontier(place: str, rows: Sequence[SummaryRow], found: Sequence[Look]) -> C
         caption += " A line joins the cells of one variant, in the order of the sweep."
     else:
         caption += (
-            " Dashed line: variants that no other beats in both. It does not regard the intervals."
+            " Dashed line: the best means. Where bars overlap, the data do not say which is better."
         )
     return Chart(
         id=place,
