@@ -271,7 +271,8 @@ def damaged_cache(lab):
     for path in cache.glob("*-cache"):
         path.write_bytes(GARBAGE)
     shutil.rmtree(lab.folder.path)
-    yield lab.run(**settings)
+    warned = ("-W", "default::UserWarning", "-m", "experiments")  # an error elsewhere
+    yield lab.run(python=warned, **settings)
 
 
 @happening
