@@ -11,10 +11,10 @@ quickstart: $(VENV)/.installed-experiments  ## train four small CNNs that differ
 	$(BIN)/python -m experiments run configs/quickstart.toml $(ARGS)
 
 test: $(VENV)/.installed-test  ## every kind of test, and the doctests
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not thorough" $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not thorough" $(ARGS)
 
 test-quick: $(VENV)/.installed-test  ## the library's fast tests, about one minute
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not thorough" tests/engine tests/pooling tests/nn tests/compat tests/test_window.py $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not thorough" tests/engine tests/pooling tests/nn tests/compat tests/test_window.py $(ARGS)
 
 test-matrix:  ## every test, thorough ones included, on the oldest and the newest supported Python that this machine has
 	$(PYTHON) tools/matrix.py $(ARGS)
@@ -23,7 +23,7 @@ targets:  ## the compilers for TPU and CUDA, in a virtual environment of their o
 	$(MAKE) .venv-targets/.installed-targets VENV=.venv-targets
 
 test-targets: targets  ## compile every operator for TPU v5e, TPU v6e and H100
-	.venv-targets/bin/python -m pytest -n 2 --dist loadfile tests/compilers $(ARGS)
+	.venv-targets/bin/python -m pytest -n 2 --dist worksteal tests/compilers $(ARGS)
 
 check: $(VENV)/.installed-dev  ## formatting, lint, types
 	$(BIN)/ruff format --check .
