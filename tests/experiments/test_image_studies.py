@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from experiments import records
+from experiments.checks import refuse_impossible
 from experiments.config import load
 from experiments.data import cifar10
 from experiments.folder import StudyFolder
 from experiments.records import Measurement, RunRecord
-from experiments.study import refuse_impossible
 from tests.experiments.data.conftest import write_archive
 from tests.experiments.test_command_line import command
 

@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 
 from experiments import plugins
 from experiments.__main__ import app
+from experiments.checks import refuse_impossible
 from experiments.config import load
 from experiments.programs import Programs
-from experiments.study import refuse_impossible
 from tests.experiments.plugged import fresh_registry
 from tests.experiments.tiny import write_tiny
 

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from experiments.checks import refuse_impossible
 from experiments.config import load
 from experiments.data import DataError
 from experiments.data.image_folder import ImageFolder
-from experiments.study import refuse_impossible
 from tests.experiments.tiny import write_tiny
 
 

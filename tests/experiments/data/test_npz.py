@@ -7,10 +7,10 @@ import pytest
 from typer.testing import CliRunner
 
 from experiments.__main__ import app
+from experiments.checks import refuse_impossible
 from experiments.config import load
 from experiments.data import DataError, datasets
 from experiments.data.npz import Npz
-from experiments.study import refuse_impossible
 from tests.experiments.tiny import write_tiny
 
 RANDOM = np.random.default_rng(0)
