@@ -17,7 +17,7 @@ import numpy as np
 
 from experiments.report.rows import SummaryRow
 
-_ROUND = (1, 2, 5)
+_ROUND = (1, 2, 3, 5, 7)
 _MOST_COSTS = 3
 
 
@@ -36,17 +36,22 @@ class Curve:
     accuracies: Mapping[int, tuple[float, ...]]
 
     def covers(self, speed: float) -> bool:
-        """Whether the curve has cells on both sides of a throughput, so nothing is extrapolated."""
+        """Whether the curve has cells on both sides of a throughput."""
         return len(self.speeds) > 1 and self.speeds[0] <= speed <= self.speeds[-1]
+
+    def meets(self, speed: float) -> bool:
+        """Whether a cell has this throughput or more, so nothing is extrapolated."""
+        return speed <= self.speeds[-1]
 
     def at(self, speed: float) -> dict[int, float]:
         """Test accuracy by seed at a throughput: what the curve reaches there or further right.
 
         Between two cells, each seed's accuracy is linear in the logarithm of the throughput. If a
-        faster cell of the same variant has a higher mean, it is taken, for it meets the same need.
+        faster cell of the same variant has a higher mean, it is taken, for it meets the same need;
+        and so is the best cell where all are faster.
 
         Args:
-            speed: Inference examples per second, inside what the curve covers.
+            speed: Inference examples per second that the curve meets.
 
         Returns:
             The accuracy of each seed.

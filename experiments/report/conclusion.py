@@ -93,7 +93,8 @@ def at_equal_cost(rows: Sequence[SummaryRow]) -> list[str]:
 
 
 def _at_speed(speed: float, found: Sequence[frontier.Curve], panel: str, estimated: str) -> str:
-    reached = {curve.variant: curve.at(speed) for curve in found if curve.covers(speed)}
+    meeting = {curve.variant: curve for curve in found if curve.meets(speed)}
+    reached = {variant: curve.at(speed) for variant, curve in meeting.items()}
     means = {
         variant: statistics.estimate(list(by_seed.values()), bounds=(0, 1))
         for variant, by_seed in reached.items()
@@ -101,18 +102,20 @@ def _at_speed(speed: float, found: Sequence[frontier.Curve], panel: str, estimat
     ranked = sorted(reached, key=lambda variant: -means[variant].mean)
     pairs = judge(combinations([(variant, reached[variant]) for variant in ranked], 2))
     claims = [pair for pair in pairs if pair.first == ranked[0] and pair.significant]
-    place = f"At {words.short_si(speed)} examples/s"
+    place = f"At {words.short_si(speed)} examples/s or more"
     place += f", estimated for {estimated}" if estimated else ""
     place += f", {panel}" if panel else ""
-    accuracies = [
-        f"{name(variant)} {words.accuracy(e.mean, e.low, e.high, e.n)}"
-        for variant in ranked
-        for e in [means[variant]]
-    ]
-    said = f"{place}: {words.listed(accuracies)} %;"
+    accuracies = []
+    for variant in ranked:
+        e, slowest = means[variant], meeting[variant].speeds[0]
+        at = f" (at {words.si(slowest)} or more)" if slowest > speed else ""
+        accuracies.append(f"{name(variant)} {words.accuracy(e.mean, e.low, e.high, e.n)} %{at}")
+    said = f"{place}: {words.listed(accuracies)}"
+    if slower := [name(curve.variant) for curve in found if not curve.meets(speed)]:
+        said += f"; {words.listed(slower)} {'is' if len(slower) == 1 else 'are'} slower"
     if not claims:
-        return f"{said} none can be told apart from {name(ranked[0])}."
-    return f"{said} {more_accurate(claims)}."
+        return f"{said}. None can be told apart from {name(ranked[0])}."
+    return f"{said}. {more_accurate(claims)}."
 
 
 def _conclude_cell(rows: Sequence[SummaryRow]) -> Conclusion:

@@ -1,6 +1,7 @@
 """Numbers as a reader wants them, and text made safe for markdown."""
 
 import re
+import string
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,10 +27,14 @@ def short_si(value: float) -> str:
     """As `si`, without trailing zeros, for ticks.
 
     Example:
-        >>> short_si(10_000), short_si(2_500_000), short_si(0.15), short_si(100)
-        ('10k', '2.5M', '0.15', '100')
+        >>> short_si(10_000), short_si(2_500_000), short_si(0.002), short_si(100)
+        ('10k', '2.5M', '0.002', '100')
     """
-    return re.sub(r"(?:\.0+|(?<=\.\d)0+|(?<=\.\d\d)0+)(?=\D|$)", "", si(value))
+    whole, _, rest = si(value).partition(".")
+    digits = rest.rstrip(string.ascii_letters)
+    prefix = rest[len(digits) :]
+    digits = digits.rstrip("0")
+    return f"{whole}.{digits}{prefix}" if digits else f"{whole}{prefix}"
 
 
 def percent(share: float, digits: int = 2) -> str:

@@ -36,6 +36,12 @@ def test_nothing_is_extrapolated():
     assert not curve().covers(999.0)
     assert not curve().covers(100_001.0)
     assert not curve(speeds=(5.0,), accuracies={0: (0.5,)}).covers(5.0)
+    assert curve().meets(999.0)
+    assert not curve().meets(100_001.0)
+
+
+def test_a_curve_that_is_faster_all_along_gives_its_best_cell():
+    assert curve().at(10.0) == {0: 0.9, 7: 0.94}
 
 
 def test_common_costs_are_round_and_at_least_two_curves_cover_them():
@@ -48,7 +54,7 @@ def test_common_costs_are_round_and_at_least_two_curves_cover_them():
     assert 1 <= len(costs) <= 3
     assert costs == sorted(costs)
     assert all(sum(c.covers(cost) for c in found) >= 2 for cost in costs)
-    assert all(f"{cost:.0e}"[0] in "125" for cost in costs)
+    assert all(f"{cost:.0e}"[0] in "12357" for cost in costs)
     seen = {c.variant for cost in costs for c in found if c.covers(cost)}
     assert seen == {"max", "none", "strided"}
 
@@ -99,10 +105,30 @@ def test_only_keys_that_change_the_network_make_a_frontier(crossing):
 def test_the_sentence_compares_at_equal_cost(crossing):
     said = conclusion.at_equal_cost(crossing)
     assert said == [
-        "At 10k examples/s: `strided` 89.10 ± 0.43 and `max` 80.10 ± 0.25 %; `strided` is more "
-        "accurate than `max` by 9.00 points (95% CI 8.75 to 9.25, p < 0.001, after Holm)."
+        "At 10k examples/s or more: `strided` 89.10 ± 0.43 % and `max` 80.10 ± 0.25 %. `strided` "
+        "is more accurate than `max` by 9.00 points (95% CI 8.75 to 9.25, p < 0.001, after Holm)."
     ]
     assert conclusion.conclude(crossing).sentences[0] == said[0]
+
+
+def test_a_variant_that_is_faster_or_slower_all_along_is_named(crossing):
+    faster = [
+        row.model_copy(
+            update={"variant": "fast", "infer_examples_per_s": 10 * row.infer_examples_per_s}
+        )
+        for row in crossing
+        if row.variant == "strided"
+    ]
+    slower = [
+        row.model_copy(
+            update={"variant": "slow", "infer_examples_per_s": row.infer_examples_per_s / 100}
+        )
+        for row in crossing
+        if row.variant == "max"
+    ]
+    (said,) = conclusion.at_equal_cost([*crossing, *faster, *slower])
+    assert "`fast` 89.10 ± 0.43 % (at 100k or more)" in said
+    assert "; `slow` is slower. " in said
 
 
 def test_estimates_are_compared_among_themselves(crossing):
@@ -110,8 +136,8 @@ def test_estimates_are_compared_among_themselves(crossing):
         row.model_copy(update={"device": "H100", "device_source": "estimated"}) for row in crossing
     ]
     first, second = conclusion.at_equal_cost([*crossing, *estimated])
-    assert first.startswith("At 10k examples/s:")
-    assert second.startswith("At 10k examples/s, estimated for H100:")
+    assert first.startswith("At 10k examples/s or more:")
+    assert second.startswith("At 10k examples/s or more, estimated for H100:")
 
 
 def test_the_picture_has_a_panel_per_value_of_a_key_that_costs_nothing(crossing):
