@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from experiments import frontier
 from experiments.report import words
-from experiments.report.plots import COLOURS, MARKERS, accuracy_ends, log_ticks
+from experiments.report.plots import curve, log_ticks
 from experiments.report.rows import SummaryRow
 
 Cost = Callable[[SummaryRow], float]
@@ -58,22 +58,7 @@ def plot(title: str, rows: Sequence[SummaryRow]) -> bytes | None:
 def _panel(axes: Axes, rows: Sequence[SummaryRow], cost: Cost) -> None:
     for index, variant in enumerate(dict.fromkeys(row.variant for row in rows)):
         own = sorted((row for row in rows if row.variant == variant), key=cost)
-        means = [100 * row.test_accuracy_mean for row in own]
-        ends = [accuracy_ends(row) for row in own]
-        axes.errorbar(
-            [cost(row) for row in own],
-            means,
-            yerr=[
-                [mean - low for mean, (low, _) in zip(means, ends, strict=True)],
-                [high - mean for mean, (_, high) in zip(means, ends, strict=True)],
-            ],
-            label=variant,
-            color=COLOURS[index % len(COLOURS)],
-            marker=MARKERS[index % len(MARKERS)],
-            markersize=5,
-            linewidth=1.3,
-            capsize=3,
-        )
+        curve(axes, index, [cost(row) for row in own], own)
     costs = [cost(row) for row in rows]
     axes.set_xscale("log")
     axes.set_xlim(min(costs) / 1.15, max(costs) * 1.15)

@@ -157,6 +157,33 @@ def accuracy_ends(row: SummaryRow) -> tuple[float, float]:
     return 100 * min(low, mean), 100 * max(high, mean)
 
 
+def curve(axes: Axes, index: int, x: Sequence[float], rows: Sequence[SummaryRow]) -> None:
+    """Draws the accuracies of one variant as a line with their intervals.
+
+    Args:
+        axes: Where to draw.
+        index: Which variant it is; it decides colour and marker.
+        x: The place of each row.
+        rows: The variant's rows.
+    """
+    means = [100 * row.test_accuracy_mean for row in rows]
+    ends = [accuracy_ends(row) for row in rows]
+    axes.errorbar(
+        x,
+        means,
+        yerr=[
+            [mean - low for mean, (low, _) in zip(means, ends, strict=True)],
+            [high - mean for mean, (_, high) in zip(means, ends, strict=True)],
+        ],
+        label=rows[0].variant,
+        color=COLOURS[index % len(COLOURS)],
+        marker=MARKERS[index % len(MARKERS)],
+        markersize=5,
+        linewidth=1.3,
+        capsize=3,
+    )
+
+
 def _set_axes(axes: Axes, rows: Sequence[SummaryRow]) -> None:
     slow = min(row.infer_examples_per_s_ci95_low for row in rows)
     fast = max(row.infer_examples_per_s_ci95_high for row in rows)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from experiments.report import words
-from experiments.report.plots import COLOURS, MARKERS
+from experiments.report.plots import curve
 from experiments.report.rows import SummaryRow
 
 
@@ -52,23 +52,7 @@ def _panel(axes: Axes, key: str, rows: Sequence[SummaryRow]) -> None:
     for index, variant in enumerate(dict.fromkeys(row.variant for row in rows)):
         own = [row for row in rows if row.variant == variant]
         x = [row.swept[key] if numeric else values.index(_label(row.swept[key])) for row in own]
-        mean = [100 * row.test_accuracy_mean for row in own]
-        low = [100 * _end(row.test_accuracy_ci95_low, row) for row in own]
-        high = [100 * _end(row.test_accuracy_ci95_high, row) for row in own]
-        axes.errorbar(
-            x,
-            mean,
-            yerr=[
-                [m - e for m, e in zip(mean, low, strict=True)],
-                [e - m for m, e in zip(mean, high, strict=True)],
-            ],
-            label=variant,
-            color=COLOURS[index % len(COLOURS)],
-            marker=MARKERS[index % len(MARKERS)],
-            markersize=5,
-            linewidth=1.3,
-            capsize=3,
-        )
+        curve(axes, index, x, own)
     if numeric and min(numbers) > 0 and max(numbers) >= 10 * min(numbers):
         axes.set_xscale("log")
     ticks = sorted(set(numbers)) if numeric else range(len(values))
@@ -79,10 +63,6 @@ def _panel(axes: Axes, key: str, rows: Sequence[SummaryRow]) -> None:
     axes.grid(color="#E5E5E5", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-
-
-def _end(end: float | None, row: SummaryRow) -> float:
-    return row.test_accuracy_mean if end is None else end
 
 
 def _label(value: Any) -> str:

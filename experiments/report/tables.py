@@ -336,11 +336,15 @@ def rate(median: float, low: float, high: float) -> str:
 
 
 def _latency(row: SummaryRow) -> str:
-    shown = f"{row.latency_ms_p50:.3g} / {row.latency_ms_p95:.3g} / "
+    return f"{row.latency_ms_p50:.3g} / {row.latency_ms_p95:.3g} / {p99(row) or '-'}"
+
+
+def p99(row: SummaryRow) -> str:
+    """The 99th percentile of the latency with its interval; nothing if it has none."""
     low, high = row.latency_ms_p99_ci95_low, row.latency_ms_p99_ci95_high
     if low is None or high is None:
-        return f"{shown}-"
-    return f"{shown}{row.latency_ms_p99:.3g} ({low:.3g} to {high:.3g})"
+        return ""
+    return f"{row.latency_ms_p99:.3g} ({low:.3g} to {high:.3g})"
 
 
 def _table(

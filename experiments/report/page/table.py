@@ -139,7 +139,8 @@ def _columns(rows: Sequence[SummaryRow], conclusion: Conclusion) -> list[_Column
     else:
         found += [_latency(each, f"ms, {each}") for each in ("p50", "p95")]
         if any(row.latency_ms_p99_ci95_low is not None for row in rows):
-            found.append(_p99())
+            head = Head("latency of one", "ms, p99, 95% CI")
+            found.append(_Column(head, tables.p99, lambda r: r.latency_ms_p99))
     found += [
         _Column(Head("parameters"), lambda r: f"{r.parameters:,}", lambda r: r.parameters),
         _Column(
@@ -209,18 +210,6 @@ def _latency(percentile: str, unit: str) -> _Column:
         lambda r: f"{getattr(r, name):.3g}",
         lambda r: getattr(r, name),
     )
-
-
-def _p99() -> _Column:
-    """The 99th percentile with its interval; nothing for a row that has none."""
-
-    def text(row: SummaryRow) -> str:
-        low, high = row.latency_ms_p99_ci95_low, row.latency_ms_p99_ci95_high
-        if low is None or high is None:
-            return ""
-        return f"{row.latency_ms_p99:.3g} ({low:.3g} to {high:.3g})"
-
-    return _Column(Head("latency of one", "ms, p99, 95% CI"), text, lambda r: r.latency_ms_p99)
 
 
 def _caption(rows: Sequence[SummaryRow]) -> str:
