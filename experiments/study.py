@@ -48,7 +48,7 @@ def run(
         console: Where to show progress and results.
         plugins: The plug-ins in use, which are loaded; see `experiments.plugins.load`.
         workers: Other processes that train, `experiments.workers.local(2)` for instance; None to
-            train in this one. Cost is measured in this one.
+            train in this process. Costs are always measured in this process.
 
     Returns:
         Whether all runs ended with a finite loss.

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 _LARGEST = 1_000_000
-"""Bytes of a file; the largest published config has 4,000."""
+"""Largest config that is read, in bytes; the largest published one has 4,000."""
 _PART = r"(?:[A-Za-z0-9_-]+|\"[^\"\n]*\"|'[^'\n]*')[ \t]*"
 _LONG_KEY = re.compile(rf"{_PART}(?:\.[ \t]*{_PART}){{64}}")
 """A key of more than 64 parts: the parser takes a time that grows with the square of them."""

@@ -1,4 +1,4 @@
-"""The operators: a room per kind of region that is pooled, in it one family per file.
+"""The operators: one folder per kind of pooled region, one file per family.
 
 Files with a leading underscore are helpers of their room; `arguments`, `sizes` and `sharding` are
 helpers of all rooms.
