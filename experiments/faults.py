@@ -6,6 +6,8 @@ fault happen to a real process.
 
 from typing import NamedTuple
 
+from experiments import markdown
+
 STATUSES = {
     0: "everything ran",
     1: "`bench` found a wrong result",
@@ -164,17 +166,16 @@ FAULTS = {
 """Faults by a short name, in the order in which documents show them."""
 
 
-def markdown() -> str:
+def table() -> str:
     """The table of faults, for docs/reliability.md."""
-    lines = ["| fault | what happens | exit status |", "|:--|:--|:--|"]
-    for fault in FAULTS.values():
-        status = "killed" if fault.status == KILLED else str(fault.status)
-        lines.append(f"| {fault.title} | {fault.outcome} | {status} |")
-    return "\n".join(lines)
+    rows = [
+        (fault.title, fault.outcome, "killed" if fault.status == KILLED else str(fault.status))
+        for fault in FAULTS.values()
+    ]
+    return markdown.table(["fault", "what happens", "exit status"], rows, left=(0, 1, 2))
 
 
 def statuses() -> str:
     """The table of exit statuses, for docs/lab.md."""
-    lines = ["| exit status | |", "|:--|:--|"]
-    lines += [f"| {status} | {meaning} |" for status, meaning in STATUSES.items()]
-    return "\n".join(lines)
+    rows = [(str(status), meaning) for status, meaning in STATUSES.items()]
+    return markdown.table(["exit status", ""], rows, left=(0, 1))

@@ -20,6 +20,10 @@ from experiments import faults
 from experiments.bench import devices
 from experiments.config import reference
 from experiments.records import RecordError, write_atomically
+from experiments.report import summary
+from experiments.report.rows import read_csv
+
+ROOT = Path(__file__).parents[1]
 
 _INCLUDE = re.compile(
     r"(<!-- include (?P<path>[^\s]+) -->\n).*?(<!-- end include -->)", flags=re.DOTALL
@@ -28,10 +32,11 @@ _GENERATE = re.compile(
     r"(<!-- generate (?P<name>[^\s]+) -->\n).*?(<!-- end generate -->)", flags=re.DOTALL
 )
 GENERATORS: dict[str, Callable[[], str]] = {
-    "config-keys": reference.markdown,
-    "devices": devices.markdown,
+    "config-keys": reference.reference,
+    "devices": devices.table,
     "exit-statuses": faults.statuses,
-    "faults": faults.markdown,
+    "faults": faults.table,
+    "quickstart": lambda: summary.brief(read_csv(ROOT / "results/quickstart/summary.csv")),
 }
 """The text of each generated part of a document, by its name."""
 _HEADING = re.compile(r"^#+ .*\n+")

@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from experiments import records
+from experiments import markdown, records
 from experiments.bench.records import BenchRecord, read
 from experiments.bench.results import entries, median
 from experiments.bench.summary import mean_and_lowest
-from experiments.bench.words import markdown_table
 from experiments.records import Environment
 from experiments.targets import TITLES
 
@@ -14,7 +13,7 @@ _RESULTS = Path(__file__).parents[2] / "results"
 _NAME = "bench-core"
 
 
-def markdown() -> str:
+def table() -> str:
     """One row per device whose records of the poolings of well-known networks are published."""
     rows = [_row("CPU", "measured", _RESULTS / _NAME)]
     rows += [
@@ -22,7 +21,7 @@ def markdown() -> str:
         for target, title in TITLES.items()
         if (folder := _RESULTS / f"{_NAME}-{target}").is_dir()
     ]
-    return markdown_table(["float32, time of lax over ours", "", "forward", "with gradient"], rows)
+    return markdown.table(["float32, time of lax over ours", "", "forward", "with gradient"], rows)
 
 
 def _row(title: str, how: str, folder: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from experiments import markdown
 from experiments.bench.config import Bench
 from experiments.bench.records import BenchRecord
 from experiments.bench.results import (
@@ -13,7 +14,7 @@ from experiments.bench.results import (
     median,
     minimum,
 )
-from experiments.bench.words import LABELS, MODES, duration, markdown_table
+from experiments.bench.words import LABELS, MODES, duration
 
 _ORDER = ("max_pool", "torch", "lax", "flax", "onnxruntime", "equinox", "haiku")
 
@@ -66,7 +67,7 @@ def _summary_table(found: Sequence[Entry], statistic: Statistic, title: str) -> 
             cells = [mean_and_lowest(chosen, peer, statistic) for peer in columns]
             rows.append([mode_title, dtype, str(len(chosen)), *cells])
     heads = [f"against {LABELS[peer]}" for peer in columns]
-    return markdown_table([title, "dtype", "cases", *heads], rows)
+    return markdown.table([title, "dtype", "cases", *heads], rows)
 
 
 def mean_and_lowest(found: Sequence[Entry], peer: str, statistic: Statistic) -> str:

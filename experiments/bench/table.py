@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Sequence
 
+from experiments import markdown
 from experiments.bench.config import ALLOCATORS, Bench
 from experiments.bench.contenders import ITSELF, YARDSTICK
 from experiments.bench.records import BenchRecord
 from experiments.bench.results import OURS, Entry, entries, median
 from experiments.bench.summary import mean_and_lowest, peers, summary
-from experiments.bench.words import LABELS, MODES, duration, markdown_table
+from experiments.bench.words import LABELS, MODES, duration
 from experiments.records import Environment
-from experiments.report.words import markdown as escaped
 
 LEGEND = """\
 Times are medians of interleaved samples, ± the wider half of the median's 95% interval. A ratio is
@@ -105,7 +105,7 @@ def headline(environment: Environment, records: Sequence[BenchRecord]) -> str:
         source = f"as its compiler estimates it (jax {jax})"
     return (
         f"# {environment.device}, jax {jax}\n\n"
-        f"{markdown_table(['float32', *(f'against {LABELS[peer]}' for peer in shown)], rows)}\n\n"
+        f"{markdown.table(['float32', *(f'against {LABELS[peer]}' for peer in shown)], rows)}\n\n"
         f"{environment.device}, {source}.\n"
     )
 
@@ -157,7 +157,7 @@ def _mode_table(found: Sequence[Entry]) -> str:
     rows = [[cell(entry) for cell in columns.values()] for entry in found]
     used = [i for i in range(len(columns)) if any(row[i] for row in rows)]
     heads = list(columns)
-    return markdown_table([heads[i] for i in used], [[row[i] for i in used] for row in rows])
+    return markdown.table([heads[i] for i in used], [[row[i] for i in used] for row in rows])
 
 
 def _time(entry: Entry) -> str:
@@ -214,14 +214,14 @@ def _methods(records: Sequence[BenchRecord]) -> str:
         for entry in entries(records)
         if any(name in entry.records for name in names)
     ]
-    return markdown_table(["mode", "case", "dtype", *(n.partition(":")[2] for n in names)], rows)
+    return markdown.table(["mode", "case", "dtype", *(n.partition(":")[2] for n in names)], rows)
 
 
 def _absent(records: Sequence[BenchRecord]) -> str:
     """Who was left out, failed or disagreed, by name, with the reason and where."""
     return "\n".join(
         f"- {'' if outcome == 'left_out' else '**'}{name} {outcome.replace('_', ' ')}"
-        f"{'' if outcome == 'left_out' else '**'}: {escaped(reason)} ({where})"
+        f"{'' if outcome == 'left_out' else '**'}: {markdown.escape(reason)} ({where})"
         for outcome, name, reason, where in absences(records)
     )
 

@@ -1,6 +1,4 @@
-"""Names, durations and tables as a reader wants them."""
-
-from collections.abc import Sequence
+"""Names and durations as a reader wants them."""
 
 MODES = {
     "forward": "forward",
@@ -32,9 +30,3 @@ def duration(seconds: float) -> str:
         if seconds >= size:
             return f"{seconds / size:.3g} {unit}"
     return f"{seconds / 1e-6:.3g} µs"
-
-
-def markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table, its first column aligned left, the others right."""
-    marks = ["---", *("---:" for _ in heads[1:])]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in [heads, marks, *rows])

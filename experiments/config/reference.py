@@ -13,6 +13,7 @@ from experiments.config.training import Augmentation, Measurement, Training
 from experiments.config.tuning import Range, Search, Tuning
 from experiments.config.variant import Pool
 from experiments.data import DatasetOptions
+from experiments.markdown import table
 from experiments.models import HEADS, HeadOptions, ModelOptions
 from experiments.models.head import head_arguments
 from experiments.models.regions import REGION_HEADS
@@ -23,7 +24,7 @@ from experiments.tasks import TASKS, TaskOptions
 _ATTRIBUTE = re.compile(r"^    (\w+): (.*(?:\n {8}.*)*)", re.MULTILINE)
 
 
-def markdown() -> str:
+def reference() -> str:
     """The reference: sections, then every dataset, network, task, head and pooling."""
     parts = [
         _section("The file", Study),
@@ -55,19 +56,18 @@ def _built_in(kind: str) -> list[tuple[str, type[Section]]]:
 def _section(title: str, section: type[Section], without: type[Section] | None = None) -> str:
     hidden = set(without.model_fields) if without else set()
     rows = [
-        f"| `{name}` | {_default(field)} | {_cell(described)} |"
+        (f"`{name}`", _default(field), _cell(described))
         for name, field in section.model_fields.items()
         if name not in hidden and (described := _attributes(section).get(name))
     ]
-    head = ["| key | default | |", "|:--|:--|:--|"]
-    return "\n".join([f"#### {title}", "", *head, *rows])
+    return f"#### {title}\n\n{table(['key', 'default', ''], rows, left=(0, 1, 2))}"
 
 
-def _entry(table: str, name: str, section: type[Section], base: type[Section]) -> str:
+def _entry(key: str, name: str, section: type[Section], base: type[Section]) -> str:
     """One dataset, network or task: what it is, and the keys that only it has."""
     own = [key for key in section.model_fields if key not in base.model_fields]
     summary = _cell(_summary(section))
-    title = f'`[{table}] name = "{name}"`'
+    title = f'`[{key}] name = "{name}"`'
     if not own:
         return f"#### {title}\n\n{summary}"
     keys = _section(title, section, without=base)
@@ -114,10 +114,10 @@ def _cell(text: str) -> str:
 
 def _heads(title: str, heads: Mapping[str, Callable[..., Any]]) -> str:
     rows = [
-        f"| `{name}` | {', '.join(f'`{a}`' for a in head_arguments(build))} |"
+        (f"`{name}`", ", ".join(f"`{a}`" for a in head_arguments(build)))
         for name, build in heads.items()
     ]
-    return "\n".join([f"#### {title}", "", "| name | arguments |", "|:--|:--|", *rows])
+    return f"#### {title}\n\n{table(['name', 'arguments'], rows, left=(0, 1))}"
 
 
 def _poolings() -> str:

@@ -1,9 +1,9 @@
 """A study's results for people: `summarise` writes them, `show` prints them.
 
-Each form is a module: `rows` (summary.csv), `tidy` (runs.csv, epochs.csv), `tables` (markdown and
-terminal), `plots` (pareto.png), `sweep` (sweep.png), `frontier` (frontier.png, if a swept key
-changes the cost), `page` (report.html). A new form is one more module and one more line in
-`summarise`.
+Each form is a module: `rows` (summary.csv), `tidy` (runs.csv, epochs.csv), `summary` (summary.md),
+`terminal`, `plots` (pareto.png), `sweep` (sweep.png), `frontier` (frontier.png, if a swept key
+changes the cost), `page` (report.html); `columns` and `notes` are what the tables have in common.
+A new form is one more module and one more line in `summarise`.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from rich.console import Console
 
 from experiments.folder import StudyFolder
 from experiments.records import Baselines, read, write_atomically
-from experiments.report import chosen, frontier, page, plots, sweep, tables, tidy
+from experiments.report import chosen, frontier, page, plots, summary, sweep, terminal, tidy
 from experiments.report.conclusion import conclude
 from experiments.report.plan import Plan, read_plan
 from experiments.report.rows import SummaryRow, gather, read_csv, to_csv
@@ -46,7 +46,7 @@ def summarise(folder: Path) -> list[SummaryRow]:
         write_atomically(study.runs_csv, tidy.runs_csv(study, plan))
         write_atomically(study.epochs_csv, tidy.epochs_csv(study, plan))
     title, beside, said = _title(plan, rows), baselines(folder), choices(folder, rows)
-    table = tables.to_markdown(title, rows, conclude(rows), beside, plan.source, said)
+    table = summary.to_markdown(title, rows, conclude(rows), beside, plan.source, said)
     write_atomically(study.summary_md, table)
     devices: dict[str, list[SummaryRow]] = {}
     for row in rows:
@@ -112,7 +112,7 @@ def show(
         source: Where the accuracies in the column "published" come from, if there are any.
         chose: What `choices` returned.
     """
-    tables.show(rows, conclude(rows), console, title, beside, source, chose)
+    terminal.show(rows, conclude(rows), console, title, beside, source, chose)
 
 
 def _published(plan: Plan, cell: str, variant: str) -> float | None:

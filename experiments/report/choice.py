@@ -7,7 +7,7 @@ from rich.text import Text
 
 from experiments.choose import Candidate, Choice, Finding
 from experiments.report import verdict, words
-from experiments.report.tables import widen
+from experiments.report.terminal import widen
 
 _STATES = {"inside": "inside", "outside": "outside", "undecided": "cannot be answered"}
 

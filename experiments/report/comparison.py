@@ -10,10 +10,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from experiments import markdown
 from experiments.compare import Comparison
 from experiments.contrasts import Contrast
 from experiments.report import verdict, words
-from experiments.report.tables import widen
+from experiments.report.terminal import widen
 from experiments.results import Conditions, Entry
 
 _HEAD = (
@@ -70,13 +71,13 @@ def show(comparison: Comparison, console: Console) -> None:
 def to_markdown(comparison: Comparison) -> str:
     """The comparison as markdown, all text in it escaped."""
     rows = [cells for group in _groups(comparison) for cells in group]
-    lines = ["# Comparison", "", *_markdown_table(_HEAD, rows), ""]
+    lines = ["# Comparison", "", _markdown_table(_HEAD, rows), ""]
     if comparison.contrasts:
         differences = [_difference(contrast) for contrast in comparison.contrasts]
         lines += ["## Differences of test accuracy, paired by seed", ""]
-        lines += [*_markdown_table(_DIFFERENCES_HEAD, differences), ""]
-    lines += [f"{words.markdown(sentence)}\n" for sentence in conclusions(comparison)]
-    lines += [f"- {words.markdown(note)}" for note in _all_notes(comparison)]
+        lines += [_markdown_table(_DIFFERENCES_HEAD, differences), ""]
+    lines += [f"{markdown.escape(sentence)}\n" for sentence in conclusions(comparison)]
+    lines += [f"- {markdown.escape(note)}" for note in _all_notes(comparison)]
     return "\n".join(lines) + "\n"
 
 
@@ -180,10 +181,11 @@ def _drawn(head: Sequence[str]) -> Table:
     return table
 
 
-def _markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    rules = (":--" if heading in _TEXT_COLUMNS else "--:" for heading in head)
-    body = (" | ".join(words.markdown(cell) for cell in cells) for cells in rows)
-    return [f"| {' | '.join(head)} |", f"| {' | '.join(rules)} |", *(f"| {row} |" for row in body)]
+def _markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    text = [number for number, heading in enumerate(head) if heading in _TEXT_COLUMNS]
+    return markdown.table(
+        head, [[markdown.escape(cell) for cell in row] for row in rows], left=text
+    )
 
 
 def _relative_speed(entry: Entry, reference: Entry) -> str:

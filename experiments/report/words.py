@@ -1,12 +1,8 @@
-"""Numbers as a reader wants them, and text made safe for markdown."""
+"""Numbers and names as a reader wants them."""
 
-import re
 import string
 from collections.abc import Sequence
 from typing import Any
-
-_SIGNS = re.compile(r"([\\`*_\[\]<>|#~&])")
-_NAME = re.compile(r"(`[A-Za-z0-9_.,=/+()-]+`)")
 
 
 def si(value: float) -> str:
@@ -91,17 +87,6 @@ def name(variant: str) -> str:
 def listed(items: Sequence[str]) -> str:
     """Items as English lists them: "a", "a and b", "a, b and c"."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
-
-
-def markdown(text: str) -> str:
-    r"""Text that markdown shows as it stands, in a table's cell too; names in backticks stay code.
-
-    Example:
-        >>> print(markdown("a|b <c> `max_pool`"))
-        a\|b \<c\> `max_pool`
-    """
-    parts = _NAME.split(" ".join(text.split()))
-    return "".join(part if _NAME.fullmatch(part) else _SIGNS.sub(r"\\\1", part) for part in parts)
 
 
 def plain(value: Any) -> str:

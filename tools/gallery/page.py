@@ -4,8 +4,8 @@ import textwrap
 from collections.abc import Sequence
 
 import jaxpool
+from experiments import markdown
 from experiments.bench.calls import Call
-from experiments.bench.words import markdown_table
 from tools.gallery.costs import MODES, Costs
 from tools.gallery.docstring import Docstring
 from tools.gallery.families import FAMILIES, GUIDE
@@ -109,7 +109,7 @@ def _table(costs: Costs) -> str:
             ]
             rows.append([f"{_links([operator])}{_variant(name)}", *cells])
     heads = [f"{group} {mode}" for group in groups for mode in MODES.values()]
-    return markdown_table(["operator", *heads], rows)
+    return markdown.table(["operator", *heads], rows)
 
 
 def _group(call: Call) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from experiments.folder import StudyFolder
 from experiments.records import Baselines, Environment, read
-from experiments.report import chosen, tables, words
+from experiments.report import chosen, notes, words
 from experiments.report.conclusion import conclude
 from experiments.report.page import charts, learning, table
 from experiments.report.page.cards import cards
@@ -90,8 +90,8 @@ def page(
         "sentences_apart": bool(plan.sweep),
         "notes": [
             *conclusion.notes,
-            *tables.beside_lines(beside),
-            *tables.published_lines(plan.source),
+            *notes.beside_lines(beside),
+            *notes.published_lines(plan.source),
         ],
         "looks": found,
         "tables": [
@@ -106,7 +106,7 @@ def page(
         "groups": groups,
         "cards": described,
         "credit": _CREDIT if any(card.pictures for card in described) else "",
-        "method": [*tables.where_and_how(rows), *_METHOD],
+        "method": [*notes.where_and_how(rows), *_METHOD],
         "settings": _settings(plan),
         "environment": None if environment is None else machine(environment),
     }

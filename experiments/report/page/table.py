@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from experiments.report import tables, words
+from experiments.report import columns, notes, words
 from experiments.report.conclusion import Conclusion
 from experiments.report.rows import SummaryRow
 from experiments.tasks import METRICS, Metric
@@ -97,17 +97,17 @@ def of_rows(place: str, title: str, rows: Sequence[SummaryRow], conclusion: Conc
         rows: The rows, all measured or all estimated for one device.
         conclusion: Who is marked as best; nobody is among estimates.
     """
-    columns = _columns(rows, conclusion)
+    shown = _columns(rows, conclusion)
     swept = list(rows[0].swept)
     values = [list(dict.fromkeys(_swept(row, key) for row in rows)) for key in swept]
     return Table(
         id=place,
         title=title,
-        heads=[Head("variant"), *(column.head for column in columns)],
+        heads=[Head("variant"), *(column.head for column in shown)],
         rows=[
             Row(
                 row.variant,
-                [Cell(row.variant), *(column.cell(row) for column in columns)],
+                [Cell(row.variant), *(column.cell(row) for column in shown)],
             )
             for row in rows
         ],
@@ -124,12 +124,12 @@ def _columns(rows: Sequence[SummaryRow], conclusion: Conclusion) -> list[_Column
     found += [
         _Column(
             Head("test accuracy", "%, 95% CI"),
-            tables.ACCURACY.cell,
+            columns.ACCURACY.cell,
             lambda r: r.test_accuracy_mean,
             conclusion.most_accurate,
         ),
-        _Column(Head("published", "%"), tables.PUBLISHED.cell, lambda r: r.published_accuracy),
-        _Column(Head("test loss"), tables.LOSS.cell, lambda r: r.test_loss_mean),
+        _Column(Head("published", "%"), columns.PUBLISHED.cell, lambda r: r.published_accuracy),
+        _Column(Head("test loss"), columns.LOSS.cell, lambda r: r.test_loss_mean),
         *(_metric(name) for name in metrics),
     ]
     for what, field_ in (("training", "train"), ("inference", "infer")):
@@ -140,7 +140,7 @@ def _columns(rows: Sequence[SummaryRow], conclusion: Conclusion) -> list[_Column
         found += [_latency(each, f"ms, {each}") for each in ("p50", "p95")]
         if any(row.latency_ms_p99_ci95_low is not None for row in rows):
             head = Head("latency of one", "ms, p99, 95% CI")
-            found.append(_Column(head, tables.p99, lambda r: r.latency_ms_p99))
+            found.append(_Column(head, columns.p99, lambda r: r.latency_ms_p99))
     found += [
         _Column(Head("parameters"), lambda r: f"{r.parameters:,}", lambda r: r.parameters),
         _Column(
@@ -197,7 +197,7 @@ def _rate(what: str, field_: str, estimated: bool, conclusion: Conclusion) -> _C
     def text(row: SummaryRow) -> str:
         median = getattr(row, name)
         ends = getattr(row, f"{name}_ci95_low"), getattr(row, f"{name}_ci95_high")
-        return words.si(median) if estimated else tables.rate(median, *ends)
+        return words.si(median) if estimated else columns.rate(median, *ends)
 
     best = conclusion.fastest if field_ == "infer" and not estimated else frozenset()
     return _Column(Head(what, "examples/s"), text, lambda r: getattr(r, name), best)
@@ -214,5 +214,5 @@ def _latency(percentile: str, unit: str) -> _Column:
 
 def _caption(rows: Sequence[SummaryRow]) -> str:
     if rows[0].device_source == "estimated":
-        return tables.ESTIMATES
-    return tables.LEGEND.format(Mark="Bold")
+        return notes.ESTIMATES
+    return notes.LEGEND.format(Mark="Bold")

@@ -35,16 +35,3 @@ def test_accuracy_shows_its_interval_or_why_not(interval, seeds, text):
 
 def test_a_difference_of_nothing_has_no_minus():
     assert words.points(-0.00001) == "+0.00"
-
-
-@given(st.text())
-def test_markdown_cannot_break_out_of_a_cell(text):
-    escaped = words.markdown(text)
-    assert "\n" not in escaped
-    unescaped = escaped.replace("\\\\", "").replace("\\|", "").replace("\\<", "")
-    assert "|" not in unescaped
-    assert "<" not in unescaped
-
-
-def test_markdown_leaves_names_in_backticks_alone():
-    assert words.markdown("`max_pool` beats `a|b`") == "`max_pool` beats \\`a\\|b\\`"

@@ -1,0 +1,76 @@
+"""What stands under a results table: what its columns mean, and how the numbers were made."""
+
+from collections.abc import Sequence
+
+from experiments.records import Baselines
+from experiments.report import words
+from experiments.report.conclusion import Conclusion
+from experiments.report.rows import SummaryRow
+from experiments.tasks import METRICS, Metric
+
+LEGEND = (
+    "{Mark}: the best, and all that the data cannot tell apart from it. Latency is of a batch of "
+    "one: of small networks, most of it is the time to start a program, not to compute; in "
+    "parentheses, the 95% CI of p99, which is left out where too few samples give none. Memory is "
+    "what the compiled training step needs."
+)
+
+ESTIMATES = (
+    "Estimated by the compilers of devices that are not here: time of the compiled program, one "
+    "example or one batch at a time. Such numbers are never ranked with measured ones."
+)
+
+
+def notes(
+    rows: Sequence[SummaryRow], conclusion: Conclusion, beside: Baselines | None, source: str
+) -> list[str]:
+    """All notes under a table but its legend.
+
+    Args:
+        rows: The variants.
+        conclusion: What they allow to be said.
+        beside: The metrics of methods without training, if there are any.
+        source: Where the accuracies in the column "published" come from, if there are any.
+    """
+    return [
+        *where_and_how(rows),
+        *conclusion.notes,
+        *beside_lines(beside),
+        *published_lines(source),
+    ]
+
+
+def beside_lines(beside: Baselines | None) -> list[str]:
+    """One line per method without training."""
+    if beside is None:
+        return []
+    lines = {}
+    first, *others = beside.cells.values()
+    differ = any(other != first for other in others)  # cells may share their test set
+    for cell, methods in beside.cells.items():
+        where = f"At {words.cell(cell)}: " if differ else ""
+        for method, metrics in methods.items():
+            said = ", ".join(_said(name, value) for name, value in metrics.items())
+            lines[f"{where}Without training, {method}: {said}."] = None
+    return list(lines)
+
+
+def published_lines(source: str) -> list[str]:
+    """Where published accuracies come from, if there are any."""
+    return [f"Published: {source}."] if source else []
+
+
+def _said(name: str, value: float) -> str:
+    if name == "accuracy":
+        return f"accuracy {words.percent(value)} %"
+    metric = METRICS.get(name, Metric(name.replace("_", " ")))
+    return f"{metric.heading} {value * metric.scale:.4g}{' ' if metric.unit else ''}{metric.unit}"
+
+
+def where_and_how(rows: Sequence[SummaryRow]) -> list[str]:
+    """One line on the device and the batch behind the speeds."""
+    measured = {(row.device_source.capitalize(), row.device, row.batch_size): None for row in rows}
+    return [
+        f"{source} on {device}; throughput in batches of {batch}."
+        for source, device, batch in measured
+    ]
