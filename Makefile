@@ -5,7 +5,7 @@ VENV ?= .venv
 ARGS ?=
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test test-quick test-matrix targets test-targets check docs documents format clean
+.PHONY: quickstart test test-quick test-matrix targets test-targets check coverage docs documents format clean
 
 quickstart: $(VENV)/.installed-experiments  ## train four small CNNs that differ in pooling, show the table
 	$(BIN)/python -m experiments run configs/quickstart.toml $(ARGS)
@@ -25,10 +25,15 @@ targets:  ## the compilers for TPU and CUDA, in a virtual environment of their o
 test-targets: targets  ## compile every operator for TPU v5e, TPU v6e and H100
 	.venv-targets/bin/python -m pytest -n 2 --dist worksteal tests/compilers $(ARGS)
 
-check: $(VENV)/.installed-dev  ## formatting, lint, types
+check: $(VENV)/.installed-dev  ## formatting, lint, spelling, links between files, types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	git ls-files '*.py' '*.md' '*.toml' '*.yml' '*.j2' '*.css' '*.js' Makefile | xargs $(BIN)/codespell
+	$(BIN)/lychee --quiet --offline --include-fragments README.md CHANGELOG.md CONTRIBUTING.md docs
 	$(BIN)/pyright --warnings
+
+coverage: $(VENV)/.installed-dev  ## lines and branches of jaxpool/ that no test of the library runs
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not thorough" --cov --cov-report=term jaxpool tests --ignore=tests/experiments --ignore=tests/tools $(ARGS)
 
 docs: $(VENV)/.installed-docs  ## the documentation site, in runs/docs; a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict $(ARGS)

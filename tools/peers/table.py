@@ -65,7 +65,9 @@ def render_table(columns: Mapping[str, Column]) -> str:
     for name in ROWS:
         cells = [_cell(_row(column, name)) for column in columns.values()]
         label = "`where=`, a mask" if name == MASKS else f"`{name}`"
-        lines.append(f"| [{label}](#{name}) | {' | '.join(cells)} |")
+        if any(_row(column, name).cases for column in columns.values()):  # has a section below
+            label = f"[{label}](#{name})"
+        lines.append(f"| {label} | {' | '.join(cells)} |")
     lines += [
         "",
         "✓ has it, and agrees in every case that it does not refuse, as it does those after “no”. "
