@@ -18,7 +18,7 @@ from experiments.contrasts import Contrast, judge
 from experiments.merge import together
 from experiments.records import RecordError
 from experiments.report.rows import SummaryRow
-from experiments.results import Entry, Study, read
+from experiments.results import Result, StudyResults, read
 
 Interval = tuple[float, float]
 State = Literal["inside", "outside", "undecided"]
@@ -132,11 +132,11 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class Appraisal:
     """One variant and what each limit says of it."""
 
     label: str
-    entry: Entry
+    entry: Result
     findings: tuple[Finding, ...]
 
     @property
@@ -167,11 +167,11 @@ class Choice:
     """
 
     device: str
-    candidates: tuple[Candidate, ...]
-    best: Candidate | None
-    tied: tuple[Candidate, ...]
+    candidates: tuple[Appraisal, ...]
+    best: Appraisal | None
+    tied: tuple[Appraisal, ...]
     beaten: tuple[Contrast, ...]
-    nearest: Candidate | None
+    nearest: Appraisal | None
     notes: tuple[str, ...]
 
 
@@ -201,7 +201,7 @@ def choose(
         options = ", ".join(f"--{name.replace('_', '-')}" for name in QUANTITIES)
         raise RecordError(f"no limit given; choose needs one or more of {options}")
     studies, notes = together(read(folders))
-    entries = _in_cell([Entry(study, row) for study in studies for row in study.rows], cell)
+    entries = _in_cell([Result(study, row) for study in studies for row in study.rows], cell)
     entries = _on_device(entries, device)
     test_sets = list(dict.fromkeys(str(entry.test_set) for entry in entries))
     if len(test_sets) > 1:
@@ -236,7 +236,7 @@ def choose(
 _ORDER: tuple[State, ...] = ("inside", "undecided", "outside")
 
 
-def _in_cell(entries: list[Entry], cell: str | None) -> list[Entry]:
+def _in_cell(entries: list[Result], cell: str | None) -> list[Result]:
     cells = list(dict.fromkeys(entry.row.cell for entry in entries))
     if cell is None:
         return entries
@@ -245,7 +245,7 @@ def _in_cell(entries: list[Entry], cell: str | None) -> list[Entry]:
     return [entry for entry in entries if entry.row.cell == cell]
 
 
-def _on_device(entries: list[Entry], device: str | None) -> list[Entry]:
+def _on_device(entries: list[Result], device: str | None) -> list[Result]:
     """The entries of one device: the measured one, or the one that a name stands for."""
     every = list(dict.fromkeys((e.row.device, e.row.device_source) for e in entries))
     names = "; ".join(f"{name} ({source})" for name, source in every)
@@ -260,10 +260,12 @@ def _on_device(entries: list[Entry], device: str | None) -> list[Entry]:
     return [e for e in entries if (e.row.device, e.row.device_source) == chosen[0]]
 
 
-def _candidate(entry: Entry, studies: Sequence[Study], limits: Mapping[str, float]) -> Candidate:
+def _candidate(
+    entry: Result, studies: Sequence[StudyResults], limits: Mapping[str, float]
+) -> Appraisal:
     row = entry.row
     key = f"{row.cell}/{row.variant}" if row.swept else row.variant
-    return Candidate(
+    return Appraisal(
         label=f"{entry.study.label}/{key}" if len(studies) > 1 else key,
         entry=entry,
         findings=tuple(_finding(QUANTITIES[name], limit, row) for name, limit in limits.items()),
@@ -284,7 +286,7 @@ def _finding(quantity: Quantity, limit: float, row: SummaryRow) -> Finding:
     return Finding(quantity, limit, value, interval, state, excess, quantity.sample(row), lacking)
 
 
-def _from_the_best(inside: Sequence[Candidate]) -> tuple[list[Candidate], list[Contrast]]:
+def _from_the_best(inside: Sequence[Appraisal]) -> tuple[list[Appraisal], list[Contrast]]:
     """Those that cannot be told apart from the first, which is the best, and those that can.
 
     The best is known only after looking, so all pairs inside the budget count as comparisons.

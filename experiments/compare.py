@@ -16,7 +16,7 @@ from pathlib import Path
 from experiments.contrasts import Contrast, judge
 from experiments.merge import together
 from experiments.records import RecordError
-from experiments.results import Conditions, Entry, Study, TestSet, differences, read
+from experiments.results import Conditions, Result, StudyResults, TestSet, differences, read
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Comparison:
         notes: What was not compared and why, and what else the studies differ in.
     """
 
-    entries: tuple[Entry, ...]
-    groups: dict[Conditions, tuple[Entry, ...]]
+    entries: tuple[Result, ...]
+    groups: dict[Conditions, tuple[Result, ...]]
     contrasts: tuple[Contrast, ...]
     notes: tuple[str, ...]
 
@@ -52,12 +52,12 @@ def compare(folders: Sequence[Path], baseline: str | None = None) -> Comparison:
         RecordError: A folder is not a finished study, is given twice, or no study has the baseline.
     """
     studies, joined = together(read(folders))
-    entries = tuple(Entry(study, row) for study in studies for row in study.rows)
+    entries = tuple(Result(study, row) for study in studies for row in study.rows)
     trained = [entry for entry in entries if entry.row.device_source == "measured"] or entries
     variants = list(dict.fromkeys(entry.row.variant for entry in entries))
     if baseline is not None and baseline not in variants:
         raise RecordError(f"baseline {baseline!r} is in no study; variants are {_join(variants)}")
-    groups: dict[Conditions, tuple[Entry, ...]] = {}
+    groups: dict[Conditions, tuple[Result, ...]] = {}
     for entry in entries:
         group = groups.get(entry.conditions, ())
         first = entry.row.variant == baseline and group
@@ -71,9 +71,9 @@ def compare(folders: Sequence[Path], baseline: str | None = None) -> Comparison:
     )
 
 
-def _across(entries: Sequence[Entry]) -> list[tuple[Entry, Entry]]:
+def _across(entries: Sequence[Result]) -> list[tuple[Result, Result]]:
     """Each variant against itself in the first study with the same test set."""
-    first: dict[tuple[str, str, TestSet], Entry] = {}
+    first: dict[tuple[str, str, TestSet], Result] = {}
     pairs = []
     for entry in entries:
         reference = first.setdefault((entry.row.variant, entry.row.cell, entry.test_set), entry)
@@ -83,8 +83,8 @@ def _across(entries: Sequence[Entry]) -> list[tuple[Entry, Entry]]:
 
 
 def _within(
-    studies: Sequence[Study], entries: Sequence[Entry], baseline: str | None
-) -> list[tuple[Entry, Entry]]:
+    studies: Sequence[StudyResults], entries: Sequence[Result], baseline: str | None
+) -> list[tuple[Result, Result]]:
     """Each variant against the baseline: its own study's, else another's with the same test set."""
     pairs = []
     for study in studies:
@@ -103,14 +103,14 @@ def _within(
 
 
 def _distinct(
-    pairs: Sequence[tuple[Entry, Entry]],
-) -> tuple[list[tuple[Entry, Entry]], list[tuple[Entry, Entry]]]:
+    pairs: Sequence[tuple[Result, Result]],
+) -> tuple[list[tuple[Result, Result]], list[tuple[Result, Result]]]:
     """Each contrast once, and apart from them the pairs of which both sides hold the same runs.
 
     A contrast may come twice: the other way round, or between copies of the same runs. Of two that
     are equal, the one with more seeds in common stays.
     """
-    distinct: list[tuple[Entry, Entry]] = []
+    distinct: list[tuple[Result, Result]] = []
     same = []
     for pair in pairs:
         if pair[0].same_results(pair[1]):
@@ -124,19 +124,19 @@ def _distinct(
     return distinct, same
 
 
-def _equal(one: tuple[Entry, Entry], other: tuple[Entry, Entry]) -> bool:
+def _equal(one: tuple[Result, Result], other: tuple[Result, Result]) -> bool:
     return any(
         one[0].same_results(first) and one[1].same_results(second)
         for first, second in (other, other[::-1])
     )
 
 
-def _shared_seeds(pair: tuple[Entry, Entry]) -> int:
+def _shared_seeds(pair: tuple[Result, Result]) -> int:
     one, other = (entry.row.test_correct_by_seed.keys() for entry in pair)
     return len(one & other)
 
 
-def _sameness(pairs: Sequence[tuple[Entry, Entry]]) -> list[str]:
+def _sameness(pairs: Sequence[tuple[Result, Result]]) -> list[str]:
     found: dict[tuple[str, str], list[str]] = {}
     for one, other in pairs:
         found.setdefault((one.study.label, other.study.label), []).append(one.row.key)
@@ -147,9 +147,9 @@ def _sameness(pairs: Sequence[tuple[Entry, Entry]]) -> list[str]:
 
 
 def _notes(
-    studies: Sequence[Study],
-    entries: Sequence[Entry],
-    groups: dict[Conditions, tuple[Entry, ...]],
+    studies: Sequence[StudyResults],
+    entries: Sequence[Result],
+    groups: dict[Conditions, tuple[Result, ...]],
 ) -> list[str]:
     notes = []
     if len(groups) > 1:
@@ -179,7 +179,7 @@ def _notes(
     return notes
 
 
-def _differing_settings(one: Study, other: Study) -> list[str]:
+def _differing_settings(one: StudyResults, other: StudyResults) -> list[str]:
     if one.plan.dataset != other.plan.dataset:
         return []
     notes = []

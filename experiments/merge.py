@@ -20,7 +20,7 @@ from experiments.folder import StudyFolder
 from experiments.records import Environment, RecordError, RunRecord
 from experiments.report.plan import Plan, read_plan
 from experiments.report.rows import SummaryRow, gather
-from experiments.results import Entry, Study
+from experiments.results import Result, StudyResults
 
 _OF_THE_CLOCK = {"train_seconds", "origin"}
 """What two recordings of the same run may differ in."""
@@ -68,7 +68,7 @@ def merge(folders: Sequence[Path], out: Path) -> tuple[list[SummaryRow], list[st
     return rows, _notes(parts)
 
 
-def together(studies: Sequence[Study]) -> tuple[list[Study], list[str]]:
+def together(studies: Sequence[StudyResults]) -> tuple[list[StudyResults], list[str]]:
     """Joins studies that are one study with different seeds, made in equal environments.
 
     Args:
@@ -78,7 +78,7 @@ def together(studies: Sequence[Study]) -> tuple[list[Study], list[str]]:
         The studies, fewer if some were joined, and a note on each join. A joined study has the
         accuracies of all its seeds and the costs of its first part; its other metrics are left out.
     """
-    whole: list[Study] = []
+    whole: list[StudyResults] = []
     notes = []
     for study in studies:
         index = next((i for i, one in enumerate(whole) if _one_study(one, study)), None)
@@ -90,7 +90,7 @@ def together(studies: Sequence[Study]) -> tuple[list[Study], list[str]]:
             f"{first.label} and {study.label} are one study with different seeds and count as one; "
             f"speeds are those of {first.label}."
         )
-        whole[index] = Study(
+        whole[index] = StudyResults(
             label=f"({first.label.strip('()')}+{study.label})",
             plan=replace(first.plan, seeds=(*first.plan.seeds, *study.plan.seeds)),
             environment=first.environment,
@@ -198,15 +198,15 @@ def _notes(parts: Sequence[StudyFolder]) -> list[str]:
     return notes
 
 
-def _one_study(one: Study, other: Study) -> bool:
+def _one_study(one: StudyResults, other: StudyResults) -> bool:
     """Whether two studies differ in their seeds alone, of which they share none."""
     if len(one.rows) != len(other.rows) or one.environment.versions != other.environment.versions:
         return False
     return all(
         a.key == b.key
         and a.fingerprint == b.fingerprint
-        and Entry(one, a).test_set == Entry(other, b).test_set
-        and Entry(one, a).conditions == Entry(other, b).conditions
+        and Result(one, a).test_set == Result(other, b).test_set
+        and Result(one, a).conditions == Result(other, b).conditions
         and not a.test_correct_by_seed.keys() & b.test_correct_by_seed.keys()
         for a, b in zip(one.rows, other.rows, strict=True)
     )

@@ -61,7 +61,7 @@ class TestSet:
 
 
 @dataclass(frozen=True)
-class Study:
+class StudyResults:
     """One results folder, read from its published files alone."""
 
     label: str
@@ -71,10 +71,10 @@ class Study:
 
 
 @dataclass(frozen=True)
-class Entry:
+class Result:
     """One variant of one study."""
 
-    study: Study
+    study: StudyResults
     row: SummaryRow
 
     @property
@@ -111,7 +111,7 @@ class Entry:
             batch_size=self.row.batch_size,
         )
 
-    def same_results(self, other: "Entry") -> bool:
+    def same_results(self, other: "Result") -> bool:
         """Whether both hold the same runs: one config, and one score on each seed they share."""
         if self.row.fingerprint != other.row.fingerprint or self.test_set != other.test_set:
             return False
@@ -120,7 +120,7 @@ class Entry:
         return bool(shared) and all(ours[seed] == theirs[seed] for seed in shared)
 
 
-def read(folders: Sequence[Path]) -> list[Study]:
+def read(folders: Sequence[Path]) -> list[StudyResults]:
     """Reads results folders.
 
     Args:
@@ -158,14 +158,14 @@ def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
     ]
 
 
-def _read(path: Path, label: str) -> Study:
+def _read(path: Path, label: str) -> StudyResults:
     folder = StudyFolder(path)
     if not folder.summary_csv.is_file():
         raise RecordError(
             f"{path}: no summary.csv, so this is no results folder or its study is not finished; "
             "finish it with `python -m experiments run` and its config"
         )
-    return Study(
+    return StudyResults(
         label=label,
         plan=read_plan(folder),
         environment=records.read(folder.environment, Environment),

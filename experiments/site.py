@@ -19,25 +19,25 @@ from experiments.report import page as study_page
 from experiments.report.conclusion import conclude
 from experiments.report.page import libraries
 from experiments.report.page.render import render
-from experiments.report.page.table import Cell, Head, Row, Table
+from experiments.report.page.table import Cell, Heading, Table, TableRow
 from experiments.report.plan import read_plan
 from experiments.report.rows import read_csv
 
 ASSETS = "assets"
 INDEX = "index.html"
 _HEADS = (
-    Head("name"),
-    Head("found", look="text"),
-    Head("device", look="left"),
-    Head("jax"),
-    Head("jaxpool"),
-    Head("date"),
+    Heading("name"),
+    Heading("found", look="text"),
+    Heading("device", look="left"),
+    Heading("jax"),
+    Heading("jaxpool"),
+    Heading("date"),
 )
 _MOST_SENTENCES = 2
 
 
 @dataclass(frozen=True)
-class Entry:
+class IndexLine:
     """A line of the index and the page that it leads to.
 
     Attributes:
@@ -108,7 +108,7 @@ def remake(folder: Path) -> Path:
     return StudyFolder(folder).page
 
 
-def _entry(path: Path) -> Entry | None:
+def _entry(path: Path) -> IndexLine | None:
     study, files = StudyFolder(path), benchmarks.Folder(path)
     if study.summary_csv.is_file() and study.config.is_file():
         return _study(study)
@@ -118,11 +118,11 @@ def _entry(path: Path) -> Entry | None:
         found = " ".join(bench_page.means(records))
         estimated = records[0].device_source == "estimated"
         kind = "Benchmarks, estimated by compilers" if estimated else "Benchmarks"
-        return Entry(path.name, title, kind, found, environment, page)
+        return IndexLine(path.name, title, kind, found, environment, page)
     return None
 
 
-def _study(study: StudyFolder) -> Entry:
+def _study(study: StudyFolder) -> IndexLine:
     plan, rows = read_plan(study), read_csv(study.summary_csv)
     where = study.environment
     environment = read(where, Environment) if where.is_file() else None
@@ -133,7 +133,7 @@ def _study(study: StudyFolder) -> Entry:
     if len(sentences) > _MOST_SENTENCES:
         found += f" (and {len(sentences) - _MOST_SENTENCES} more)"
     title = plan.name if plan.name == plan.dataset else f"{plan.name}: {plan.dataset}"
-    return Entry(study.path.name, title, "Studies", found, environment, page)
+    return IndexLine(study.path.name, title, "Studies", found, environment, page)
 
 
 def _benchmark(
@@ -150,7 +150,7 @@ def _benchmark(
     return title, read(files.environment, Environment), records
 
 
-def _index(entries: Sequence[Entry]) -> str:
+def _index(entries: Sequence[IndexLine]) -> str:
     kinds = dict.fromkeys(sorted(entry.kind for entry in entries))
     ordered = sorted(kinds, key=lambda kind: kind != "Studies")
     tables = [
@@ -165,7 +165,7 @@ def _index(entries: Sequence[Entry]) -> str:
     return render("site.html.j2", values, [], assets=ASSETS)
 
 
-def _row(entry: Entry) -> Row:
+def _row(entry: IndexLine) -> TableRow:
     where = entry.environment
     versions = {} if where is None else where.versions
     cells = [
@@ -176,4 +176,4 @@ def _row(entry: Entry) -> Row:
         Cell(versions.get("jaxpool", "")),
         Cell("" if where is None else where.started[:10]),
     ]
-    return Row("", cells)
+    return TableRow("", cells)

@@ -22,7 +22,7 @@ _ROUNDING = 1e-12  # equal accuracies have equal differences only up to floating
 
 
 @dataclass(frozen=True)
-class Estimate:
+class MeanEstimate:
     """A mean over seeds.
 
     Attributes:
@@ -92,7 +92,7 @@ class Difference:
 
 def estimate(
     values: Sequence[float], bounds: tuple[float, float] = (-math.inf, math.inf)
-) -> Estimate:
+) -> MeanEstimate:
     """The mean with its t-interval, mean ± t(n - 1) std / sqrt(n).
 
     Args:
@@ -117,12 +117,12 @@ def estimate(
         raise ValueError("values is empty: a mean needs at least one")
     mean = float(np.mean(values))
     if n == 1:
-        return Estimate(1, mean, None, None, None)
+        return MeanEstimate(1, mean, None, None, None)
     std = float(np.std(values, ddof=1))
     if std <= _ROUNDING:
-        return Estimate(n, mean, 0.0, None, None)
+        return MeanEstimate(n, mean, 0.0, None, None)
     low, high = _t_interval(n, mean, std, CONFIDENCE)
-    return Estimate(n, mean, std, max(low, bounds[0]), min(high, bounds[1]))
+    return MeanEstimate(n, mean, std, max(low, bounds[0]), min(high, bounds[1]))
 
 
 def paired_difference(first: Mapping[int, float], second: Mapping[int, float]) -> Difference:

@@ -78,7 +78,7 @@ def describe(target: Target, python: str, here: Environment) -> Environment:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class ProgramEstimate:
     """What the compiler says of a program.
 
     Attributes:
@@ -125,7 +125,7 @@ def compile_for(target: Target, function: Callable[..., Any], *operands: Any) ->
     return jax.jit(function).lower(*placed).compile(compiler_options=options)
 
 
-def estimate(target: Target, compiled: Any) -> Estimate:
+def estimate(target: Target, compiled: Any) -> ProgramEstimate:
     """What the compiler says of a program that it has compiled for this target."""
     text = compiled.as_text()
     entry = text[text.index("\nENTRY ") :]
@@ -140,7 +140,7 @@ def estimate(target: Target, compiled: Any) -> Estimate:
         seconds = cost["optimal_seconds"] + text.count('custom_call_target="ConcatBitcast"')
         kernels, moved = len(re.findall(_STARTED, entry)), cost["bytes accessed"]
     temporaries = compiled.memory_analysis().temp_size_in_bytes
-    return Estimate(seconds, int(moved), kernels, temporaries)
+    return ProgramEstimate(seconds, int(moved), kernels, temporaries)
 
 
 def _microseconds(line: str) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from experiments.report.page import vega
 from experiments.report.page.looks import Look, looks, scales
 from experiments.report.page.render import render
 from experiments.report.page.study import machine
-from experiments.report.page.table import Cell, Head, Row, Table
+from experiments.report.page.table import Cell, Heading, Table, TableRow
 from experiments.report.page.vega import Chart, Option, Spec
 
 _RATIO = "A ratio is the other's time divided by jaxpool's: above 1x, jaxpool is faster."
@@ -117,10 +117,16 @@ def _means(found: Sequence[Entry]) -> Table:
         groups.setdefault(_group(entry), []).append(entry)
     columns = _timed(found)
     rows = [
-        Row("", [Cell(", ".join(name)), Cell(str(len(group))), *_cells_of_means(group, columns)])
+        TableRow(
+            "", [Cell(", ".join(name)), Cell(str(len(group))), *_cells_of_means(group, columns)]
+        )
         for name, group in groups.items()
     ]
-    heads = [Head("computed"), Head("cases"), *(Head(f"against {LABELS[p]}") for p in columns)]
+    heads = [
+        Heading("computed"),
+        Heading("cases"),
+        *(Heading(f"against {LABELS[p]}") for p in columns),
+    ]
     return Table("means", "", heads, rows)
 
 
@@ -136,25 +142,25 @@ def _group(entry: Entry) -> tuple[str, ...]:
 
 
 def _table(found: Sequence[Entry]) -> Table:
-    columns: dict[Head, Text] = {
-        Head("case"): lambda e: Cell(e.any.case),
-        Head("what", look="text"): lambda e: Cell(e.any.description),
-        Head("mode", look="left"): lambda e: Cell(MODES[e.any.mode]),
-        Head("dtype", look="left"): lambda e: Cell(e.any.dtype),
-        Head("allocator", look="left"): lambda e: Cell(e.any.allocator),
-        Head("jaxpool"): _time,
-        Head("noise", "%"): lambda e: _number(
+    columns: dict[Heading, Text] = {
+        Heading("case"): lambda e: Cell(e.any.case),
+        Heading("what", look="text"): lambda e: Cell(e.any.description),
+        Heading("mode", look="left"): lambda e: Cell(MODES[e.any.mode]),
+        Heading("dtype", look="left"): lambda e: Cell(e.any.dtype),
+        Heading("allocator", look="left"): lambda e: Cell(e.any.allocator),
+        Heading("jaxpool"): _time,
+        Heading("noise", "%"): lambda e: _number(
             None if e.noise is None else 100 * (e.noise - 1), ".0f"
         ),
-        **{Head(LABELS[peer], "time over jaxpool's"): _ratio(peer) for peer in _timed(found)},
-        Head("share of copy", "%"): lambda e: _number(
+        **{Heading(LABELS[peer], "time over jaxpool's"): _ratio(peer) for peer in _timed(found)},
+        Heading("share of copy", "%"): lambda e: _number(
             None if (s := e.share()) is None else 100 * s, ".0f"
         ),
-        Head("kernels"): lambda e: _number(
+        Heading("kernels"): lambda e: _number(
             e.records[OURS].kernels if OURS in e.records else None, "d"
         ),
-        Head("temporaries", "inputs"): lambda e: _number(e.temporaries, ".2f"),
-        Head("compile", "s"): lambda e: _number(e.compile_s, ".2f"),
+        Heading("temporaries", "inputs"): lambda e: _number(e.temporaries, ".2f"),
+        Heading("compile", "s"): lambda e: _number(e.compile_s, ".2f"),
     }
     cells = {head: [cell(entry) for entry in found] for head, cell in columns.items()}
     used = [head for head, column in cells.items() if any(cell.text for cell in column)]
@@ -164,7 +170,7 @@ def _table(found: Sequence[Entry]) -> Table:
         for i, head in enumerate(heads)
         if head.title in ("mode", "dtype", "allocator") and len(values := _values(cells[head])) > 1
     }
-    rows = [Row("", [cells[head][i] for head in heads]) for i in range(len(found))]
+    rows = [TableRow("", [cells[head][i] for head in heads]) for i in range(len(found))]
     return Table("ratios", "", heads, rows, filters)
 
 

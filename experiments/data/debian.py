@@ -26,7 +26,7 @@ _WORD = re.compile(r"\w")
 
 
 @dataclass(frozen=True)
-class Entry:
+class Package:
     """A package's description.
 
     Attributes:
@@ -43,7 +43,7 @@ class Descriptions:
     """The entries of a file, and the SHA-256 of its text."""
 
     path: Path
-    entries: Sequence[Entry]
+    entries: Sequence[Package]
     sha256: str
 
 
@@ -77,7 +77,7 @@ def read(path: Path) -> Descriptions:
     return _read(*stamp(path, _EXPECTED))
 
 
-def parse(text: str) -> list[Entry]:
+def parse(text: str) -> list[Package]:
     """The entries of a file's text: paragraphs with a field `Description-en`.
 
     Args:
@@ -88,7 +88,7 @@ def parse(text: str) -> list[Entry]:
     """
     found = (_DESCRIPTION.search(paragraph) for paragraph in text.split("\n\n"))
     return [
-        Entry(match[1].strip(), tuple(_sentences(match[2].split("\n")[1:])))
+        Package(match[1].strip(), tuple(_sentences(match[2].split("\n")[1:])))
         for match in found
         if match
     ]

@@ -18,7 +18,7 @@ from experiments import register
 from experiments.data import debian
 from experiments.data.cache import Arrays, cached
 from experiments.data.dataset import DataError, Dataset, DatasetInfo, DatasetOptions, Split
-from experiments.data.debian import Descriptions, Entry
+from experiments.data.debian import Descriptions, Package
 from experiments.data.groups import Places, connected, places
 from experiments.data.text import UNKNOWN, TestShare, numbered, tokenize, vocabulary
 from experiments.section import Folder, PositiveInt, Seed
@@ -121,7 +121,7 @@ class DescriptionsOptions(DatasetOptions):
     def _descriptions(self) -> Descriptions:
         return debian.read(self.path or debian.installed())
 
-    def _parts(self) -> tuple[Sequence[Entry], Places]:
+    def _parts(self) -> tuple[Sequence[Package], Places]:
         return _parts(self, self._descriptions())  # type: ignore[arg-type]  # frozen: hashable
 
     def _numbered(self, texts: Sequence[Sequence[Any]], known: dict[str, int]) -> Arrays:
@@ -164,7 +164,7 @@ def baselines(labels: Arrays) -> dict[str, dict[str, float]]:
 @functools.lru_cache(maxsize=8)
 def _parts(
     options: DescriptionsOptions, descriptions: Descriptions
-) -> tuple[Sequence[Entry], Places]:
+) -> tuple[Sequence[Package], Places]:
     entries, groups = _usable(descriptions, options.max_sentences)
     split = places(options, options.test, options.test_seed, groups)
     if not split.test_size or not split.train_size:
@@ -180,7 +180,7 @@ def _parts(
 @functools.lru_cache(maxsize=4)
 def _usable(
     descriptions: Descriptions, max_sentences: int
-) -> tuple[Sequence[Entry], NDArray[np.int64]]:
+) -> tuple[Sequence[Package], NDArray[np.int64]]:
     """The entries that have a nearest sentence, cut to their first sentences; and their groups."""
     entries, shared = [], []
     for entry in descriptions.entries:
@@ -190,13 +190,13 @@ def _usable(
             _ROUGE_WORD.findall(entry.synopsis.lower())
         ):
             continue
-        entries.append(Entry(entry.synopsis, sentences))
+        entries.append(Package(entry.synopsis, sentences))
         split = [tuple(tokenize(sentence, "word")) for sentence in entry.sentences]
         shared.append([words for words in split if len(words) >= _SHARED_WORDS])
     return entries, connected(shared)
 
 
-def _rouge(entries: Sequence[Entry], max_sentences: int) -> Arrays:
+def _rouge(entries: Sequence[Package], max_sentences: int) -> Arrays:
     """ROUGE-1 and ROUGE-L of every sentence against the synopsis; -1 where there is none."""
     digest = hashlib.sha256(f"{metadata.version('rouge-score')} {max_sentences}".encode())
     for entry in entries:
@@ -204,7 +204,7 @@ def _rouge(entries: Sequence[Entry], max_sentences: int) -> Arrays:
     return cached("rouge", digest.hexdigest(), lambda: _scored(entries, max_sentences))
 
 
-def _scored(entries: Sequence[Entry], max_sentences: int) -> Arrays:
+def _scored(entries: Sequence[Package], max_sentences: int) -> Arrays:
     from rouge_score.rouge_scorer import RougeScorer  # takes a second to import, so only on use
 
     scorer = RougeScorer(["rouge1", "rougeL"])

@@ -5,7 +5,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from experiments.choose import Candidate, Choice, Finding
+from experiments.choose import Appraisal, Choice, Finding
 from experiments.report import verdict, words
 from experiments.report.terminal import widen
 
@@ -105,7 +105,7 @@ def _reason(finding: Finding) -> str:
     )
 
 
-def _name_of(candidate: Candidate, choice: Choice) -> str:
+def _name_of(candidate: Appraisal, choice: Choice) -> str:
     mean = candidate.entry.row.test_accuracy_mean
     ahead = choice.best is not None and mean > choice.best.entry.row.test_accuracy_mean
     return f"{words.name(candidate.label)}{' (of higher mean accuracy)' if ahead else ''}"

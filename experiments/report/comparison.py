@@ -15,7 +15,7 @@ from experiments.compare import Comparison
 from experiments.contrasts import Contrast
 from experiments.report import verdict, words
 from experiments.report.terminal import widen
-from experiments.results import Conditions, Entry
+from experiments.results import Conditions, Result
 
 _HEAD = (
     "group",
@@ -131,7 +131,7 @@ def _groups(comparison: Comparison) -> list[list[tuple[str, ...]]]:
     ]
 
 
-def _cells(group: str, entry: Entry, reference: Entry) -> tuple[str, ...]:
+def _cells(group: str, entry: Result, reference: Result) -> tuple[str, ...]:
     row = entry.row
     interval = row.test_accuracy_ci95_low, row.test_accuracy_ci95_high
     return (
@@ -188,7 +188,7 @@ def _markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def _relative_speed(entry: Entry, reference: Entry) -> str:
+def _relative_speed(entry: Result, reference: Result) -> str:
     """Inference speed against the reference; "~" if their intervals overlap."""
     if entry is reference:
         return "1"

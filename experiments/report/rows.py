@@ -100,7 +100,7 @@ class SummaryRow(Record):
     test_loss_mean: Annotated[float | None, BeforeValidator(_blank_is_none)] = None
     published_accuracy: MaybeAccuracy = None
     tuned: Annotated[dict[str, Any] | None, BeforeValidator(_settings)] = None
-    metrics: dict[str, statistics.Estimate] = Field(default_factory=dict)
+    metrics: dict[str, statistics.MeanEstimate] = Field(default_factory=dict)
     swept: dict[str, Any] = Field(default_factory=dict)
 
     @property
@@ -301,14 +301,14 @@ def _columns(row: SummaryRow) -> dict[str, str]:
 _ENDS = ("mean", "std", "ci95_low", "ci95_high")
 
 
-def _metrics(cells: Mapping[str, Any]) -> dict[str, statistics.Estimate]:
+def _metrics(cells: Mapping[str, Any]) -> dict[str, statistics.MeanEstimate]:
     """The metrics of a line of the file."""
     found = {}
     for name in METRICS:
         if cells.get(f"{name}_mean"):
             mean, *others = (cells[f"{name}_{end}"] for end in _ENDS)
             std, low, high = (float(other) if other else None for other in others)
-            found[name] = statistics.Estimate(int(cells["seeds"]), float(mean), std, low, high)
+            found[name] = statistics.MeanEstimate(int(cells["seeds"]), float(mean), std, low, high)
     return found
 
 

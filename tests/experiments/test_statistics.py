@@ -28,7 +28,7 @@ def test_an_interval_stays_inside_its_bounds():
 
 
 def test_one_value_has_no_spread_and_none_at_all_is_an_error():
-    assert statistics.estimate([0.5]) == statistics.Estimate(1, 0.5, None, None, None)
+    assert statistics.estimate([0.5]) == statistics.MeanEstimate(1, 0.5, None, None, None)
     with pytest.raises(ValueError, match="values is empty"):
         statistics.estimate([])
 

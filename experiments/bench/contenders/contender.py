@@ -7,7 +7,7 @@ from typing import Any, get_args
 import numpy as np
 
 from experiments.bench.case import Case, Dtype, Mode
-from experiments.targets import Estimate, Target
+from experiments.targets import ProgramEstimate, Target
 
 MODES: tuple[Mode, ...] = get_args(Mode)
 
@@ -78,4 +78,4 @@ class Program:
     compile_s: float | None = None
     temp_bytes: int | None = None
     text: str | None = None
-    estimate: Estimate | None = None
+    estimate: ProgramEstimate | None = None

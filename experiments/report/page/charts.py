@@ -11,7 +11,7 @@ from experiments.report.rows import SummaryRow
 
 
 @dataclass(frozen=True)
-class Cost:
+class CostAxis:
     """A column that accuracy is drawn against."""
 
     field: str
@@ -20,15 +20,15 @@ class Cost:
 
 
 _COSTS = (
-    Cost("infer_examples_per_s", "inference, examples/s", "right"),
-    Cost("train_examples_per_s", "training, examples/s", "right"),
-    Cost("latency_ms_p50", "latency of one example, ms, p50", "left"),
-    Cost("latency_ms_p95", "latency of one example, ms, p95", "left"),
-    Cost("latency_ms_p99", "latency of one example, ms, p99", "left"),
+    CostAxis("infer_examples_per_s", "inference, examples/s", "right"),
+    CostAxis("train_examples_per_s", "training, examples/s", "right"),
+    CostAxis("latency_ms_p50", "latency of one example, ms, p50", "left"),
+    CostAxis("latency_ms_p95", "latency of one example, ms, p95", "left"),
+    CostAxis("latency_ms_p99", "latency of one example, ms, p99", "left"),
 )
 _ESTIMATED_COSTS = (
     *_COSTS[:2],
-    Cost("latency_ms_p50", "latency of one example, ms", "left"),
+    CostAxis("latency_ms_p50", "latency of one example, ms", "left"),
 )
 
 
@@ -102,7 +102,7 @@ def ends(row: SummaryRow) -> dict[str, float]:
     }
 
 
-def _frontier(cost: Cost, rows: Sequence[SummaryRow], found: Sequence[Look]) -> Spec:
+def _frontier(cost: CostAxis, rows: Sequence[SummaryRow], found: Sequence[Look]) -> Spec:
     front = set() if rows[0].swept else {row.key for row in _front(rows, cost)}
     data = []
     for index, row in enumerate(rows):
@@ -187,7 +187,7 @@ def _said(row: SummaryRow) -> dict[str, str]:
     }
 
 
-def _front(rows: Sequence[SummaryRow], cost: Cost) -> list[SummaryRow]:
+def _front(rows: Sequence[SummaryRow], cost: CostAxis) -> list[SummaryRow]:
     """The rows that no other beats in accuracy or this cost and equals in the other."""
     sign = 1 if cost.faster == "right" else -1
 

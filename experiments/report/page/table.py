@@ -12,7 +12,7 @@ Value = float | int | str | None
 
 
 @dataclass(frozen=True)
-class Head:
+class Heading:
     """A column.
 
     Attributes:
@@ -46,7 +46,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """A row, and the variant whose switch hides it."""
 
     variant: str
@@ -68,15 +68,15 @@ class Table:
 
     id: str
     title: str
-    heads: Sequence[Head]
-    rows: Sequence[Row]
+    heads: Sequence[Heading]
+    rows: Sequence[TableRow]
     filters: Mapping[int, Sequence[str]] = field(default_factory=dict)
     caption: str = ""
 
 
 @dataclass(frozen=True)
 class _Column:
-    head: Head
+    head: Heading
     text: Callable[[SummaryRow], str]
     order: Callable[[SummaryRow], Value]
     best: frozenset[str] = frozenset()
@@ -103,9 +103,9 @@ def of_rows(place: str, title: str, rows: Sequence[SummaryRow], conclusion: Conc
     return Table(
         id=place,
         title=title,
-        heads=[Head("variant"), *(column.head for column in shown)],
+        heads=[Heading("variant"), *(column.head for column in shown)],
         rows=[
-            Row(
+            TableRow(
                 row.variant,
                 [Cell(row.variant), *(column.cell(row) for column in shown)],
             )
@@ -123,13 +123,13 @@ def _columns(rows: Sequence[SummaryRow], conclusion: Conclusion) -> list[_Column
     found = [_sweep_column(key) for key in rows[0].swept]
     found += [
         _Column(
-            Head("test accuracy", "%, 95% CI"),
+            Heading("test accuracy", "%, 95% CI"),
             columns.ACCURACY.cell,
             lambda r: r.test_accuracy_mean,
             conclusion.most_accurate,
         ),
-        _Column(Head("published", "%"), columns.PUBLISHED.cell, lambda r: r.published_accuracy),
-        _Column(Head("test loss"), columns.LOSS.cell, lambda r: r.test_loss_mean),
+        _Column(Heading("published", "%"), columns.PUBLISHED.cell, lambda r: r.published_accuracy),
+        _Column(Heading("test loss"), columns.LOSS.cell, lambda r: r.test_loss_mean),
         *(_metric(name) for name in metrics),
     ]
     for what, field_ in (("training", "train"), ("inference", "infer")):
@@ -139,23 +139,23 @@ def _columns(rows: Sequence[SummaryRow], conclusion: Conclusion) -> list[_Column
     else:
         found += [_latency(each, f"ms, {each}") for each in ("p50", "p95")]
         if any(row.latency_ms_p99_ci95_low is not None for row in rows):
-            head = Head("latency of one", "ms, p99, 95% CI")
+            head = Heading("latency of one", "ms, p99, 95% CI")
             found.append(_Column(head, columns.p99, lambda r: r.latency_ms_p99))
     found += [
-        _Column(Head("parameters"), lambda r: f"{r.parameters:,}", lambda r: r.parameters),
+        _Column(Heading("parameters"), lambda r: f"{r.parameters:,}", lambda r: r.parameters),
         _Column(
-            Head("FLOPs", "per example"),
+            Heading("FLOPs", "per example"),
             lambda r: words.si(r.flops_per_example),
             lambda r: r.flops_per_example,
         ),
         _Column(
-            Head("memory", "MB peak"),
+            Heading("memory", "MB peak"),
             lambda r: f"{r.peak_memory_mb:.3g}",
             lambda r: r.peak_memory_mb,
         ),
-        _Column(Head("compile", "s"), lambda r: f"{r.compile_s:.2g}", lambda r: r.compile_s),
-        _Column(Head("seeds"), lambda r: str(r.seeds), lambda r: r.seeds),
-        _Column(Head("diverged"), lambda r: str(r.diverged or ""), lambda r: r.diverged),
+        _Column(Heading("compile", "s"), lambda r: f"{r.compile_s:.2g}", lambda r: r.compile_s),
+        _Column(Heading("seeds"), lambda r: str(r.seeds), lambda r: r.seeds),
+        _Column(Heading("diverged"), lambda r: str(r.diverged or ""), lambda r: r.diverged),
     ]
     return [column for column in found if any(column.text(row) for row in rows)]
 
@@ -166,7 +166,7 @@ def _sweep_column(key: str) -> _Column:
         plain = isinstance(value, int | float) and not isinstance(value, bool)
         return value if plain else str(value)
 
-    return _Column(Head(key), lambda r: _swept(r, key), order)
+    return _Column(Heading(key), lambda r: _swept(r, key), order)
 
 
 def _swept(row: SummaryRow, key: str) -> str:
@@ -188,7 +188,7 @@ def _metric(name: str) -> _Column:
     def order(row: SummaryRow) -> Value:
         return row.metrics[name].mean if name in row.metrics else None
 
-    return _Column(Head(metric.heading, metric.unit), text, order)
+    return _Column(Heading(metric.heading, metric.unit), text, order)
 
 
 def _rate(what: str, field_: str, estimated: bool, conclusion: Conclusion) -> _Column:
@@ -200,13 +200,13 @@ def _rate(what: str, field_: str, estimated: bool, conclusion: Conclusion) -> _C
         return words.si(median) if estimated else columns.rate(median, *ends)
 
     best = conclusion.fastest if field_ == "infer" and not estimated else frozenset()
-    return _Column(Head(what, "examples/s"), text, lambda r: getattr(r, name), best)
+    return _Column(Heading(what, "examples/s"), text, lambda r: getattr(r, name), best)
 
 
 def _latency(percentile: str, unit: str) -> _Column:
     name = f"latency_ms_{percentile}"
     return _Column(
-        Head("latency of one", unit),
+        Heading("latency of one", unit),
         lambda r: f"{getattr(r, name):.3g}",
         lambda r: getattr(r, name),
     )
