@@ -62,6 +62,7 @@ Model = Annotated[
     SerializeAsAny[ModelOptions], _named("network", register.models, default="small_cnn")
 ]
 Task = Annotated[SerializeAsAny[TaskOptions], _named("task", lambda: TASKS)]
+Question = Annotated[str, Field(max_length=300)]
 Swept = Annotated[list[Any], AfterValidator(filled)]
 
 
@@ -70,6 +71,7 @@ class Study(Section):
 
     Attributes:
         name: Of the study and of its results folder; the file's own name if left out.
+        question: What the study is to answer, in one sentence; it changes no run.
         dataset: What is learned.
         model: The network.
         task: What it is trained and scored for; the dataset's own task if left out.
@@ -84,6 +86,7 @@ class Study(Section):
     """
 
     name: Name
+    question: Question = ""
     dataset: Dataset
     model: Model
     task: Task | None = None
