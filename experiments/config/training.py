@@ -56,6 +56,8 @@ class Training(Section):
         nesterov: Whether sgd's momentum is Nesterov's.
         shuffle: Whether each epoch goes through the examples in another order.
         seeds_together: Train all seeds in one vectorised program; `"auto"` where that is as fast.
+        precision: What the network computes in: `"float32"`, or `"bfloat16"` with parameters,
+            optimizer state, normalisation and loss in float32 (mixed precision).
         augmentation: Random changes of training examples.
     """
 
@@ -75,6 +77,7 @@ class Training(Section):
     nesterov: bool = True
     shuffle: bool = True
     seeds_together: Literal[True, False, "auto"] = "auto"
+    precision: Literal["float32", "bfloat16"] = "float32"
     augmentation: Augmentation = Augmentation()
 
     @model_validator(mode="after")
