@@ -154,7 +154,13 @@ class Programs:
         return self._outputs(self._network(state.parameters, state.statistics), inputs)
 
     def evaluate(
-        self, state: State, inputs: Any, labels: Any
+        self,
+        state: State,
+        inputs: Any,
+        labels: Any,
+        *,
+        multiple: int = 1,
+        divide: Callable[[Any], Any] = lambda batch: batch,
     ) -> dict[str, tuple[jax.Array, jax.Array]]:
         """The task's scores, summed over all examples.
 
@@ -162,13 +168,15 @@ class Programs:
             state: The state.
             inputs: All inputs.
             labels: All their labels.
+            multiple: Examples are scored at a time in multiples of so many.
+            divide: Divides a pytree of such arrays (N, ...) among devices.
 
         Returns:
             For each metric the sum of `value * weight` and the sum of the weights.
         """
         count = len(jax.tree.leaves(labels)[0])
         chunks = math.ceil(count / _EVALUATION_CHUNK)
-        size = math.ceil(count / chunks)
+        size = math.ceil(count / chunks / multiple) * multiple
         spare = chunks * size - count
 
         def chunked(array: jax.Array) -> jax.Array:
@@ -179,7 +187,8 @@ class Programs:
         keys = jax.random.split(_key(0), chunks)
 
         def chunk(part: Any) -> Any:
-            inputs, labels, real, key = part
+            *batch, key = part
+            inputs, labels, real = divide(batch)
             scores = self.task.scores(functools.partial(self.predict, state), inputs, labels, key)
 
             def total(of_each: jax.Array) -> jax.Array:

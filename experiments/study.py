@@ -13,7 +13,7 @@ from rich.console import Console
 
 from experiments import allocator, environment, records, report, training, tuning
 from experiments.checks import finished, measured, refuse_impossible, refuse_other_work
-from experiments.config import Study, dump
+from experiments.config import ConfigError, Study, dump
 from experiments.data import Dataset
 from experiments.estimation import estimate
 from experiments.folder import StudyFolder
@@ -54,7 +54,8 @@ def run(
         Whether all runs ended with a finite loss.
 
     Raises:
-        ConfigError: A pooling cannot work where the config puts it.
+        ConfigError: A pooling cannot work where the config puts it, or devices do not divide a
+            batch.
         DataError: The dataset is missing or damaged.
         RecordError: The results folder holds work of another config or environment, is damaged, or
             is in use by another process.
@@ -64,7 +65,13 @@ def run(
     checked: set[str] = set()
     for cell in cells.values():
         refuse_impossible(cell, checked)
-    here = environment.capture(load_plugins(plugins))
+    divided = any(cell.training.data_parallel for cell in cells.values())
+    if divided and workers is not None:
+        raise ConfigError(
+            "training.data_parallel = true: one process divides each batch among its devices; leave "
+            "out --workers and --dask"
+        )
+    here = environment.capture(load_plugins(plugins), divided=divided)
     datasets = _Datasets()
     chooser = tuning.chooser(study, cells, folder, datasets.of, here.origin, console)
     for candidate in chooser.candidates():
@@ -242,7 +249,7 @@ def train(
             for variant in cell.variants:
                 if not todo[name, variant]:
                     continue
-                data = data or training.Device.of(datasets.of(cell))
+                data = data or training.loaded(cell, datasets.of(cell))
                 trainer = training.Trainer(cell, variant, data, origin)
                 for seeds in todo[name, variant]:
                     tell = _telling(on.epoch, _shown(name, variant), cell.of(variant).rounds)
