@@ -37,7 +37,7 @@ def capture(plugins: Mapping[str, str] | None = None, *, divided: bool = False) 
         },
         platform=platform.platform(),
         device=device_name(),
-        device_kind=jax.devices()[0].device_kind,
+        device_kind=jax.local_devices()[0].device_kind,
         devices=jax.device_count(),
         cpu_model=cpu_model(),
         cores=cores(),
@@ -86,7 +86,7 @@ def _facts(origin: Origin) -> dict[str, Any]:
 
 def device_name() -> str:
     """The default device in words, for example ``cpu: AMD EPYC 7B13, 2 cores``."""
-    device = jax.devices()[0]
+    device = jax.local_devices()[0]
     if device.platform == "cpu":
         return f"cpu: {cpu_model()}, {cores()} cores"
     return f"{device.platform}: {device.device_kind}"
@@ -110,7 +110,7 @@ def cores() -> int:
 
 def memory() -> int:
     """Bytes of memory of the default device: of a CPU, those of the machine."""
-    limit = (jax.devices()[0].memory_stats() or {}).get("bytes_limit")
+    limit = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
     return limit or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 

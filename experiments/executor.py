@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.compilation import compile_network
+from experiments.config import Study
 from experiments.data import Dataset
 from experiments.programs import Programs, State, data_order
 
@@ -36,15 +37,20 @@ class Executor:
     """Trains and scores one variant on one device.
 
     Args:
-        programs: The variant's functions.
-        shuffle: Whether each epoch has an order of its own.
+        study: The study.
+        variant: One of its variants.
         data: The dataset, on the device.
     """
 
-    def __init__(self, programs: Programs, shuffle: bool, data: Device):
-        self._programs, self._shuffle, self._data = programs, shuffle, data
+    def __init__(self, study: Study, variant: str, data: Device):
+        self.programs = Programs.build(study, variant)
+        self._shuffle, self._data = study.of(variant).training.shuffle, data
         self._examples = len(jax.tree.leaves(data.train[1])[0])
         self._compiled: dict[Any, Callable[..., Any]] = {}
+
+    def split(self, name: str) -> Any:
+        """The `"test"` or `"validation"` split."""
+        return self._data.test if name == "test" else self._data.validation
 
     def place(self, state: State) -> State:
         """A state that was read from a checkpoint, on the device."""
@@ -80,7 +86,7 @@ class Executor:
         """The program of one round of a group, compiled at its first use."""
         key = ("train", size, math.prod(order[1].shape))
         if key not in self._compiled:
-            program = self._programs.round
+            program = self.programs.round
             if size > 1:
                 program = jax.vmap(program, in_axes=(0, 0, 0, None, None))
             lowered = jax.jit(program, donate_argnums=0).lower(state, *order, *self._data.train)
@@ -91,7 +97,7 @@ class Executor:
         """The program that scores a split for a group, compiled at its first use."""
         key = ("score", size, len(jax.tree.leaves(split[1])[0]))
         if key not in self._compiled:
-            program = self._programs.evaluate
+            program = self.programs.evaluate
             if size > 1:
                 program = jax.vmap(program, in_axes=(0, None, None))
             lowered = jax.jit(program).lower(state, *split)
@@ -100,7 +106,7 @@ class Executor:
 
     def _order(self, seeds: Sequence[int], first: int, steps: int) -> tuple[jax.Array, jax.Array]:
         """The data order and the keys of some steps of a group."""
-        programs = self._programs
+        programs = self.programs
         sizes = (self._examples, programs.steps_per_epoch, programs.batch_size)
         return jax.block_until_ready(
             grouped([data_order(seed, first, steps, *sizes, self._shuffle) for seed in seeds])

@@ -93,13 +93,13 @@ class Parallel(Executor):
     """Trains and scores one variant on all devices, one seed at a time.
 
     Args:
-        programs: The variant's functions.
-        shuffle: Whether each epoch has an order of its own.
+        study: The study.
+        variant: One of its variants.
         data: The dataset, of `host`.
     """
 
-    def __init__(self, programs: Any, shuffle: bool, data: Device):
-        super().__init__(programs, shuffle, data)
+    def __init__(self, study: Study, variant: str, data: Device):
+        super().__init__(study, variant, data)
         self._mesh = mesh()
         self._placed: dict[int, Any] = {}
 
@@ -139,13 +139,13 @@ class Parallel(Executor):
         def step(state: State, turn: tuple[jax.Array, Any]) -> tuple[State, jax.Array]:
             key_data, batch = turn
             key = jax.random.wrap_key_data(key_data, impl="threefry2x32")
-            return self._programs.step(state, *self._divide(batch), key)
+            return self.programs.step(state, *self._divide(batch), key)
 
         state, losses = jax.lax.scan(step, state, (key_data, (inputs, labels)))
         return state, losses.mean()
 
     def _evaluate(self, state: State, inputs: Any, labels: Any) -> Any:
-        return self._programs.evaluate(
+        return self.programs.evaluate(
             state, inputs, labels, multiple=self._mesh.size, divide=self._divide
         )
 

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+import jax
 from rich.console import Console
 
-from experiments import allocator, environment, records, report, training, tuning
+from experiments import allocator, environment, processes, records, report, training, tuning
 from experiments.checks import finished, measured, refuse_impossible, refuse_other_work
 from experiments.config import ConfigError, Study, dump
 from experiments.data import Dataset
@@ -66,10 +67,15 @@ def run(
     for cell in cells.values():
         refuse_impossible(cell, checked)
     divided = any(cell.training.data_parallel for cell in cells.values())
+    if jax.process_count() > 1 and not all(c.training.data_parallel for c in cells.values()):
+        raise ConfigError(
+            "training.data_parallel = false: --coordinator trains on the devices of all processes; "
+            "add --set training.data_parallel=true"
+        )
     if divided and workers is not None:
         raise ConfigError(
-            "training.data_parallel = true: one process divides each batch among its devices; leave "
-            "out --workers and --dask"
+            "training.data_parallel = true: each batch is divided among all devices; leave out "
+            "--workers and --dask"
         )
     here = environment.capture(load_plugins(plugins), divided=divided)
     datasets = _Datasets()
@@ -128,6 +134,7 @@ def _train_and_measure(
     if any(baselines.values()):
         records.write(folder.baselines, Baselines(cells=baselines))
     train(cells, datasets, todo, folder, here.origin, console, plugins, workers)
+    processes.end()  # what follows needs no other process
     if not whole:
         results = measure(cells, datasets.of, here.origin, _saying(console))
         for (name, variant), result in results.items():

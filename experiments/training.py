@@ -20,12 +20,12 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from experiments import checkpoint, parallel, records
+from experiments import checkpoint, lockstep, parallel, records
 from experiments.config import Study
 from experiments.data import Dataset
 from experiments.executor import Device, Executor, grouped
 from experiments.folder import StudyFolder
-from experiments.programs import Programs, State
+from experiments.programs import State
 from experiments.records import EpochMetrics, Origin, RunRecord
 
 Report = Callable[[tuple[int, ...], list[EpochMetrics]], None]
@@ -98,6 +98,13 @@ def only_writer(folder: StudyFolder, variant: str, seeds: Sequence[int]) -> Iter
         yield
 
 
+def _executor(study: Study) -> type[Executor]:
+    """What runs a study's programs: one device, all of this process, or all of several."""
+    if not study.training.data_parallel:
+        return Executor
+    return lockstep.Leader if jax.process_count() > 1 else parallel.Parallel
+
+
 def loaded(study: Study, dataset: Dataset) -> Device:
     """A dataset where the study's programs read it: on the device, or to be divided among all."""
     return parallel.host(dataset) if study.training.data_parallel else Device.of(dataset)
@@ -117,10 +124,9 @@ class Trainer:
         study = study.of(variant)
         self._variant = variant
         self._fingerprint = study.fingerprint(variant)
-        self._programs = Programs.build(study, variant)
         self._data = data
-        executor = parallel.Parallel if study.training.data_parallel else Executor
-        self._executor = executor(self._programs, study.training.shuffle, data)
+        self._executor = _executor(study)(study, variant, data)
+        self._programs = self._executor.programs
         self._origin = origin
         self._rounds = study.rounds
         per_epoch = study.steps_per_epoch

@@ -7,7 +7,6 @@ import pytest
 from experiments import checks, environment, parallel, training
 from experiments.config import ConfigError
 from experiments.folder import StudyFolder
-from experiments.programs import Programs
 from tests.experiments.tiny import tiny_study
 
 CHANGES = (
@@ -64,10 +63,9 @@ def test_a_device_holds_only_its_part_of_each_batch():
 
 
 def test_a_step_adds_up_over_devices_and_gathers_no_feature_map(studies):
-    programs = Programs.build(studies[1], "max")
     data = parallel.host(studies[1].dataset.limited())
-    runner = parallel.Parallel(programs, True, data)
-    state = runner.place(programs.init(0))
+    runner = parallel.Parallel(studies[1], "max", data)
+    state = runner.place(runner.programs.init(0))
     order, keys = runner._order((0,), 0, 2)
     batches = parallel.divided(data.train, np.asarray(order), parallel.mesh())
     key_data = parallel.replicated(jax.random.key_data(keys), parallel.mesh())
