@@ -225,15 +225,30 @@ def bench(
             "repeated. Needs `make targets`."
         ),
     ] = None,
+    devices: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            help="Compile for so many virtual devices instead, the input divided along each axis "
+            "in turn, and count what they exchange.",
+        ),
+    ] = None,
 ) -> None:
     """Time operators against their peers, or go on with a benchmark that was interrupted."""
     from experiments.bench import runner
     from experiments.bench.config import Bench
-    from experiments.config import load
+    from experiments.bench.sharding import runner as sharding
+    from experiments.config import ConfigError, load
 
     with _plain_errors():
         benchmark = load(config, change or (), Bench)
         options = {"cases": cases, "contenders": contenders or (), "fresh": fresh}
+        if devices is not None:
+            if target or interpreter:
+                raise ConfigError("--devices: takes neither --target nor --interpreter")
+            if not sharding.run(benchmark, out, _console(), devices=devices, **options):
+                raise typer.Exit(1)
+            return
         options["interpreter"] = interpreter
         right = [
             runner.run(benchmark, out, _console(), target=each, **options)
