@@ -57,10 +57,12 @@ class Traffic:
     Attributes:
         counts: How often collectives of each kind run.
         received: Bytes that a device receives in them, by kind.
+        at_least: Whether some run in a loop whose length depends on the data, and count once.
     """
 
     counts: dict[str, int] = field(default_factory=dict)
     received: dict[str, float] = field(default_factory=dict)
+    at_least: bool = False
 
     def add(self, kind: str, count: int, received: float) -> None:
         """Counts further collectives of a kind, `received` bytes in all."""
@@ -69,6 +71,7 @@ class Traffic:
 
     def merge(self, other: "Traffic", times: int) -> None:
         """Adds another's traffic so many times."""
+        self.at_least |= other.at_least
         for kind, count in other.counts.items():
             self.add(kind, count * times, other.received[kind] * times)
 
@@ -76,7 +79,8 @@ class Traffic:
 def traffic(text: str | None, devices: int) -> Traffic:
     """The collectives of a program.
 
-    A collective in a loop counts once per iteration. Of a conditional every branch counts.
+    A collective in a loop counts once per iteration, and once if the number of iterations depends
+    on the data: the result then says `at_least`. Of a conditional every branch counts.
 
     Args:
         text: The program after optimisation, as XLA prints it.
@@ -86,8 +90,8 @@ def traffic(text: str | None, devices: int) -> Traffic:
         Kinds, counts and bytes.
 
     Raises:
-        UnreadableProgramError: There is no text, it is not divided among so many devices, a
-            collective is of an unknown kind or form, or a loop around one has no known length.
+        UnreadableProgramError: There is no text, it is not divided among so many devices, or a
+            collective is of an unknown kind or form.
 
     Example:
         >>> program = '''HloModule f, num_partitions=8
@@ -96,7 +100,7 @@ def traffic(text: str | None, devices: int) -> Traffic:
         ...   ROOT %g = f32[32]{0} all-gather(%p), replica_groups=[1,8]<=[8], dimensions={0}
         ... }'''
         >>> traffic(program, devices=8)
-        Traffic(counts={'all-gather': 1}, received={'all-gather': 112.0})
+        Traffic(counts={'all-gather': 1}, received={'all-gather': 112.0}, at_least=False)
     """
     if not text:
         raise UnreadableProgramError("XLA gives no text of the program")
@@ -151,7 +155,9 @@ def _of(
             called += re.findall(r"[\w.-]+", names)
         for one in called:
             inside.merge(_of(one, bodies, devices, known), 1)
-        total.merge(inside, _trips(instruction, plain) if inside.counts else 1)
+        trips = _trips(instruction) if " while(" in plain and inside.counts else 1
+        inside.at_least |= trips is None
+        total.merge(inside, trips or 1)
     known[name] = total
     return total
 
@@ -161,14 +167,10 @@ def _plain(instruction: str) -> str:
     return re.sub(r'metadata=\{[^}]*\}|"[^"]*"', "", instruction)
 
 
-def _trips(instruction: str, plain: str) -> int:
-    """How often an instruction runs what it calls."""
-    if " while(" not in plain:
-        return 1
+def _trips(instruction: str) -> int | None:
+    """How often a loop runs its body; None if that depends on the data."""
     trips = _TRIPS.search(instruction)
-    if trips is None:
-        raise UnreadableProgramError("a loop around a collective has no known number of iterations")
-    return int(trips[1])
+    return None if trips is None else int(trips[1])
 
 
 def _received(kind: str, result: str, instruction: str, devices: int) -> float:

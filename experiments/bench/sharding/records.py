@@ -28,6 +28,8 @@ class ShardingRecord(Record):
         input_bytes: Size of the whole input.
         counts: How often collectives of each kind run in one call.
         received_bytes: Bytes that a device receives in them, by kind; see `collectives.traffic`.
+        at_least: Whether some of them run in a loop whose length depends on the data; they count
+            once.
         temp_bytes: Temporary memory of the program, per device.
         compile_s: Seconds to compile.
     """
@@ -46,6 +48,7 @@ class ShardingRecord(Record):
     input_bytes: Count
     counts: dict[str, Count] = Field(default_factory=dict)
     received_bytes: dict[str, NonNegative] = Field(default_factory=dict)
+    at_least: bool = False
     temp_bytes: Count | None = None
     compile_s: NonNegative | None = None
 

@@ -12,7 +12,14 @@ Pair = tuple[ShardingRecord, ShardingRecord | None]
 
 _FIELDS = (
     *("case", "description", "dtype", "mode", "axis", "size", "devices", "outcome", "collectives"),
-    *("received_bytes", "input_bytes", "lax_outcome", "lax_collectives", "lax_received_bytes"),
+    *(
+        "received_bytes",
+        "at_least",
+        "input_bytes",
+        "lax_outcome",
+        "lax_collectives",
+        "lax_received_bytes",
+    ),
     *("bytes_over_lax", "temp_bytes", "compile_s", "reason", "lax_reason"),
 )
 
@@ -25,7 +32,7 @@ def pairs(records: Sequence[ShardingRecord]) -> list[Pair]:
 
 def ratio(ours: ShardingRecord, lax: ShardingRecord | None) -> float | None:
     """Our bytes over those of lax; None if either is not known or lax exchanges nothing."""
-    if lax is None or ours.received is None or not lax.received:
+    if lax is None or ours.received is None or not lax.received or ours.at_least or lax.at_least:
         return None
     return ours.received / lax.received
 
@@ -60,7 +67,8 @@ def summary(title: str, environment: Environment, records: Sequence[ShardingReco
         "run. Received: bytes that each device receives in one call, divided by the bytes of its "
         "part of the input; 0 means that it computes alone. Ratio: jaxpool's bytes over those of "
         "the same operator in JAX's own operations (lax). A result that does not divide evenly "
-        "among the devices is gathered on each of them, by jaxpool and lax alike."
+        "among the devices is gathered on each of them, by jaxpool and lax alike. At least: some "
+        "collectives run in a loop whose length depends on the data, and count once."
     )
     parts = [f"# {title}, divided among {devices} devices", about, _by_axis(records)]
     parts += [_table(records), _absent(records)]
@@ -126,7 +134,8 @@ def _kinds(record: ShardingRecord) -> str:
 def _share(record: ShardingRecord) -> str:
     if record.received is None:
         return ""
-    return f"{record.received * record.devices / record.input_bytes:.3g}"
+    shown = f"{record.received * record.devices / record.input_bytes:.3g}"
+    return f"at least {shown}" if record.at_least else shown
 
 
 def _ratio_cell(ours: ShardingRecord, lax: ShardingRecord | None) -> str:

@@ -173,6 +173,7 @@ def measure(function: Function, operands: Operands, axis: int, devices: int) -> 
     return {
         "counts": found.counts,
         "received_bytes": found.received,
+        "at_least": found.at_least,
         "temp_bytes": None if memory is None else memory.temp_size_in_bytes,
         "compile_s": seconds,
     }
