@@ -23,10 +23,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import checkpoint, records
+from experiments import checkpoint, records, streaming
 from experiments.compilation import compile_network
 from experiments.config import Study
-from experiments.data import Dataset
+from experiments.data import Dataset, Split, Stream
 from experiments.folder import StudyFolder
 from experiments.programs import Programs, State, data_order
 from experiments.records import EpochMetrics, Origin, RunRecord
@@ -103,17 +103,43 @@ def only_writer(folder: StudyFolder, variant: str, seeds: Sequence[int]) -> Iter
 
 @dataclass(frozen=True)
 class Device:
-    """A dataset's splits on the device, so that all variants share them."""
+    """A dataset's splits on the device, so that all variants share them.
 
-    train: tuple[Any, Any]
-    test: tuple[Any, Any]
-    validation: tuple[Any, Any] | None
+    Each is inputs and labels; of a dataset that is streamed, its `Stream` alone.
+    """
+
+    train: tuple[Any, ...]
+    test: tuple[Any, ...]
+    validation: tuple[Any, ...] | None
 
     @classmethod
     def of(cls, dataset: Dataset) -> "Device":
         """Puts a dataset on the device."""
-        splits = (dataset.train, dataset.test, dataset.validation)
-        return cls(*(jax.device_put((s.inputs, s.labels)) if s else None for s in splits))  # type: ignore[arg-type]
+        validation = dataset.validation
+        return cls(
+            train=_placed(dataset.train),
+            test=_placed(dataset.test),
+            validation=None if validation is None else _placed(validation),
+        )
+
+    @property
+    def examples(self) -> int:
+        """Size of the training set."""
+        return _size(self.train)
+
+
+def _placed(split: Split | Stream) -> tuple[Any, ...]:
+    if isinstance(split, Stream):
+        return (split,)
+    return jax.device_put((split.inputs, split.labels))
+
+
+def _size(split: tuple[Any, ...]) -> int:
+    return len(split[0]) if _streamed(split) else len(jax.tree.leaves(split[1])[0])
+
+
+def _streamed(split: tuple[Any, ...]) -> bool:
+    return isinstance(split[0], Stream)
 
 
 class Trainer:
@@ -134,7 +160,7 @@ class Trainer:
         self._programs = Programs.build(study, variant)
         self._data = data
         self._origin = origin
-        self._examples = len(jax.tree.leaves(data.train[1])[0])
+        self._examples = data.examples
         self._rounds = study.rounds
         per_epoch = study.steps_per_epoch
         self._total = study.training.total_steps(per_epoch)
@@ -214,7 +240,7 @@ class Trainer:
         ]
 
     def _scores(
-        self, state: State, size: int, split: tuple[Any, Any]
+        self, state: State, size: int, split: tuple[Any, ...]
     ) -> list[dict[str, tuple[Any, Any]]]:
         """The scores of every seed of a group on one split."""
         program = self._scoring_program(state, split, size)
@@ -260,6 +286,9 @@ class Trainer:
     def _training_program(self, state: State, order: Any, size: int) -> Callable[..., Any]:
         """The program of one round of a group, compiled at its first use."""
         key = ("train", size, len(order[1].ravel()))
+        if key not in self._compiled and _streamed(self._data.train):
+            stream = self._data.train[0]
+            self._compiled[key] = streaming.training(self._programs, state, order, stream)
         if key not in self._compiled:
             program = self._programs.round
             if size > 1:
@@ -270,7 +299,9 @@ class Trainer:
 
     def _scoring_program(self, state: State, split: Any, size: int) -> Callable[..., Any]:
         """The program that scores a split for a group, compiled at its first use."""
-        key = ("score", size, len(jax.tree.leaves(split[1])[0]))
+        key = ("score", size, _size(split))
+        if key not in self._compiled and _streamed(split):
+            self._compiled[key] = streaming.scoring(self._programs, several=size > 1)
         if key not in self._compiled:
             program = self._programs.evaluate
             if size > 1:
