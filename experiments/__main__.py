@@ -261,15 +261,30 @@ def bench(
             "repeated. Needs `make targets`."
         ),
     ] = None,
+    devices: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            help="Compile for so many virtual devices instead, the input divided along each axis "
+            "in turn, and count what they exchange.",
+        ),
+    ] = None,
 ) -> None:
     """Time operators against their peers, or go on with a benchmark that was interrupted."""
     from experiments.bench import runner
     from experiments.bench.config import Bench
-    from experiments.config import load
+    from experiments.bench.sharding import runner as sharding
+    from experiments.config import ConfigError, load
 
     with plain_errors():
         benchmark = load(config, change or (), Bench)
         options = {"cases": cases, "contenders": contenders or (), "fresh": fresh}
+        if devices is not None:
+            if target or interpreter:
+                raise ConfigError("--devices: takes neither --target nor --interpreter")
+            if not sharding.run(benchmark, out, _console(), devices=devices, **options):
+                raise typer.Exit(1)
+            return
         options["interpreter"] = interpreter
         right = [
             runner.run(benchmark, out, _console(), target=each, **options)
@@ -277,6 +292,26 @@ def bench(
         ]
         if not all(right):
             raise typer.Exit(1)
+
+
+@app.command()
+def pack(
+    config: Annotated[Path, typer.Argument(help="A study's TOML file, of an image_folder.")],
+    out: Annotated[Path, typer.Option(help="The folder to write, which is new.")],
+    per_shard: Annotated[int, typer.Option(min=1, help="The most images per shard.")] = 1000,
+) -> None:
+    """Write a study's image folder as array_record shards, to stream: dataset.name array_record."""
+    from experiments.config import ConfigError, load
+    from experiments.data import image_folder
+    from experiments.data.pack import pack
+
+    with plain_errors():
+        dataset = load(config).dataset
+        if not isinstance(dataset, image_folder.ImageFolder):
+            raise ConfigError(f"{config}: dataset.name is {dataset.name}; expected image_folder")
+        index = pack(dataset, out, per_shard)
+        shards = (*index.train, *index.test)
+        print(f"{sum(s.examples for s in shards)} images in {len(shards)} shards: {out}")
 
 
 @app.command()

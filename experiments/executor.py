@@ -1,4 +1,4 @@
-"""How the programs of one variant run on one device, where the data are: compiled once each."""
+"""How the programs of one variant run on one device that holds the dataset."""
 
 import math
 import time
@@ -12,7 +12,7 @@ import numpy as np
 
 from experiments.compilation import compile_network
 from experiments.config import Study
-from experiments.data import Dataset
+from experiments.data import Dataset, Split, Stream
 from experiments.programs import Programs, State, data_order
 
 T = TypeVar("T")
@@ -20,17 +20,40 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Device:
-    """A dataset's splits on the device, so that all variants share them."""
+    """A dataset's splits on the device, so that all variants share them.
 
-    train: tuple[Any, Any]
-    test: tuple[Any, Any]
-    validation: tuple[Any, Any] | None
+    Each split is its inputs and labels. A split that is streamed is its `Stream` alone.
+    """
+
+    train: tuple[Any, ...]
+    test: tuple[Any, ...]
+    validation: tuple[Any, ...] | None
 
     @classmethod
     def of(cls, dataset: Dataset) -> "Device":
         """Puts a dataset on the device."""
         splits = (dataset.train, dataset.test, dataset.validation)
-        return cls(*(jax.device_put((s.inputs, s.labels)) if s else None for s in splits))  # type: ignore[arg-type]
+        return cls(*(None if s is None else held(s, jax.device_put) for s in splits))  # type: ignore[arg-type]
+
+
+def held(split: Split | Stream, place: Callable[[Any], Any]) -> tuple[Any, ...]:
+    """A split as `Device` holds it.
+
+    Args:
+        split: The split.
+        place: Puts inputs and labels where the programs read them.
+    """
+    return (split,) if isinstance(split, Stream) else place((split.inputs, split.labels))
+
+
+def examples(split: tuple[Any, ...]) -> int:
+    """The number of examples in a split."""
+    return len(split[0]) if streamed(split) else len(jax.tree.leaves(split[1])[0])
+
+
+def streamed(split: tuple[Any, ...]) -> bool:
+    """Whether a split's examples stay in their files."""
+    return isinstance(split[0], Stream)
 
 
 class Executor:
@@ -45,7 +68,7 @@ class Executor:
     def __init__(self, study: Study, variant: str, data: Device):
         self.programs = Programs.build(study, variant)
         self._shuffle, self._data = study.of(variant).training.shuffle, data
-        self._examples = len(jax.tree.leaves(data.train[1])[0])
+        self._examples = examples(data.train)
         self._compiled: dict[Any, Callable[..., Any]] = {}
 
     def split(self, name: str) -> Any:
@@ -77,7 +100,7 @@ class Executor:
         state, losses = jax.block_until_ready(program(state, *order, *self._data.train))
         return state, np.atleast_1d(losses), time.perf_counter() - start
 
-    def score(self, state: State, size: int, split: tuple[Any, Any]) -> Any:
+    def score(self, state: State, size: int, split: tuple[Any, ...]) -> Any:
         """The scores of a group of seeds on one split: sums and weights, one of each per seed."""
         program = self._scoring_program(state, split, size)
         return jax.tree.map(np.atleast_1d, jax.device_get(program(state, *split)))
@@ -95,7 +118,7 @@ class Executor:
 
     def _scoring_program(self, state: State, split: Any, size: int) -> Callable[..., Any]:
         """The program that scores a split for a group, compiled at its first use."""
-        key = ("score", size, len(jax.tree.leaves(split[1])[0]))
+        key = ("score", size, examples(split))
         if key not in self._compiled:
             program = self.programs.evaluate
             if size > 1:

@@ -22,7 +22,7 @@ from experiments.optimizers import build_optimizer, learning_rate
 from experiments.precision import compute_in_bfloat16, inputs_in_bfloat16, outputs_in_float32
 from experiments.tasks import TaskOptions
 
-_EVALUATION_CHUNK = 500
+EVALUATION_CHUNK = 500
 """Examples evaluated at a time: enough to fill a device, few enough to bound its memory."""
 
 
@@ -175,7 +175,7 @@ class Programs:
             For each metric the sum of `value * weight` and the sum of the weights.
         """
         count = len(jax.tree.leaves(labels)[0])
-        chunks = math.ceil(count / _EVALUATION_CHUNK)
+        chunks = math.ceil(count / EVALUATION_CHUNK)
         size = math.ceil(count / chunks / multiple) * multiple
         spare = chunks * size - count
 

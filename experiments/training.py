@@ -20,10 +20,10 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from experiments import checkpoint, lockstep, parallel, records
+from experiments import checkpoint, lockstep, parallel, records, streaming
 from experiments.config import Study
 from experiments.data import Dataset
-from experiments.executor import Device, Executor, grouped
+from experiments.executor import Device, Executor, grouped, streamed
 from experiments.folder import StudyFolder
 from experiments.programs import State
 from experiments.records import EpochMetrics, Origin, RunRecord
@@ -98,10 +98,10 @@ def only_writer(folder: StudyFolder, variant: str, seeds: Sequence[int]) -> Iter
         yield
 
 
-def _executor(study: Study) -> type[Executor]:
+def _executor(study: Study, data: Device) -> type[Executor]:
     """What runs a study's programs: one device, all of this process, or all of several."""
     if not study.training.data_parallel:
-        return Executor
+        return streaming.Streaming if streamed(data.train) else Executor
     return lockstep.Leader if jax.process_count() > 1 else parallel.Parallel
 
 
@@ -125,7 +125,7 @@ class Trainer:
         self._variant = variant
         self._fingerprint = study.fingerprint(variant)
         self._data = data
-        self._executor = _executor(study)(study, variant, data)
+        self._executor = _executor(study, data)(study, variant, data)
         self._programs = self._executor.programs
         self._origin = origin
         self._rounds = study.rounds
@@ -203,7 +203,7 @@ class Trainer:
         ]
 
     def _scores(
-        self, state: State, size: int, split: tuple[Any, Any]
+        self, state: State, size: int, split: tuple[Any, ...]
     ) -> list[dict[str, tuple[Any, Any]]]:
         """The scores of every seed of a group on one split."""
         scores = self._executor.score(state, size, split)
