@@ -20,6 +20,7 @@ from experiments import faults
 from experiments.bench import devices
 from experiments.config import reference
 from experiments.records import RecordError, write_atomically
+from tools import operators
 
 _INCLUDE = re.compile(
     r"(<!-- include (?P<path>[^\s]+) -->\n).*?(<!-- end include -->)", flags=re.DOTALL
@@ -28,10 +29,12 @@ _GENERATE = re.compile(
     r"(<!-- generate (?P<name>[^\s]+) -->\n).*?(<!-- end generate -->)", flags=re.DOTALL
 )
 GENERATORS: dict[str, Callable[[], str]] = {
+    "api": operators.api,
     "config-keys": reference.markdown,
     "devices": devices.markdown,
     "exit-statuses": faults.statuses,
     "faults": faults.markdown,
+    "modules": operators.modules,
 }
 """The text of each generated part of a document, by its name."""
 _HEADING = re.compile(r"^#+ .*\n+")

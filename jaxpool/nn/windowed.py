@@ -12,6 +12,37 @@ from flax import nnx
 
 from jaxpool import pooling
 
+__all__ = [
+    "AdaptiveAvgPool",
+    "AdaptiveMaxPool",
+    "AdaptiveMaxPoolWithArgmax",
+    "AvgPool",
+    "BlurPool",
+    "GemPool",
+    "GlobalAvgPool",
+    "GlobalLpPool",
+    "GlobalMaxPool",
+    "GlobalMinPool",
+    "GlobalSumPool",
+    "LogSumExpPool",
+    "LpPool",
+    "MaxBlurPool",
+    "MaxPool",
+    "MaxPoolWithArgmax",
+    "MaxUnpool",
+    "MedianPool",
+    "MinPool",
+    "MixedPool",
+    "Pool",
+    "PsRoiAlign",
+    "PsRoiPool",
+    "RoiAlign",
+    "RoiPool",
+    "SoftPool",
+    "SpatialPyramidPool",
+    "SumPool",
+]
+
 
 class Pool(nnx.Module):
     """An operator with its arguments. Subclasses name the operator.
