@@ -104,6 +104,16 @@ FAMILIES: dict[str, tuple[Entry, ...]] = {
     ),
     "By rank, and by chance": (
         _windowed(jaxpool.median_pool, is_exact=True),
+        _windowed(
+            jaxpool.top_k_pool,
+            2,
+            words=", the 2 largest",
+            picture={
+                "top_k_pool(x, 8, 1)": "the maximum",
+                "top_k_pool(x, 8, 8)": "the mean of the 8 largest",
+                "top_k_pool(x, 8, 64)": "the average",
+            },
+        ),
         Entry(
             jaxpool.stochastic_pool,
             {

@@ -41,6 +41,7 @@ __all__ = [
     "SoftPool",
     "SpatialPyramidPool",
     "SumPool",
+    "TopKPool",
 ]
 
 
@@ -144,6 +145,12 @@ class MedianPool(Pool):
     """`jaxpool.median_pool` as a module."""
 
     _operator = staticmethod(pooling.median_pool)
+
+
+class TopKPool(Pool):
+    """`jaxpool.top_k_pool` as a module."""
+
+    _operator = staticmethod(pooling.top_k_pool)
 
 
 class MixedPool(Pool):
