@@ -16,8 +16,9 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxpool import pooling
+from jaxpool.checks import Ints, Padding
 from jaxpool.nn import checks
-from jaxpool.pooling.arguments import Ints, Padding, number
+from jaxpool.pooling.arguments import number
 from jaxpool.window import Window
 
 

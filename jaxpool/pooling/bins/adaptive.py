@@ -9,13 +9,12 @@ import jax
 import numpy as np
 from jax.typing import ArrayLike
 
+from jaxpool.checks import Ints, pooled_axes
 from jaxpool.monoid import MAX
 from jaxpool.pooling import arguments, sizes
-from jaxpool.pooling.arguments import Ints
 from jaxpool.pooling.bins import _layout
 from jaxpool.pooling.bins._layout import Bins, Layout
 from jaxpool.pooling.sharding import explicit_sharding
-from jaxpool.window import pooled_axes
 
 Sizes = Ints | Sequence[int | None] | None
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import jax
 from jax.typing import ArrayLike
 
+from jaxpool.checks import Ints
 from jaxpool.monoid import MAX
 from jaxpool.pooling import arguments
-from jaxpool.pooling.arguments import Ints
 from jaxpool.pooling.bins import _boundaries, _layout
 from jaxpool.pooling.sharding import explicit_sharding
 

@@ -10,8 +10,9 @@ import numpy as np
 from jax import lax
 from jax.typing import ArrayLike
 
+from jaxpool import checks
+from jaxpool.checks import Ints
 from jaxpool.pooling import arguments
-from jaxpool.pooling.arguments import Ints
 from jaxpool.pooling.bins.pyramid import REDUCTIONS
 from jaxpool.pooling.boxes import _interpolation, _regions, _sampling, _search
 from jaxpool.pooling.boxes._regions import Regions
@@ -81,11 +82,9 @@ def roi_align(
         `RoiAlign`.
     """
     x = arguments.floating_array("features", features)
-    ratio = _regions.checked_ratio(sampling_ratio)
-    if not isinstance(aligned, bool):
-        raise TypeError(f"aligned must be a bool, got {aligned!r}")
-    if reduce not in REDUCTIONS:
-        raise ValueError(f"reduce must be one of {REDUCTIONS}, got {reduce!r}")
+    ratio = checks.integer("sampling_ratio", sampling_ratio, 0)
+    checks.flag("aligned", aligned)
+    checks.choice("reduce", reduce, REDUCTIONS)
     found, output = _regions.checked(x, boxes, output_shape, batch_indices, spatial_scale)
     return align(found, output, ratio, aligned, reduce)
 

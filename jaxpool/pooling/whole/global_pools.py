@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxpool import engine
+from jaxpool import checks, engine
+from jaxpool.checks import Ints
 from jaxpool.monoid import MAX, MIN
 from jaxpool.pooling import arguments
-from jaxpool.pooling.arguments import Ints
 from jaxpool.pooling.sharding import explicit_sharding, without_pooled_axes
 from jaxpool.pooling.windows import average, lp
 from jaxpool.window import Window
@@ -232,8 +232,7 @@ def _checked(
     x: Any, axes: Ints | None, keepdims: bool, where: Any
 ) -> tuple[jax.Array, Window, jax.Array | None]:
     x = arguments.real_array("x", x)
-    if not isinstance(keepdims, bool):
-        raise TypeError(f"keepdims must be a bool, got {keepdims!r}")
+    checks.flag("keepdims", keepdims)
     return x, Window.over(x.shape, axes), arguments.mask(where, x)
 
 

@@ -10,11 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike, DTypeLike
 
-from jaxpool import engine
+from jaxpool import checks, engine
 from jaxpool.axis import PooledAxis
+from jaxpool.checks import Ints, Padding
 from jaxpool.monoid import SUM
 from jaxpool.pooling import arguments
-from jaxpool.pooling.arguments import Ints, Padding
+from jaxpool.pooling.arguments import Geometry
 from jaxpool.pooling.sharding import explicit_sharding
 from jaxpool.window import Window
 
@@ -66,9 +67,8 @@ def sum_pool(
     Source:
         `lax.reduce_window` with addition.
     """
-    x, window, where = arguments.windowed(
-        x, window_shape, strides, padding, dilation, ceil_mode, axes, where
-    )
+    geometry = Geometry(window_shape, strides, padding, dilation, ceil_mode, axes)
+    x, window, where = arguments.windowed(x, where, geometry)
     return total(x, window, where)
 
 
@@ -130,11 +130,9 @@ def avg_pool(
     Source:
         PyTorch's `AvgPool2d`.
     """
-    x, window, where = arguments.windowed(
-        x, window_shape, strides, padding, dilation, ceil_mode, axes, where
-    )
-    if not isinstance(count_include_pad, bool):
-        raise TypeError(f"count_include_pad must be a bool, got {count_include_pad!r}")
+    geometry = Geometry(window_shape, strides, padding, dilation, ceil_mode, axes)
+    x, window, where = arguments.windowed(x, where, geometry)
+    checks.flag("count_include_pad", count_include_pad)
     divisor = None
     if divisor_override is not None:
         divisor = arguments.number("divisor_override", divisor_override)

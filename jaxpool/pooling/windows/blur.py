@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 
 import jax
-import numpy as np
 from jax.typing import ArrayLike
 
-from jaxpool import engine
+from jaxpool import checks, engine
 from jaxpool.axis import Filtered
+from jaxpool.checks import Ints, Padding
 from jaxpool.monoid import SUM
 from jaxpool.pooling import arguments
-from jaxpool.pooling.arguments import Ints, Padding
+from jaxpool.pooling.arguments import Geometry
 from jaxpool.pooling.sharding import explicit_sharding
 from jaxpool.pooling.windows.maximum import max_pool
 from jaxpool.window import Window
@@ -59,11 +59,8 @@ def blur_pool(
         Zhang, "Making convolutional networks shift-invariant again", 2019.
     """
     x = arguments.floating_array("x", x)
-    if isinstance(filter_size, bool) or not isinstance(filter_size, int | np.integer):
-        raise TypeError(f"filter_size must be an int, got {filter_size!r}")
-    if not 1 <= filter_size <= LARGEST:
-        raise ValueError(f"filter_size must be from 1 to {LARGEST}, got {filter_size}")
-    window = Window.resolve(x.shape, int(filter_size), strides=strides, padding="SAME", axes=axes)
+    size = checks.integer("filter_size", filter_size, 1, LARGEST)
+    window = Geometry(size, strides, "SAME", axes=axes).window(x)
     accumulation = engine.Accumulation(arguments.accumulator(x))
     return engine.reduce(x, SUM, _filtered(window), accumulation=accumulation)
 
@@ -111,7 +108,7 @@ def max_blur_pool(
         Zhang, "Making convolutional networks shift-invariant again", 2019.
     """
     x = arguments.floating_array("x", x)
-    window = Window.resolve(x.shape, window_shape, strides=1, padding=padding, axes=axes)
+    window = Geometry(window_shape, 1, padding, axes=axes).window(x)
     largest = max_pool(x, window_shape, strides=1, padding=padding, axes=axes)
     return blur_pool(largest, filter_size, strides, axes=window.positions if axes is None else axes)
 

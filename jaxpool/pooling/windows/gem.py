@@ -9,8 +9,9 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from jaxpool import engine
+from jaxpool.checks import Ints, Padding
 from jaxpool.pooling import arguments
-from jaxpool.pooling.arguments import Ints, Padding
+from jaxpool.pooling.arguments import Geometry
 from jaxpool.pooling.sharding import explicit_sharding
 from jaxpool.pooling.windows._log_mean_exp import log_mean_exp
 from jaxpool.window import Window
@@ -73,11 +74,9 @@ def gem_pool(
         Radenović, Tolias and Chum, "Fine-tuning CNN image retrieval with no human annotation",
         2019.
     """
-    x = arguments.floating_array("x", x)
     eps = arguments.number("eps", eps, above=0)
-    x, window, where = arguments.windowed(
-        x, window_shape, strides, padding, dilation, ceil_mode, axes, where
-    )
+    geometry = Geometry(window_shape, strides, padding, dilation, ceil_mode, axes)
+    x, window, where = arguments.windowed(x, where, geometry, floating=True)
     p = arguments.parameter("p", p, x, window, above=0)
     return _gem(x, p, where, window, eps)
 

@@ -6,9 +6,10 @@ import jax
 from jax.typing import ArrayLike
 
 from jaxpool import engine
+from jaxpool.checks import Ints, Padding
 from jaxpool.monoid import MAX, MIN
 from jaxpool.pooling import arguments
-from jaxpool.pooling.arguments import Ints, Padding
+from jaxpool.pooling.arguments import Geometry
 from jaxpool.pooling.sharding import explicit_sharding
 
 
@@ -68,9 +69,8 @@ def max_pool(
     Source:
         PyTorch's `MaxPool2d` and ONNX's `MaxPool` (values, ties, ceil_mode).
     """
-    x, window, where = arguments.windowed(
-        x, window_shape, strides, padding, dilation, ceil_mode, axes, where
-    )
+    geometry = Geometry(window_shape, strides, padding, dilation, ceil_mode, axes)
+    x, window, where = arguments.windowed(x, where, geometry)
     return engine.reduce(x, MAX, window, where=where)
 
 
@@ -122,9 +122,8 @@ def min_pool(
     Source:
         Morphological erosion by a box; Flax's `min_pool`.
     """
-    x, window, where = arguments.windowed(
-        x, window_shape, strides, padding, dilation, ceil_mode, axes, where
-    )
+    geometry = Geometry(window_shape, strides, padding, dilation, ceil_mode, axes)
+    x, window, where = arguments.windowed(x, where, geometry)
     return engine.reduce(x, MIN, window, where=where)
 
 
@@ -182,7 +181,6 @@ def max_pool_with_argmax(
         PyTorch's `MaxPool2d(return_indices=True)`. (ONNX and TensorFlow count on through channels
         and images.)
     """
-    x, window, where = arguments.windowed(
-        x, window_shape, strides, padding, dilation, ceil_mode, axes, where
-    )
+    geometry = Geometry(window_shape, strides, padding, dilation, ceil_mode, axes)
+    x, window, where = arguments.windowed(x, where, geometry)
     return engine.arg_reduce(x, MAX, window, where=where)

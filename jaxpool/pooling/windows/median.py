@@ -12,11 +12,12 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from jaxpool import engine
+from jaxpool.checks import Ints, Padding
 from jaxpool.engine.plan.target import Target
 from jaxpool.engine.rules import primitives
 from jaxpool.monoid import MAX, SUM
 from jaxpool.pooling import arguments
-from jaxpool.pooling.arguments import Ints, Padding
+from jaxpool.pooling.arguments import Geometry
 from jaxpool.pooling.sharding import explicit_sharding
 from jaxpool.pooling.windows._sort_keys import sort_keys
 from jaxpool.window import Window
@@ -74,9 +75,8 @@ def median_pool(
     Source:
         Tukey's running median; `scipy.ndimage.median_filter`, but for even windows.
     """
-    x, window, where = arguments.windowed(
-        x, window_shape, strides, padding, dilation, ceil_mode, axes, where
-    )
+    geometry = Geometry(window_shape, strides, padding, dilation, ceil_mode, axes)
+    x, window, where = arguments.windowed(x, where, geometry)
     return _median(x, where, window)
 
 

@@ -11,12 +11,13 @@ import numpy as np
 from jax import lax
 from jax.typing import ArrayLike
 
-from jaxpool import engine
+from jaxpool import checks, engine
+from jaxpool.checks import Ints, Padding
 from jaxpool.engine.plan import tuning
 from jaxpool.engine.plan.target import Target
 from jaxpool.engine.rules import primitives
 from jaxpool.pooling import arguments
-from jaxpool.pooling.arguments import Ints, Padding
+from jaxpool.pooling.arguments import Geometry
 from jaxpool.pooling.sharding import explicit_sharding
 from jaxpool.pooling.windows._sort_keys import sort_keys
 from jaxpool.window import Window
@@ -87,17 +88,11 @@ def top_k_pool(
         image classification, pointwise localization and segmentation", 2017, whose pooling
         averages the k+ highest activations of a map.
     """
-    x = arguments.floating_array("x", x)
-    if reduce not in REDUCTIONS:
-        raise ValueError(f"reduce must be one of {REDUCTIONS}, got {reduce!r}")
-    x, window, where = arguments.windowed(
-        x, window_shape, strides, padding, dilation, ceil_mode, axes, where
-    )
-    if isinstance(k, bool) or not isinstance(k, int | np.integer):
-        raise TypeError(f"k must be an int, got {k!r}")
-    if not 1 <= k <= window.taps:
-        raise ValueError(f"k must be from 1 to the taps of the window, {window.taps}, got {k}")
-    return _top_k(x, where, window, int(k), reduce == "mean")
+    geometry = Geometry(window_shape, strides, padding, dilation, ceil_mode, axes)
+    x, window, where = arguments.windowed(x, where, geometry, floating=True)
+    checks.choice("reduce", reduce, REDUCTIONS)
+    k = checks.integer("k", k, 1, window.taps)
+    return _top_k(x, where, window, k, reduce == "mean")
 
 
 @functools.partial(jax.jit, static_argnames=("window", "k", "is_mean"), inline=True)

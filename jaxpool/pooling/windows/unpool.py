@@ -11,8 +11,8 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jaxpool import engine
+from jaxpool.checks import Ints
 from jaxpool.pooling import arguments, sizes
-from jaxpool.pooling.arguments import Ints
 from jaxpool.pooling.sharding import explicit_sharding
 
 
