@@ -44,8 +44,11 @@ def spatial_pyramid_pool(
         spatial axes. Level after level, bin after bin (row by row), channel after channel.
 
     Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has a value that is not allowed, or a pooled axis is empty.
+        TypeError: `x` is no array of real numbers, `where` is not boolean, or `levels` is no
+            sequence of ints.
+        ValueError: `levels` is empty or has an entry less than 1, `reduce` is neither word, `axes`
+            leaves no axis of channels, `where` does not broadcast to `x`, or a pooled axis is
+            empty.
 
     Example:
         >>> import jax.numpy as jnp

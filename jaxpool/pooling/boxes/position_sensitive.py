@@ -44,8 +44,8 @@ def ps_roi_align(
         narrower. A bin without samples gives 0.
 
     Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has a value that is not allowed.
+        TypeError: As in `roi_align`.
+        ValueError: As in `roi_align`; or the channels are no multiple of the bins.
 
     Example:
         >>> import jax.numpy as jnp
@@ -100,8 +100,8 @@ def ps_roi_pool(
         A bin outside the map gives 0.
 
     Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has a value that is not allowed.
+        TypeError: As in `roi_align`.
+        ValueError: As in `roi_align`; or the channels are no multiple of the bins.
 
     Example:
         >>> import jax.numpy as jnp

@@ -62,8 +62,11 @@ def roi_align(
         narrower. A bin without samples, of a box turned inside out, gives 0.
 
     Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has a value that is not allowed.
+        TypeError: `features` is not of a floating dtype, `boxes` or `batch_indices` is no array, or
+            `sampling_ratio` is no int.
+        ValueError: `features` has not 3 or 4 axes, `boxes` is not `(boxes, 4)`, `batch_indices` is
+            missing for several images or names one that is not there, a size or `spatial_scale` is
+            not greater than 0, `sampling_ratio` is negative, or `reduce` is neither word.
 
     Example:
         >>> import jax.numpy as jnp
@@ -118,8 +121,9 @@ def roi_pool(
         Array `(boxes, h, w, channels)` of the dtype of `features`. A bin outside the map gives 0.
 
     Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has a value that is not allowed.
+        TypeError: `features`, `boxes` or `batch_indices` is no array of real numbers.
+        ValueError: `features` has not 3 or 4 axes, or another argument is refused as by
+            `roi_align`.
 
     Example:
         >>> import jax.numpy as jnp

@@ -52,8 +52,8 @@ def sum_pool(
         Array of the dtype of `x` (int32 for bool). A window without an element gives 0.
 
     Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has a value that is not allowed.
+        TypeError: As in `max_pool`.
+        ValueError: As in `max_pool`.
 
     Example:
         >>> import jax.numpy as jnp
@@ -89,6 +89,9 @@ def avg_pool(
 ) -> jax.Array:
     """The mean of every window.
 
+    An int `window_shape` leaves the first axis (batch) and the last (channels) alone: a 3-D array
+    is (batch, length, channels) to it. For one image (height, width, channels) give `(2, 2)`.
+
         y[o] = sum over taps t of x[o * stride + t * dilation - low] / divisor[o]
 
     Args:
@@ -111,8 +114,8 @@ def avg_pool(
         gives 0.
 
     Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has a value that is not allowed.
+        TypeError: As in `max_pool`; or `accumulate_dtype` is no floating dtype.
+        ValueError: As in `max_pool`; or `divisor_override` is 0 or not finite.
 
     Example:
         >>> import jax.numpy as jnp

@@ -56,8 +56,9 @@ def gem_pool(
         Array of the dtype of `x`. A window without an element gives 0.
 
     Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has a value that is not allowed.
+        TypeError: As in `max_pool`; or `x` is not of a floating dtype, or `p` or `eps` no number.
+        ValueError: As in `max_pool`; or `p` or `eps` is not greater than 0, or `p` varies along a
+            pooled axis.
 
     Example:
         >>> import jax.numpy as jnp

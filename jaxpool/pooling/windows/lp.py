@@ -58,8 +58,8 @@ def lp_pool(
         Array of the dtype of `x`. A window without an element gives 0.
 
     Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has a value that is not allowed.
+        TypeError: As in `max_pool`; or `x` is not of a floating dtype, or `p` no number.
+        ValueError: As in `max_pool`; or `p` is not greater than 0.
 
     Example:
         >>> import jax.numpy as jnp

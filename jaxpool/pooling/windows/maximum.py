@@ -27,6 +27,9 @@ def max_pool(
 ) -> jax.Array:
     """The largest element of every window.
 
+    An int `window_shape` leaves the first axis (batch) and the last (channels) alone: a 3-D array
+    is (batch, length, channels) to it. For one image (height, width, channels) give `(2, 2)`.
+
         y[o] = max over taps t of x[o * stride + t * dilation - low]
 
     Padding never wins. A NaN in a window is its result. Where several elements are largest, the
@@ -51,8 +54,11 @@ def max_pool(
         element gives the identity: -inf, the smallest integer, or False.
 
     Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has a value that is not allowed.
+        TypeError: `x` is no array of real numbers, `where` is not boolean, or an argument is not of
+            the types above.
+        ValueError: `x` has too few axes for `window_shape`, `where` does not broadcast to `x`, a
+            size, stride or dilation is less than 1, padding is negative, a sequence has not one
+            entry per pooled axis, or `ceil_mode=True` is given with SAME.
 
     Example:
         >>> import jax.numpy as jnp
@@ -61,6 +67,8 @@ def max_pool(
         >>> max_pool(x, 2)[0, :, :, 0]
         Array([[ 5.,  7.],
                [13., 15.]], dtype=float32)
+        >>> max_pool(x[0], (2, 2)).shape, max_pool(x[0], 2).shape
+        ((2, 2, 1), (4, 2, 1))
 
     When to use:
         The usual down-sampling of a convolutional network: the strongest response of every window
@@ -107,8 +115,8 @@ def min_pool(
         True.
 
     Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has a value that is not allowed.
+        TypeError: As in `max_pool`.
+        ValueError: As in `max_pool`.
 
     Example:
         >>> import jax.numpy as jnp
@@ -162,8 +170,9 @@ def max_pool_with_argmax(
         planes of more than 2^31 - 1 elements they are int64, which `jax_enable_x64` must allow.
 
     Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has a value that is not allowed.
+        TypeError: As in `max_pool`.
+        ValueError: As in `max_pool`; or the plane has more than 2^31 - 1 elements, and
+            `jax_enable_x64` is not set.
 
     Example:
         >>> import jax.numpy as jnp

@@ -53,8 +53,8 @@ def mixed_pool(
         Array of the dtype of `x`. A window without an element gives 0.
 
     Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has a value that is not allowed.
+        TypeError: As in `max_pool`; or `x` is not of a floating dtype, or `alpha` no number.
+        ValueError: As in `max_pool`; or `alpha` is not finite, or does not broadcast to the output.
 
     Example:
         >>> import jax.numpy as jnp
@@ -114,8 +114,8 @@ def gated_pool(
         Array of the dtype of `x`. A window without an element gives 0.
 
     Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has a value that is not allowed.
+        TypeError: As in `max_pool`; or `x` or `filters` is not of a floating dtype.
+        ValueError: As in `max_pool`; or `filters` has another shape.
 
     Example:
         >>> import jax.numpy as jnp

@@ -59,8 +59,8 @@ def stochastic_pool(
         Array of the dtype of `x`. A window without an element gives 0.
 
     Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has a value that is not allowed.
+        TypeError: As in `max_pool`; or `x` is not of a floating dtype, or `key` is no key.
+        ValueError: As in `max_pool`.
 
     Example:
         >>> import jax

@@ -64,10 +64,9 @@ def top_k_pool(
         Array of the dtype of `x`. A window without an element gives 0.
 
     Raises:
-        TypeError: `x` is not of a floating dtype, `k` is no int, or another argument has the wrong
-            type.
-        ValueError: `k` is not from 1 to the number of taps, `reduce` is neither word, or the
-            geometry does not fit `x`; see `max_pool`.
+        TypeError: As in `max_pool`; or `x` is not of a floating dtype, or `k` is no int.
+        ValueError: As in `max_pool`; or `k` is not from 1 to the number of taps, or `reduce` is
+            neither word.
 
     Example:
         >>> import jax.numpy as jnp
