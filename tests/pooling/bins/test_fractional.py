@@ -1,4 +1,3 @@
-import itertools
 import math
 
 import jax
@@ -65,39 +64,6 @@ def test_sliding_windows_against_the_oracle(axes):
             indices, uneven.pool(x, windows, oracle.where_extreme(BETTER))
         )
         np.testing.assert_allclose(mean, uneven.pool(x, windows, oracle.average()), rtol=1e-6)
-
-
-BOUNDARIES = np.array([0, 2, 3, 5, 7])
-
-
-@pytest.mark.parametrize("form", ["PyTorch's", "TensorFlow's"])
-def test_masked_elements_do_not_exist(form):
-    axes = [(7, 4, 2)]
-    x, samples, window, outputs = case(axes, 0)
-    where = np.random.default_rng(1).random(x.shape) < 0.5
-    if form == "TensorFlow's":
-        window, samples, spans = None, (BOUNDARIES,), list(itertools.pairwise(BOUNDARIES.tolist()))
-
-    def windows(image, channel):
-        return sliding(axes, samples)(image, channel) if window else [spans]
-
-    @quick.jit
-    def every(x):
-        options = {"samples": samples, "where": where}
-        return (
-            jaxpool.fractional_max_pool(x, window, outputs, **options),
-            jaxpool.fractional_max_pool_with_argmax(x, window, outputs, **options)[1],
-            jaxpool.fractional_avg_pool(x, window, outputs, **options),
-        )
-
-    def judge(function):
-        return uneven.pool(x, windows, function, where)
-
-    largest, indices, mean = every(x)
-    np.testing.assert_array_equal(largest, judge(oracle.extreme(BETTER, -np.inf)))
-    np.testing.assert_array_equal(indices, judge(oracle.where_extreme(BETTER)))
-    np.testing.assert_allclose(mean, judge(oracle.average()), rtol=1e-6)
-    assert (indices == -1).any()
 
 
 @pytest.mark.parametrize("axes", [axes for axes in SLIDING if len(axes) > 1])
