@@ -8,16 +8,14 @@ and can therefore be a static argument of a compiled function.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from numbers import Integral
 from typing import Any
 
+from jaxpool import checks
 from jaxpool.axis import Axis, PooledAxis
-
-PADDINGS = ("VALID", "SAME", "SAME_LOWER")
+from jaxpool.checks import Ints, Padding
 
 
 @dataclass(frozen=True)
@@ -84,13 +82,13 @@ class Window:
     def resolve(
         cls,
         shape: Sequence[Any],
-        window_shape: int | Sequence[int],
+        window_shape: Ints,
         *,
-        strides: int | Sequence[int] | None = None,
-        padding: str | int | Sequence[int | Sequence[int]] = "VALID",
-        dilation: int | Sequence[int] = 1,
+        strides: Ints | None = None,
+        padding: Padding = "VALID",
+        dilation: Ints = 1,
         ceil_mode: bool = False,
-        axes: int | Sequence[int] | None = None,
+        axes: Ints | None = None,
     ) -> Window:
         """Validate the arguments of a pooling against the shape of its input.
 
@@ -110,21 +108,17 @@ class Window:
             TypeError: An argument has the wrong type.
             ValueError: An argument has a value that is not allowed; the message names both.
         """
-        rank = len(shape)
-        per_axis = None if _is_int(window_shape) else len(_sequence("window_shape", window_shape))
-        if per_axis == 0:
-            raise ValueError(f"window_shape must have at least one entry, got {window_shape!r}")
-        positions = pooled_axes(rank, axes, per_axis)
-        sizes = tuple(static_size(shape[p], p) for p in positions)
+        per_axis = checks.listed("window_shape", window_shape)
+        positions = checks.pooled_axes(len(shape), axes, per_axis)
+        sizes = tuple(checks.static_size(shape[p], p) for p in positions)
         count = len(positions)
-        window = per_axis_ints("window_shape", window_shape, count, minimum=1)
+        window = checks.per_axis_ints("window_shape", window_shape, count)
         stride = window
         if strides is not None:
-            stride = per_axis_ints("strides", strides, count, minimum=1)
-        if not isinstance(ceil_mode, bool):
-            raise TypeError(f"ceil_mode must be a bool, got {ceil_mode!r}")
-        dilations = per_axis_ints("dilation", dilation, count, minimum=1)
-        pads = _padding(padding, count)
+            stride = checks.per_axis_ints("strides", strides, count)
+        checks.flag("ceil_mode", ceil_mode)
+        dilations = checks.per_axis_ints("dilation", dilation, count)
+        pads = checks.paddings(padding, count)
         order = sorted(range(count), key=lambda i: positions[i])
         return _resolve(
             tuple(positions[i] for i in order),
@@ -137,10 +131,10 @@ class Window:
         )
 
     @classmethod
-    def over(cls, shape: Sequence[Any], axes: int | Sequence[int] | None = None) -> Window:
+    def over(cls, shape: Sequence[Any], axes: Ints | None = None) -> Window:
         """The global pooling: one window as large as the pooled axes."""
-        positions = tuple(sorted(pooled_axes(len(shape), axes, None)))
-        sizes = tuple(static_size(shape[p], p) for p in positions)
+        positions = tuple(sorted(checks.pooled_axes(len(shape), axes, None)))
+        sizes = tuple(checks.static_size(shape[p], p) for p in positions)
         if 0 in sizes:
             raise ValueError(f"x must not be empty along the pooled axes, got shape {tuple(shape)}")
         return cls(positions, tuple(Axis(size, size, stride=size) for size in sizes))
@@ -163,7 +157,7 @@ def _resolve(
                 "is ceil(size / stride) by itself; give 'VALID' or numbers"
             )
         padding = tuple(
-            _named_padding(padding, n, k, s, d)
+            checks.named_padding(padding, n, d * (k - 1) + 1, s)
             for n, k, s, d in zip(sizes, window, strides, dilation, strict=True)
         )
     axes = (
@@ -177,124 +171,3 @@ def _tiling_if_single(axis: Axis) -> Axis:
     """The same axis; if it has one window, whose stride does not matter, as one that tiles."""
     tiling = replace(axis, stride=max(axis.stride, axis.window))
     return tiling if axis.output == tiling.output == 1 else axis
-
-
-def _named_padding(name: str, size: int, window: int, stride: int, dilation: int) -> tuple:
-    if name == "VALID":
-        return 0, 0
-    output = -(-size // stride)
-    total = max((output - 1) * stride + dilation * (window - 1) + 1 - size, 0)
-    less, more = total // 2, total - total // 2
-    return (less, more) if name == "SAME" else (more, less)
-
-
-def pooled_axes(
-    rank: int,
-    axes: int | Sequence[int] | None,
-    per_axis: int | None,
-    implied_by: str = "window_shape",
-    array: str = "x",
-) -> tuple[int, ...]:
-    """The pooled axes, counted from the end, in the order in which the arguments list them.
-
-    Args:
-        rank: Number of axes of the input.
-        axes: As the user gave them, or None for the axes before the last one.
-        per_axis: How many pooled axes another argument implies, or None.
-        implied_by: The name of that argument.
-        array: The name of the input.
-    """
-    if axes is None:
-        count = rank - 2 if per_axis is None else per_axis
-        if count < 1 or rank < count + 1:
-            needed = "the axes (batch, spatial..., channels)"
-            if per_axis is not None:
-                needed = f"{count + 1} axes for {implied_by} of {count} entries"
-            raise ValueError(
-                f"{array} must have at least {needed}, got {rank} axes; "
-                "for another layout name the pooled axes with axes=..."
-            )
-        return tuple(range(-count - 1, -1))
-    given = (axes,) if _is_int(axes) else _sequence("axes", axes)
-    result = []
-    for axis in given:
-        position = _integer("axes", axis, axes)
-        if not -rank <= position < rank:
-            raise ValueError(f"axes must lie in [{-rank}, {rank}) for {rank} axes, got {axes!r}")
-        result.append(position % rank - rank)
-    if not result or len(set(result)) != len(result):
-        raise ValueError(f"axes must name at least one axis, each once, got {axes!r}")
-    if per_axis is not None and len(result) != per_axis:
-        raise ValueError(
-            f"axes must name as many axes as {implied_by} has entries, {per_axis}, got {axes!r}"
-        )
-    return tuple(result)
-
-
-def per_axis_ints(name: str, value: Any, count: int, *, minimum: int) -> tuple[int, ...]:
-    """`value` as `count` integers of at least `minimum`; one integer stands for all."""
-    if _is_int(value):
-        entries = (operator.index(value),) * count
-    else:
-        given = _sequence(name, value)
-        if len(given) != count:
-            raise ValueError(f"{name} must have {count} entries, one a pooled axis, got {value!r}")
-        entries = tuple(_integer(name, entry, value) for entry in given)
-    if min(entries) < minimum:
-        raise ValueError(f"{name} must be integers of at least {minimum}, got {value!r}")
-    return entries
-
-
-def _padding(value: Any, count: int) -> str | tuple[tuple[int, int], ...]:
-    refusal = (
-        "padding must be 'VALID', 'SAME', 'SAME_LOWER', an int, or per axis an int or a pair "
-        f"(low, high), got {value!r}"
-    )
-    if isinstance(value, str):
-        if value.upper() not in PADDINGS:
-            raise ValueError(refusal)
-        return value.upper()
-    entries = (value,) * count if _is_int(value) else value
-    if not isinstance(entries, Sequence):
-        raise TypeError(refusal)
-    if len(entries) != count:
-        raise ValueError(f"padding must have {count} entries, one a pooled axis, got {value!r}")
-    pairs = []
-    for entry in entries:
-        pair = (entry, entry) if _is_int(entry) else entry
-        if not isinstance(pair, Sequence) or not all(_is_int(side) for side in pair):
-            raise TypeError(refusal)
-        if len(pair) != 2:
-            raise ValueError(refusal)
-        if min(pair) < 0:
-            raise ValueError(f"padding must not be negative, got {value!r}")
-        low, high = map(operator.index, pair)
-        pairs.append((low, high))
-    return tuple(pairs)
-
-
-def _is_int(value: Any) -> bool:
-    """Whether `value` is one integer (of Python or NumPy), and not a bool."""
-    return isinstance(value, Integral) and not isinstance(value, bool)
-
-
-def _integer(name: str, entry: Any, whole: Any) -> int:
-    if not _is_int(entry):
-        raise TypeError(f"{name} must be an int or a sequence of ints, got {whole!r}")
-    return operator.index(entry)
-
-
-def _sequence(name: str, value: Any) -> Sequence[Any]:
-    if isinstance(value, str) or not isinstance(value, Sequence):
-        raise TypeError(f"{name} must be an int or a sequence of ints, got {value!r}")
-    return value
-
-
-def static_size(size: Any, position: int, array: str = "x") -> int:
-    """`size`, the length of a pooled axis of the input `array`, if it is one integer."""
-    if not _is_int(size):
-        raise ValueError(
-            f"{array} must have a static size along pooled axis {position}, got {size!r}; "
-            "only axes that are not pooled may be symbolic"
-        )
-    return operator.index(size)

@@ -25,7 +25,7 @@ SLOW = {
 # thorough. (11 has no divisor in common with the 24 cases of an operator in test_modes.py.)
 ONE_IN = {
     "test_modes.py::test_as_in_a_plain_call": 11,
-    "test_modes.py::test_an_operand_that_varies_over_devices": 2,
+    "test_modes.py::test_an_operand_that_varies_over_devices": 3,
     "test_autodiff.py::test_transformations": 6,
     "test_autodiff.py::test_first_and_second_derivatives": 5,
     "test_autodiff.py::test_forward_and_reverse_mode_have_one_jacobian": 2,

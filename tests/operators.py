@@ -1,7 +1,8 @@
 """The table of operators: a row is one call of one public operator.
 
 `test_autodiff.py` differentiates every row in every mode, and `test_bad_input.py` spoils the
-arguments of the first row of every operator. A new operator is one more row.
+arguments of the first row of every operator. A windowed operator of the catalogue has two rows
+without being named here; what else an operator can be asked is one more row of `SPECIAL`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 from jax import lax
 
 import jaxpool
+from catalogue import CATALOGUE, Entry
 from tests import geometry
 
 Build = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
@@ -56,6 +58,11 @@ class Operator:
 
     def __call__(self, x: Any) -> jax.Array:
         return jax.tree.leaves(self.function(x, *self.args, **self.every_option(x)))[0]
+
+    def with_mask(self, x: Any, where: Any) -> jax.Array:
+        """The same call with another mask."""
+        options = self.every_option(x) | {"where": where}
+        return jax.tree.leaves(self.function(x, *self.args, **options))[0]
 
     def every_option(self, x: Any) -> dict[str, Any]:
         """`options` and `arrays` in one."""
@@ -98,7 +105,7 @@ def on_boxes(function: Any, output: Any, *, channels: int = 2, label: str = "", 
     )
 
 
-OPERATORS = [
+SPECIAL = [
     Operator(jaxpool.max_pool, (3,), {"strides": 2, "padding": 2}, "overlapping", exact=True),
     Operator(jaxpool.max_pool, (2,), {"padding": "SAME"}, "tiling", exact=True),
     Operator(
@@ -117,14 +124,12 @@ OPERATORS = [
         shape=(2, 4, 5, 2),
         exact=True,
     ),
-    Operator(jaxpool.min_pool, (3,), {"strides": 2, "padding": 2}, exact=True),
     Operator(jaxpool.max_pool_with_argmax, (3,), {"strides": 2, "padding": 1}, exact=True),
     Operator(
         jaxpool.max_unpool, (), {"output_shape": 9}, arrays=places, shape=(2, 5, 2), exact=True
     ),
     Operator(jaxpool.global_max_pool, exact=True),
     Operator(jaxpool.global_min_pool, (), {"where": MASK}, "masked", exact=True),
-    Operator(jaxpool.sum_pool, (3,), {"strides": 2, "padding": 2}),
     Operator(jaxpool.avg_pool, (3,), {"strides": 2, "padding": 1, "count_include_pad": False}),
     Operator(
         jaxpool.avg_pool, (9,), {"strides": 1, "padding": "SAME", "where": MASK}, "wide, masked"
@@ -164,14 +169,6 @@ OPERATORS = [
         awkward=geometry.ties,
     ),
     Operator(jaxpool.gem_pool, (2, 2.5, 0.1), {"strides": 1, "padding": 1}, awkward=geometry.ties),
-    Operator(jaxpool.median_pool, (3,), {"strides": 2, "padding": 2}, exact=True),
-    Operator(
-        jaxpool.median_pool,
-        (4,),
-        {"strides": 1, "dilation": 2, "padding": 3, "where": MASK},
-        "dilated, masked",
-        exact=True,
-    ),
     Operator(jaxpool.stochastic_pool, (3,), {"strides": 2, "padding": 2}, awkward=geometry.ties),
     Operator(jaxpool.mixed_pool, (3, 0.3), {"strides": 2, "padding": 1}, awkward=geometry.ties),
     Operator(jaxpool.blur_pool, (4,)),
@@ -247,4 +244,25 @@ OPERATORS = [
     on_boxes(jaxpool.roi_pool, (2, 3), exact=True),
     on_boxes(jaxpool.ps_roi_align, (1, 2), channels=4),
     on_boxes(jaxpool.ps_roi_pool, (2, 1), channels=4),
+]
+
+
+def usual(entry: Entry) -> list[Operator]:
+    """Two calls of any windowed operator: windows that overlap, and dilated ones with a mask."""
+    overlapping = {"strides": 2, "padding": 2}
+    dilated = {"strides": 1, "dilation": 2, "padding": 3, "where": MASK}
+    return [
+        Operator(
+            entry.operator, (window, *entry.after_window), options, label, exact=entry.is_exact
+        )
+        for window, options, label in ((3, overlapping, ""), (4, dilated, "dilated, masked"))
+    ]
+
+
+NAMED = {row.function for row in SPECIAL}
+OPERATORS = SPECIAL + [
+    row
+    for entry in CATALOGUE.values()
+    if entry.is_windowed and entry.operator not in NAMED
+    for row in usual(entry)
 ]

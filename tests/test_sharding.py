@@ -30,6 +30,7 @@ OPERATORS = {
     "soft": lambda x: jaxpool.soft_pool(x, 3, strides=2, padding=1),
     "norm": lambda x: jaxpool.lp_pool(x, 3, strides=2),
     "median": lambda x: jaxpool.median_pool(x, 3, strides=2),
+    "top k": lambda x: jaxpool.top_k_pool(x, 3, 2, strides=2),
 }
 
 SPECS = {

@@ -109,8 +109,8 @@ def avg_pool(
 
 def pool(
     inputs: ArrayLike,
-    init: Any,
-    reduce_fn: Callable[[Any, Any], Any],
+    init: ArrayLike,
+    reduce_fn: Callable[[jax.Array, jax.Array], ArrayLike],
     window_shape: Sequence[int],
     strides: Sequence[int] | None,
     padding: _Pairs,
@@ -141,7 +141,7 @@ def pool(
     if not isinstance(padding, str):
         padding = [(0, 0)] * batch + list(padding) + [(0, 0)]
     return pooling.reduce_window(
-        inputs,
+        jnp.asarray(inputs),
         init,
         reduce_fn,
         (1,) * batch + given["window_shape"] + (1,),

@@ -14,8 +14,8 @@ respect to `init_value`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import jax
 
@@ -23,17 +23,19 @@ from jaxpool import pooling
 
 _EXPORTED = ("reduce_window",)
 
+Tree = TypeVar("Tree")  # a JAX array, or a pytree of them
+
 
 def reduce_window(
-    operand: Any,
-    init_value: Any,
-    computation: Callable[[Any, Any], Any],
-    window_dimensions: Any,
-    window_strides: Any = None,
-    padding: Any = "VALID",
-    base_dilation: Any = None,
-    window_dilation: Any = None,
-) -> Any:
+    operand: Tree,
+    init_value: object,
+    computation: Callable[[Tree, Tree], object],
+    window_dimensions: Sequence[int],
+    window_strides: Sequence[int] | None = None,
+    padding: str | Sequence[Sequence[int]] = "VALID",
+    base_dilation: Sequence[int] | None = None,
+    window_dilation: Sequence[int] | None = None,
+) -> Tree:
     """`jaxpool.reduce_window`, with errors of the classes that `jax.lax` raises.
 
     Where a pooled axis has a symbolic size (`jax.export`), it is `jax.lax.reduce_window`.
@@ -44,7 +46,7 @@ def reduce_window(
         >>> lax.reduce_window(jnp.arange(4.0), 1.0, lax.mul, (2,))
         Array([0., 2., 6.], dtype=float32)
     """
-    arguments = (
+    arguments: Any = (
         *(operand, init_value, computation, window_dimensions),
         *(window_strides, padding, base_dilation, window_dilation),
     )

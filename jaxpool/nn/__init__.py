@@ -18,80 +18,25 @@ Example:
     (8, 16)
 """
 
+from jaxpool.nn import windowed
 from jaxpool.nn.attention import AttentionPool, LatentPool
 from jaxpool.nn.learned import GatedPool, LearnedGemPool, LearnedLogSumExpPool, LearnedMixedPool
 from jaxpool.nn.random import FractionalAvgPool, FractionalMaxPool, StochasticPool
 from jaxpool.nn.sequence import SequenceAttentionPool, SequencePool, mask_from_lengths
-from jaxpool.nn.windowed import (
-    AdaptiveAvgPool,
-    AdaptiveMaxPool,
-    AdaptiveMaxPoolWithArgmax,
-    AvgPool,
-    BlurPool,
-    GemPool,
-    GlobalAvgPool,
-    GlobalLpPool,
-    GlobalMaxPool,
-    GlobalMinPool,
-    GlobalSumPool,
-    LogSumExpPool,
-    LpPool,
-    MaxBlurPool,
-    MaxPool,
-    MaxPoolWithArgmax,
-    MaxUnpool,
-    MedianPool,
-    MinPool,
-    MixedPool,
-    Pool,
-    PsRoiAlign,
-    PsRoiPool,
-    RoiAlign,
-    RoiPool,
-    SoftPool,
-    SpatialPyramidPool,
-    SumPool,
-)
+from jaxpool.nn.windowed import *  # noqa: F403 - its __all__ is the list of modules without parameters
 
 __all__ = [
-    "AdaptiveAvgPool",
-    "AdaptiveMaxPool",
-    "AdaptiveMaxPoolWithArgmax",
     "AttentionPool",
-    "AvgPool",
-    "BlurPool",
     "FractionalAvgPool",
     "FractionalMaxPool",
     "GatedPool",
-    "GemPool",
-    "GlobalAvgPool",
-    "GlobalLpPool",
-    "GlobalMaxPool",
-    "GlobalMinPool",
-    "GlobalSumPool",
     "LatentPool",
     "LearnedGemPool",
     "LearnedLogSumExpPool",
     "LearnedMixedPool",
-    "LogSumExpPool",
-    "LpPool",
-    "MaxBlurPool",
-    "MaxPool",
-    "MaxPoolWithArgmax",
-    "MaxUnpool",
-    "MedianPool",
-    "MinPool",
-    "MixedPool",
-    "Pool",
-    "PsRoiAlign",
-    "PsRoiPool",
-    "RoiAlign",
-    "RoiPool",
     "SequenceAttentionPool",
     "SequencePool",
-    "SoftPool",
-    "SpatialPyramidPool",
     "StochasticPool",
-    "SumPool",
     "mask_from_lengths",
 ]
+__all__ += windowed.__all__

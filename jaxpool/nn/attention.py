@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax.typing import ArrayLike
 
 from jaxpool import pooling
 from jaxpool.nn import checks
@@ -119,7 +120,7 @@ class AttentionPool(nnx.Module):
         scale = features**-0.5
         self.positions = nnx.Param(scale * jax.random.normal(rngs.params(), shape, jnp.float32))
 
-    def __call__(self, x: Any, *, where: Any = None) -> jax.Array:
+    def __call__(self, x: ArrayLike, *, where: ArrayLike | None = None) -> jax.Array:
         """Pool the map.
 
         Args:
@@ -139,8 +140,9 @@ class AttentionPool(nnx.Module):
         if where is not None:
             some = jnp.any(where, axis=-1, keepdims=True)
             where = jnp.concatenate([some, where], axis=-1)
-        x = jnp.concatenate([mean, x], axis=-2) + self.positions[...].astype(x.dtype)
-        y = self.attention(x[..., :1, :], x, where)[..., 0, :]
+        elements = jnp.concatenate([mean, x], axis=-2)
+        elements += jnp.asarray(self.positions[...], x.dtype)
+        y = self.attention(elements[..., :1, :], elements, where)[..., 0, :]
         return y if where is None else jnp.where(where[..., :1], y, 0)
 
 
@@ -198,7 +200,7 @@ class LatentPool(nnx.Module):
         self.widen = linear(features, hidden, rngs)
         self.narrow = linear(hidden, features, rngs)
 
-    def __call__(self, x: Any, *, where: Any = None) -> jax.Array:
+    def __call__(self, x: ArrayLike, *, where: ArrayLike | None = None) -> jax.Array:
         """Pool the elements.
 
         Args:

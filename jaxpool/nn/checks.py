@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
-from numbers import Integral
 from typing import Any
 
 from flax import nnx
 
-from jaxpool.window import per_axis_ints
+from jaxpool.checks import integer, per_axis_ints
 
 
 def size(name: str, value: Any) -> int:
@@ -19,11 +17,7 @@ def size(name: str, value: Any) -> int:
         TypeError: It is something else.
         ValueError: It is less.
     """
-    if not isinstance(value, Integral) or isinstance(value, bool):
-        raise TypeError(f"{name} must be an int, got {value!r}")
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1, got {value!r}")
-    return operator.index(value)
+    return integer(name, value, 1)
 
 
 def sizes(name: str, value: Any, axes: Any = None) -> tuple[int, ...]:
@@ -40,7 +34,7 @@ def sizes(name: str, value: Any, axes: Any = None) -> tuple[int, ...]:
         raise TypeError(f"{name} must be a sequence of ints, one a spatial axis, got {value!r}")
     elif isinstance(axes, Sequence):
         count = len(axes)
-    return per_axis_ints(name, value, count, minimum=1)
+    return per_axis_ints(name, value, count)
 
 
 def stream(rngs: Any, collection: str = "params") -> nnx.RngStream:

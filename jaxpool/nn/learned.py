@@ -9,16 +9,28 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import ArrayLike
 
 from jaxpool import pooling
+from jaxpool.checks import Ints, Padding
 from jaxpool.nn import checks
-from jaxpool.pooling.arguments import Ints, Padding, number
+from jaxpool.pooling.arguments import number
 from jaxpool.window import Window
+
+
+class GeometryOptions(TypedDict, total=False):
+    """The geometry of `LearnedPool` by name."""
+
+    strides: Ints | None
+    padding: Padding
+    dilation: Ints
+    ceil_mode: bool
+    axes: Ints | None
 
 
 class LearnedPool(nnx.Module):
@@ -113,14 +125,14 @@ class LearnedGemPool(LearnedPool):
         eps: float = 1e-6,
         *,
         channels: int | None = None,
-        **geometry: Any,
+        **geometry: Unpack[GeometryOptions],
     ):
         """Begin with the given power."""
         super().__init__(window_shape, **geometry)
         self.p = _parameter(number("p", p, above=0), channels)
         self.eps = number("eps", eps, above=0)
 
-    def __call__(self, x: Any, *, where: Any = None) -> jax.Array:
+    def __call__(self, x: ArrayLike, *, where: ArrayLike | None = None) -> jax.Array:
         """Pool `x`, without the elements where `where` is False."""
         return self._apply(pooling.gem_pool, x, self.p[...], eps=self.eps, where=where)
 
@@ -151,13 +163,13 @@ class LearnedLogSumExpPool(LearnedPool):
         temperature: float = 1.0,
         *,
         channels: int | None = None,
-        **geometry: Any,
+        **geometry: Unpack[GeometryOptions],
     ):
         """Begin with the given temperature."""
         super().__init__(window_shape, **geometry)
         self.temperature = _parameter(number("temperature", temperature), channels)
 
-    def __call__(self, x: Any, *, where: Any = None) -> jax.Array:
+    def __call__(self, x: ArrayLike, *, where: ArrayLike | None = None) -> jax.Array:
         """Pool `x`, without the elements where `where` is False."""
         return self._apply(pooling.logsumexp_pool, x, self.temperature[...], where=where)
 
@@ -193,7 +205,7 @@ class LearnedMixedPool(LearnedPool):
         *,
         channels: int | None = None,
         count_include_pad: bool = True,
-        **geometry: Any,
+        **geometry: Unpack[GeometryOptions],
     ):
         """Begin with the given share."""
         super().__init__(window_shape, **geometry)
@@ -203,7 +215,7 @@ class LearnedMixedPool(LearnedPool):
             raise ValueError(f"alpha must be greater than 0 and less than 1, got {alpha!r}")
         self.logit = _parameter(math.log(share / (1 - share)), channels)
 
-    def __call__(self, x: Any, *, where: Any = None) -> jax.Array:
+    def __call__(self, x: ArrayLike, *, where: ArrayLike | None = None) -> jax.Array:
         """Pool `x`, without the elements where `where` is False."""
         share, include_pad = nnx.sigmoid(self.logit[...]), self.count_include_pad
         return self._apply(pooling.mixed_pool, x, share, where=where, count_include_pad=include_pad)
@@ -243,7 +255,7 @@ class GatedPool(LearnedPool):
         count_include_pad: bool = True,
         kernel_init: nnx.Initializer = nnx.initializers.lecun_normal(),  # noqa: B008 - a constant
         rngs: nnx.Rngs,
-        **geometry: Any,
+        **geometry: Unpack[GeometryOptions],
     ):
         """Draw the filter."""
         super().__init__(window_shape, **geometry)
@@ -252,7 +264,7 @@ class GatedPool(LearnedPool):
         shape = (*taps, 1 if channels is None else checks.size("channels", channels))
         self.filter = nnx.Param(kernel_init(checks.stream(rngs)(), shape, jnp.float32))
 
-    def __call__(self, x: Any, *, where: Any = None) -> jax.Array:
+    def __call__(self, x: ArrayLike, *, where: ArrayLike | None = None) -> jax.Array:
         """Pool `x`, without the elements where `where` is False."""
         include_pad = self.count_include_pad
         return self._apply(

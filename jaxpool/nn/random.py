@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from flax import nnx
 from flax.nnx.module import first_from
+from jax.typing import ArrayLike
 
 from jaxpool import pooling
 from jaxpool.nn import checks
@@ -43,11 +44,11 @@ class RandomPool(Pool):
 
     def __init__(
         self,
-        *args: Any,
+        *args: object,
         deterministic: bool | None = False,
         rng_collection: str = "pooling",
         rngs: nnx.Rngs | nnx.RngStream | None = None,
-        **options: Any,
+        **options: object,
     ):
         """Keep the arguments, and a random stream of our own.
 
@@ -67,12 +68,12 @@ class RandomPool(Pool):
         stream = checks.stream(rngs, rng_collection) if isinstance(rngs, nnx.Rngs) else rngs
         self.rngs = nnx.data(None if stream is None else stream.fork())
 
-    def __call__(
+    def __call__(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
-        *arrays: Any,
+        *arrays: ArrayLike,
         deterministic: bool | None = None,
         rngs: Rngs | None = None,
-        **arguments: Any,
+        **arguments: ArrayLike | None,
     ) -> jax.Array:
         """Pool.
 
@@ -100,7 +101,7 @@ class RandomPool(Pool):
         key = source() if isinstance(source, nnx.RngStream) else random_key("rngs", source)
         return super().__call__(*arrays, key=key, **arguments)
 
-    def _infer(self, *arrays: Any, **arguments: Any) -> jax.Array:
+    def _infer(self, *arrays: ArrayLike, **arguments: Any) -> jax.Array:
         """Without random numbers."""
         return super().__call__(*arrays, **arguments)
 
@@ -116,7 +117,7 @@ class FractionalPool(RandomPool):
 
     withheld = frozenset({"key", "samples"})
 
-    def _infer(self, *arrays: Any, **arguments: Any) -> jax.Array:
+    def _infer(self, *arrays: ArrayLike, **arguments: Any) -> jax.Array:
         (x,) = arrays
         options = dict(self.options)
         samples = np.full((1,), 0.5, np.float32)

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax.typing import ArrayLike
 
 from jaxpool import pooling
 from jaxpool.nn import checks
@@ -17,7 +18,7 @@ from jaxpool.pooling import arguments
 KINDS = ("first", "last", "mean", "max", "sum")
 
 
-def mask_from_lengths(lengths: Any, max_length: int) -> jax.Array:
+def mask_from_lengths(lengths: ArrayLike, max_length: int) -> jax.Array:
     """The mask of padded sequences, as every `where=` takes it.
 
     Args:
@@ -76,7 +77,7 @@ class SequencePool(nnx.Module):
             raise ValueError(f"kind must be one of {KINDS}, got {kind!r}")
         self.kind = kind
 
-    def __call__(self, x: Any, *, where: Any = None) -> jax.Array:
+    def __call__(self, x: ArrayLike, *, where: ArrayLike | None = None) -> jax.Array:
         """Pool the tokens.
 
         Args:
@@ -134,7 +135,7 @@ class SequenceAttentionPool(nnx.Module):
         self.hidden = linear(features, hidden, rngs)
         self.score = linear(hidden, 1, rngs)
 
-    def __call__(self, x: Any, *, where: Any = None) -> jax.Array:
+    def __call__(self, x: ArrayLike, *, where: ArrayLike | None = None) -> jax.Array:
         """Pool the tokens.
 
         Args:

@@ -9,8 +9,41 @@ from typing import Any, ClassVar
 import jax
 import numpy as np
 from flax import nnx
+from jax.typing import ArrayLike
 
 from jaxpool import pooling
+
+__all__ = [
+    "AdaptiveAvgPool",
+    "AdaptiveMaxPool",
+    "AdaptiveMaxPoolWithArgmax",
+    "AvgPool",
+    "BlurPool",
+    "GemPool",
+    "GlobalAvgPool",
+    "GlobalLpPool",
+    "GlobalMaxPool",
+    "GlobalMinPool",
+    "GlobalSumPool",
+    "LogSumExpPool",
+    "LpPool",
+    "MaxBlurPool",
+    "MaxPool",
+    "MaxPoolWithArgmax",
+    "MaxUnpool",
+    "MedianPool",
+    "MinPool",
+    "MixedPool",
+    "Pool",
+    "PsRoiAlign",
+    "PsRoiPool",
+    "RoiAlign",
+    "RoiPool",
+    "SoftPool",
+    "SpatialPyramidPool",
+    "SumPool",
+    "TopKPool",
+]
 
 
 class Pool(nnx.Module):
@@ -35,7 +68,7 @@ class Pool(nnx.Module):
         """What the constructor takes."""
         return list(inspect.signature(cls._operator).parameters.values())[cls._arrays :]
 
-    def __init__(self, *args: Any, **options: Any):
+    def __init__(self, *args: object, **options: object):
         """Keep the arguments that follow the arrays.
 
         Raises:
@@ -44,7 +77,17 @@ class Pool(nnx.Module):
         bound = inspect.signature(type(self)).bind(*args, **options)
         self.options = tuple((name, _static(name, v)) for name, v in bound.arguments.items())
 
-    def __call__(self, *arrays: Any, **arguments: Any) -> Any:
+    def __call__(self, *arrays: ArrayLike, **arguments: ArrayLike | None) -> jax.Array:
+        """Pool; further arguments (`where=`) go to the operator."""
+        return type(self)._operator(*arrays, **dict(self.options), **arguments)
+
+
+class PoolWithArgmax(Pool):
+    """An operator that also gives the places of what it found."""
+
+    def __call__(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, *arrays: ArrayLike, **arguments: ArrayLike | None
+    ) -> tuple[jax.Array, jax.Array]:
         """Pool; further arguments (`where=`) go to the operator."""
         return type(self)._operator(*arrays, **dict(self.options), **arguments)
 
@@ -115,6 +158,12 @@ class MedianPool(Pool):
     _operator = staticmethod(pooling.median_pool)
 
 
+class TopKPool(Pool):
+    """`jaxpool.top_k_pool` as a module."""
+
+    _operator = staticmethod(pooling.top_k_pool)
+
+
 class MixedPool(Pool):
     """`jaxpool.mixed_pool` as a module."""
 
@@ -181,13 +230,13 @@ class SpatialPyramidPool(Pool):
     _operator = staticmethod(pooling.spatial_pyramid_pool)
 
 
-class MaxPoolWithArgmax(Pool):
+class MaxPoolWithArgmax(PoolWithArgmax):
     """`jaxpool.max_pool_with_argmax` as a module."""
 
     _operator = staticmethod(pooling.max_pool_with_argmax)
 
 
-class AdaptiveMaxPoolWithArgmax(Pool):
+class AdaptiveMaxPoolWithArgmax(PoolWithArgmax):
     """`jaxpool.adaptive_max_pool_with_argmax` as a module."""
 
     _operator = staticmethod(pooling.adaptive_max_pool_with_argmax)

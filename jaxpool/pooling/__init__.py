@@ -34,6 +34,7 @@ from jaxpool.pooling.windows.median import median_pool
 from jaxpool.pooling.windows.mixed import gated_pool, mixed_pool
 from jaxpool.pooling.windows.soft import logsumexp_pool, soft_pool
 from jaxpool.pooling.windows.stochastic import stochastic_pool
+from jaxpool.pooling.windows.top_k import top_k_pool
 from jaxpool.pooling.windows.unpool import max_unpool
 
 __all__ = [
@@ -70,4 +71,5 @@ __all__ = [
     "spatial_pyramid_pool",
     "stochastic_pool",
     "sum_pool",
+    "top_k_pool",
 ]

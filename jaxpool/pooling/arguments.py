@@ -1,20 +1,40 @@
-"""Checks of array arguments that every operator shares; `Window` checks the geometry."""
+"""The arguments that operators share: arrays, with their checks, and the geometry of windows."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+from jax.typing import ArrayLike
 
+from jaxpool.checks import Ints, Padding
 from jaxpool.window import Window
 
-Ints = int | Sequence[int]
-Padding = str | int | Sequence[int | Sequence[int]]
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where windows lie: the arguments that windowed operators share, as the user gave them."""
+
+    window_shape: Ints
+    strides: Ints | None = None
+    padding: Padding = "VALID"
+    dilation: Ints = 1
+    ceil_mode: bool = False
+    axes: Ints | None = None
+
+    def window(self, x: jax.Array) -> Window:
+        """The windows over `x`.
+
+        Raises:
+            TypeError: An argument has the wrong type.
+            ValueError: An argument has a value that is not allowed, or does not fit `x`.
+        """
+        return Window.resolve(x.shape, **vars(self))
 
 
 def real_array(name: str, value: Any) -> jax.Array:
@@ -81,27 +101,18 @@ def mask(where: Any, x: jax.Array) -> jax.Array | None:
 
 
 def windowed(
-    x: Any,
-    window_shape: Ints,
-    strides: Ints | None,
-    padding: Padding,
-    dilation: Ints,
-    ceil_mode: bool,
-    axes: Ints | None,
-    where: Any,
+    x: ArrayLike, where: ArrayLike | None, geometry: Geometry, *, floating: bool = False
 ) -> tuple[jax.Array, Window, jax.Array | None]:
-    """The arguments of every windowed operator, checked: the array, its window, its mask."""
-    x = real_array("x", x)
-    window = Window.resolve(
-        x.shape,
-        window_shape,
-        strides=strides,
-        padding=padding,
-        dilation=dilation,
-        ceil_mode=ceil_mode,
-        axes=axes,
-    )
-    return x, window, mask(where, x)
+    """The arguments of a windowed operator, checked: the array, its windows, its mask.
+
+    Args:
+        x: The array; of a floating dtype, if the operator says so.
+        where: Its mask.
+        geometry: Where windows lie.
+        floating: Whether the operator takes floating dtypes only.
+    """
+    x = (floating_array if floating else real_array)("x", x)
+    return x, geometry.window(x), mask(where, x)
 
 
 def number(name: str, value: Any, *, above: float | None = None) -> float:

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jax.sharding import AbstractMesh, AxisType, NamedSharding, auto_axes, use_abstract_mesh
 from jax.sharding import PartitionSpec as P
 
-from jaxpool.window import pooled_axes
+from jaxpool.checks import pooled_axes
 
 Entries = Sequence[Any]  # of a PartitionSpec, one for each axis
 Parameters = ParamSpec("Parameters")

@@ -9,8 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxpool.pooling.arguments import Ints
-from jaxpool.window import per_axis_ints, pooled_axes, static_size
+from jaxpool.checks import Ints, per_axis_ints, pooled_axes, static_size
 
 
 def given(
@@ -40,7 +39,7 @@ def given(
             raise ValueError(f"{array} must not be empty along pooled axes, got shape {x.shape}")
     result = []
     for name, value in arguments.items():
-        entries = per_axis_ints(name, value, len(positions), minimum=1)
+        entries = per_axis_ints(name, value, len(positions))
         result.append(dict(sorted(zip(positions, entries, strict=True))))
     return result
 

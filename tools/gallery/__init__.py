@@ -1,7 +1,7 @@
-"""The gallery: docs/operators.md and its pictures, made and never written.
+"""The gallery: docs/operators.md and its pictures, made from the catalogue and the docstrings.
 
 docstring.py    what an operator says of itself
-families.py     the order of the page, and the guide
+guide.py        which operator is for what
 costs.py        what the benchmark's records say
 pictures/       what operators do to a photograph
 page.py         all of it on one page
@@ -9,10 +9,10 @@ page.py         all of it on one page
 
 from pathlib import Path
 
+from catalogue import CATALOGUE
 from experiments.records import write_atomically
 from tools.gallery import pictures
 from tools.gallery.costs import Costs
-from tools.gallery.families import FAMILIES
 from tools.gallery.page import page
 
 __all__ = ["PAGE", "refresh", "text"]
@@ -48,7 +48,7 @@ def refresh(root: Path) -> list[Path]:
     if not file.is_file() or file.read_text(encoding="utf-8") != new:
         write_atomically(file, new)
         changed.append(file)
-    for operator in (operator for family in FAMILIES.values() for operator in family):
+    for operator in CATALOGUE:
         picture, drawn = picture_of(root, operator), pictures.draw(operator)
         if not picture.is_file() or picture.read_bytes() != drawn:
             write_atomically(picture, drawn)

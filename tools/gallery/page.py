@@ -3,12 +3,12 @@
 import textwrap
 from collections.abc import Sequence
 
-import jaxpool
+from catalogue import CATALOGUE, FAMILIES, Entry
 from experiments import markdown
 from experiments.bench.calls import Call
 from tools.gallery.costs import MODES, Costs
 from tools.gallery.docstring import Docstring
-from tools.gallery.families import FAMILIES, GUIDE
+from tools.gallery.guide import GUIDE
 from tools.gallery.pictures.photo import CREDIT
 
 _HEAD = """\
@@ -48,17 +48,17 @@ def page(costs: Costs) -> str:
         Markdown.
     """
     parts = [_HEAD, _contents(), _GUIDE, _guide(costs), _COSTS, _where(costs), _table(costs)]
-    for family, operators in FAMILIES.items():
+    for family, entries in FAMILIES.items():
         parts.append(f"## {family}")
-        for operator in operators:
-            parts += _section(operator, costs)
+        for entry in entries:
+            parts += _section(entry, costs)
     return "\n\n".join([*parts, CREDIT]) + "\n"
 
 
 def _contents() -> str:
     return "\n".join(
-        f"- [{family}](#{_anchor(family)}): {_links(operators)}"
-        for family, operators in FAMILIES.items()
+        f"- [{family}](#{_anchor(family)}): {_links([entry.name for entry in entries])}"
+        for family, entries in FAMILIES.items()
     )
 
 
@@ -98,7 +98,7 @@ def _where(costs: Costs) -> str:
 def _table(costs: Costs) -> str:
     groups = list(dict.fromkeys(_group(call) for call in costs.calls))
     rows = []
-    for operator in (operator for family in FAMILIES.values() for operator in family):
+    for operator in CATALOGUE:
         calls = costs.of(operator)
         for name in dict.fromkeys(call.operator for call in calls):
             here = {_group(call): call for call in calls if call.operator == name}
@@ -121,8 +121,8 @@ def _variant(name: str) -> str:
     return f", {variant}" if variant else ""
 
 
-def _section(operator: str, costs: Costs) -> list[str]:
-    said = Docstring.of(getattr(jaxpool, operator))
+def _section(entry: Entry, costs: Costs) -> list[str]:
+    said, operator = Docstring.of(entry.operator), entry.name
     return [
         f"### {operator}",
         said.summary,

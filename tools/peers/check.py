@@ -51,7 +51,7 @@ def run(names: Iterable[str], folder: Path, console: Console) -> None:
 
 
 def check(library: Library) -> PeerRecord:
-    """Searches a peer for pools and judges every row of the table."""
+    """Searches a peer for pools, and judges every row of the table that it has an adapter for."""
     found = search(library)
     versions = {name: importlib.import_module(name).__version__ for name in library.packages}
     return PeerRecord(
@@ -60,7 +60,7 @@ def check(library: Library) -> PeerRecord:
         versions=versions | {"jaxpool": jaxpool_version, "python": platform.python_version()},
         modules=library.modules,
         patterns=PATTERNS,
-        rows=tuple(judge(row, library) for row in ROWS.values()),
+        rows=tuple(judge(row, library) for name, row in ROWS.items() if name in library.adapters),
         claimed=found.claimed,
         extras=found.extras,
         aside=found.aside,

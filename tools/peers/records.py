@@ -70,7 +70,7 @@ class PeerRecord(Versioned):
         versions: Version by package, the peer's own first.
         modules: The modules searched.
         patterns: The patterns of the names searched for.
-        rows: One for each row of the table.
+        rows: One for each row of the table that the peer has; what it lacks needs none.
         claimed: The names found that are a row's, by row.
         extras: The names found that pool and have no counterpart here, by what they do.
         aside: The names found that do not pool, by the reason.

@@ -29,7 +29,7 @@ def write(folder: Path) -> None:
     """Writes `table.md`, `details.md` and `headline.md` from the records in a folder.
 
     Raises:
-        RecordError: A record cannot be read, or has other rows than the table.
+        RecordError: A record cannot be read, or has rows that the table lacks.
     """
     columns = read_columns(folder)
     records.write_atomically(folder / "table.md", render_table(columns))
@@ -47,12 +47,12 @@ def read_columns(folder: Path) -> dict[str, list[PeerRecord]]:
 
 
 def read(folder: Path, peer: str) -> PeerRecord:
-    """The record of a peer, of the operators that there are."""
+    """The record of a peer, of operators that there are."""
     record = records.read(folder / f"{peer}.json", PeerRecord)
-    rows = {row.operator for row in record.rows}
-    if rows != set(ROWS):
+    unknown = {row.operator for row in record.rows} - set(ROWS)
+    if unknown:
         raise RecordError(
-            f"{peer}.json has other rows than the table: {', '.join(sorted(rows ^ set(ROWS)))}; "
+            f"{peer}.json has rows that the table lacks: {', '.join(sorted(unknown))}; "
             f"run `{COMMAND} {peer}`"
         )
     return record
@@ -122,8 +122,8 @@ def topics(differences: Sequence[Difference]) -> list[str]:
 
 def _row(column: Column, name: str) -> RowRecord:
     """What a library makes of an operator, by whichever of its packages has it."""
-    rows = [row for record in column for row in record.rows if row.operator == name]
-    return next((row for row in rows if row.cases), rows[0])
+    rows = (row for record in column for row in record.rows if row.operator == name)
+    return next((row for row in rows if row.cases), RowRecord(operator=name))
 
 
 def _cell(row: RowRecord) -> str:

@@ -1,14 +1,15 @@
 """What a benchmark's TOML file may say of jaxpool's operators beside its own max pooling."""
 
 import zlib
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from pydantic import Field, model_validator
 
-from experiments.bench.calls.examples import EXAMPLES, Example, Map
+from catalogue import Example, Map
+from experiments.bench.calls.examples import EXAMPLES, timed_with
 from experiments.bench.case import ITEM_BYTES, Dtype, Mode, Name, Size
 from experiments.section import Section, complaint, hint
 
@@ -84,7 +85,8 @@ class Calls(Section):
         shape: The map, `(batch, height, width, channels)`.
         window: Taps along height and width.
         strides: Steps between windows.
-        operators: Names of public operators; `"stochastic_pool.inference"` is its mean.
+        operators: Names of public operators; `"stochastic_pool.inference"` is its mean. Without
+            them, all that the catalogue times with this window.
     """
 
     name: Name
@@ -92,6 +94,13 @@ class Calls(Section):
     window: Size
     strides: Size
     operators: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _all_if_none_is_named(cls, given: Any) -> Any:
+        if isinstance(given, dict) and "operators" not in given:
+            return given | {"operators": timed_with(given.get("window", 0))}
+        return given
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from catalogue import Example
 from experiments.bench.calls import answer
 from experiments.bench.calls.config import Call
-from experiments.bench.calls.examples import Example
+from experiments.bench.calls.examples import CHECKS
 from experiments.bench.contenders import Mode, Operands, Program, compiled
 from experiments.bench.judging import Results, Verdict
 from experiments.targets import Target
@@ -14,8 +15,9 @@ from experiments.targets import Target
 
 @dataclass(frozen=True)
 class Trial:
-    """A call, and the operands of one mode."""
+    """A call, its example, and the operands of one mode."""
 
+    call: Call
     example: Example
     operands: Operands
 
@@ -26,7 +28,7 @@ class Trial:
         x, (y, *_) = call.shapes(call.dtypes[0])
         arrays = (rng.standard_normal(a.shape, np.float32) for a in (x, y, x))
         example = call.example()
-        return cls(example, Operands(mode, *arrays, others=example.others, target=target))
+        return cls(call, example, Operands(mode, *arrays, others=example.others, target=target))
 
     def prepare(self) -> Program:
         """Compiles the call."""
@@ -34,4 +36,7 @@ class Trial:
 
     def check(self, results: Results) -> Verdict:
         """Checks what the program gave."""
+        call = self.call
+        if check := CHECKS.get(call.operator):
+            return check(self.operands, results, call.window, call.strides)
         return answer.check(self.example, self.operands, results)

@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxpool import checks
+from jaxpool.checks import Ints
 from jaxpool.engine.rules.primitives import vary_alike
 from jaxpool.pooling import arguments, sizes
-from jaxpool.pooling.arguments import Ints
 from jaxpool.pooling.bins._layout import Bins, Layout
 
 Outputs = dict[int, int]  # the number of windows, by axis
@@ -32,9 +33,7 @@ def windows(
         raise ValueError(f"one of key and samples must be given, got {got}")
     key = None if key is None else arguments.random_key("key", key)
     for name, flag in (("pseudo_random", pseudo_random), ("overlapping", overlapping)):
-        if not isinstance(flag, bool):
-            raise TypeError(f"{name} must be a bool, got {flag!r}")
-        if flag and window_shape is not None:
+        if checks.flag(name, flag) and window_shape is not None:
             raise ValueError(
                 f"{name}=True is for window_shape=None, got window_shape={window_shape!r}"
             )

@@ -74,6 +74,7 @@ def reduce(x: jax.Array, monoid: Monoid, layout: Layout, where: jax.Array | None
     """As `engine.reduce`, over bins."""
     if window := _window(layout):
         return engine.reduce(x, monoid, window, where=where)
+    x = _without_masked(x, monoid, where)
     for position, bins in reversed(layout.items()):
         blocks, mask, window = _blocks(x, where, position, bins)
         x = engine.reduce(blocks, monoid, window, where=mask)
@@ -88,6 +89,7 @@ def arg_reduce(
     if window := _window(layout):
         return engine.arg_reduce(x, monoid, window, where=where)
     dtype = engine.place_dtype(math.prod(bins.size for bins in layout.values()))
+    x = _without_masked(x, monoid, where)
     within, inner = None, 1  # the winner's place in the axes done so far, and their elements
     for position, bins in reversed(layout.items()):
         blocks, mask, window = _blocks(x, where, position, bins)
@@ -119,6 +121,11 @@ def mean(x: jax.Array, layout: Layout, where: jax.Array | None) -> jax.Array:
         counts = jnp.maximum(reduce(where.astype(np.int32), SUM, layout, None), 1)
     summed = reduce(x.astype(wide), SUM, layout, where)
     return (summed / jnp.asarray(counts, wide)).astype(result)
+
+
+def _without_masked(x: jax.Array, monoid: Monoid, where: jax.Array | None) -> jax.Array:
+    """The identity in place of masked elements, so that no step moves a masked NaN."""
+    return x if where is None else jnp.where(where, x, monoid.identity(x.dtype))
 
 
 def _window(layout: Layout) -> Window | None:

@@ -9,13 +9,12 @@ import jax
 import numpy as np
 from jax.typing import ArrayLike
 
+from jaxpool.checks import Ints, pooled_axes
 from jaxpool.monoid import MAX
 from jaxpool.pooling import arguments, sizes
-from jaxpool.pooling.arguments import Ints
 from jaxpool.pooling.bins import _layout
 from jaxpool.pooling.bins._layout import Bins, Layout
 from jaxpool.pooling.sharding import explicit_sharding
-from jaxpool.window import pooled_axes
 
 Sizes = Ints | Sequence[int | None] | None
 
@@ -44,8 +43,10 @@ def adaptive_max_pool(
         False.
 
     Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has a value that is not allowed, or a pooled axis is empty.
+        TypeError: `x` is no array of real numbers, `where` is not boolean, or `output_shape` holds
+            something else than ints and None.
+        ValueError: A size is less than 1, `where` does not broadcast to `x`, `x` has too few axes,
+            or a pooled axis is empty.
 
     Example:
         >>> import jax.numpy as jnp
@@ -85,8 +86,8 @@ def adaptive_max_pool_with_argmax(
         planes of more than 2^31 - 1 elements they are int64, which `jax_enable_x64` must allow.
 
     Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has a value that is not allowed, or a pooled axis is empty.
+        TypeError: As in `adaptive_max_pool`.
+        ValueError: As in `adaptive_max_pool`.
 
     Example:
         >>> import jax.numpy as jnp
@@ -127,8 +128,8 @@ def adaptive_avg_pool(
         0.
 
     Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has a value that is not allowed, or a pooled axis is empty.
+        TypeError: As in `adaptive_max_pool`.
+        ValueError: As in `adaptive_max_pool`.
 
     Example:
         >>> import jax.numpy as jnp

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import jax
 from jax.typing import ArrayLike
 
+from jaxpool.checks import Ints
 from jaxpool.monoid import MAX
 from jaxpool.pooling import arguments
-from jaxpool.pooling.arguments import Ints
 from jaxpool.pooling.bins import _boundaries, _layout
 from jaxpool.pooling.sharding import explicit_sharding
 
@@ -27,6 +27,7 @@ def fractional_max_pool(
     pseudo_random: bool = False,
     overlapping: bool = False,
     axes: Ints | None = None,
+    where: ArrayLike | None = None,
 ) -> jax.Array:
     """The largest element of every window, where the windows lie at random places.
 
@@ -61,16 +62,20 @@ def fractional_max_pool(
             random r, rather than K and K + 1 in random order.
         overlapping: In TensorFlow's form, let a window end with the first element of the next.
         axes: The pooled axes by number, for any other layout.
+        where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
 
     Returns:
         Array of the dtype of `x` and its shape, but for the pooled axes, which have the sizes of
-        `output_shape`.
+        `output_shape`. A window without an element gives the identity: -inf, the smallest integer,
+        or False.
 
     Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has a value that is not allowed; `n < o + k - 1` for one axis; or
-            not one of `key` and `samples` is given. (Samples that are traced, as under `jit`, are
-            not looked at.)
+        TypeError: `x` is no array of real numbers, `where` is not boolean, `key` is no key, or
+            `samples` is no array or tuple of its form.
+        ValueError: A size is less than 1; `n < o + k - 1` for one axis; not one of `key` and
+            `samples` is given; `pseudo_random` or `overlapping` is given with `window_shape`; or
+            samples lie outside their range. (Samples that are traced, as under `jit`, are not
+            looked at.)
 
     Example:
         >>> import jax
@@ -94,7 +99,7 @@ def fractional_max_pool(
     layout, _ = _boundaries.windows(
         x, window_shape, output_shape, key, samples, pseudo_random, overlapping, axes
     )
-    return _layout.reduce(x, MAX, layout, None)
+    return _layout.reduce(x, MAX, layout, arguments.mask(where, x))
 
 
 @explicit_sharding()
@@ -108,6 +113,7 @@ def fractional_max_pool_with_argmax(
     pseudo_random: bool = False,
     overlapping: bool = False,
     axes: Ints | None = None,
+    where: ArrayLike | None = None,
 ) -> tuple[jax.Array, jax.Array]:
     """The largest element of every window of fractional max pooling, and where it stands.
 
@@ -122,15 +128,16 @@ def fractional_max_pool_with_argmax(
         pseudo_random: In TensorFlow's form, draw evenly spread steps.
         overlapping: In TensorFlow's form, let a window end with the first element of the next.
         axes: The pooled axes by number, for any other layout.
+        where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
 
     Returns:
         The values, of the dtype of `x`, and as many indices of dtype int32: the winner's place in
         the spatial plane of its image and channel, counted row by row (pooled axes in ascending
-        order).
+        order). A window without an element has index -1.
 
     Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has a value that is not allowed.
+        TypeError: As in `fractional_max_pool`.
+        ValueError: As in `fractional_max_pool`.
 
     Example:
         >>> import jax.numpy as jnp
@@ -150,7 +157,7 @@ def fractional_max_pool_with_argmax(
     layout, _ = _boundaries.windows(
         x, window_shape, output_shape, key, samples, pseudo_random, overlapping, axes
     )
-    return _layout.arg_reduce(x, MAX, layout, None)
+    return _layout.arg_reduce(x, MAX, layout, arguments.mask(where, x))
 
 
 @explicit_sharding()
@@ -164,6 +171,7 @@ def fractional_avg_pool(
     pseudo_random: bool = False,
     overlapping: bool = False,
     axes: Ints | None = None,
+    where: ArrayLike | None = None,
 ) -> jax.Array:
     """The mean of every window, where the windows lie at random places.
 
@@ -180,13 +188,15 @@ def fractional_avg_pool(
         pseudo_random: In TensorFlow's form, draw evenly spread steps.
         overlapping: In TensorFlow's form, let a window end with the first element of the next.
         axes: The pooled axes by number, for any other layout.
+        where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
 
     Returns:
-        Array of the dtype of `x` if that is floating, else float32.
+        Array of the dtype of `x` if that is floating, else float32. A window without an element
+        gives 0.
 
     Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has a value that is not allowed.
+        TypeError: As in `fractional_max_pool`.
+        ValueError: As in `fractional_max_pool`.
 
     Example:
         >>> import jax.numpy as jnp
@@ -205,7 +215,7 @@ def fractional_avg_pool(
     layout, _ = _boundaries.windows(
         x, window_shape, output_shape, key, samples, pseudo_random, overlapping, axes
     )
-    return _layout.mean(x, layout, None)
+    return _layout.mean(x, layout, arguments.mask(where, x))
 
 
 def fractional_samples(
@@ -232,8 +242,8 @@ def fractional_samples(
         boundaries, int32, one array per pooled axis.
 
     Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has a value that is not allowed.
+        TypeError: `x` is no array of real numbers, or `key` is no key.
+        ValueError: A size is less than 1, or `n < o + k - 1` for one axis.
 
     Example:
         >>> import jax

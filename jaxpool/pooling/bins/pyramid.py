@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from jaxpool import checks
+from jaxpool.checks import Ints
 from jaxpool.monoid import MAX
 from jaxpool.pooling import arguments, sizes
-from jaxpool.pooling.arguments import Ints
 from jaxpool.pooling.bins import _layout, adaptive
 from jaxpool.pooling.sharding import batch_axes, explicit_sharding
 
@@ -43,8 +44,11 @@ def spatial_pyramid_pool(
         spatial axes. Level after level, bin after bin (row by row), channel after channel.
 
     Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has a value that is not allowed, or a pooled axis is empty.
+        TypeError: `x` is no array of real numbers, `where` is not boolean, or `levels` is no
+            sequence of ints.
+        ValueError: `levels` is empty or has an entry less than 1, `reduce` is neither word, `axes`
+            leaves no axis of channels, `where` does not broadcast to `x`, or a pooled axis is
+            empty.
 
     Example:
         >>> import jax.numpy as jnp
@@ -65,8 +69,7 @@ def spatial_pyramid_pool(
         raise TypeError(f"levels must be a sequence of ints, got {levels!r}")
     if not levels:
         raise ValueError(f"levels must name at least one level, got {levels!r}")
-    if reduce not in REDUCTIONS:
-        raise ValueError(f"reduce must be one of {REDUCTIONS}, got {reduce!r}")
+    checks.choice("reduce", reduce, REDUCTIONS)
     mask = arguments.mask(where, x)
     vectors = []
     for level in levels:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxpool.checks import Ints, per_axis_ints, static_size
 from jaxpool.pooling import arguments
-from jaxpool.pooling.arguments import Ints
-from jaxpool.window import per_axis_ints, static_size
 
 
 class Regions(NamedTuple):
@@ -49,7 +47,7 @@ def checked(
         raise TypeError("boxes must be of a floating or integer dtype, got bool")
     if array.ndim != 2 or array.shape[1] != 4:
         raise ValueError(f"boxes must be (boxes, 4), each (x1, y1, x2, y2), got {array.shape}")
-    height, width = per_axis_ints("output_shape", output_shape, 2, minimum=1)
+    height, width = per_axis_ints("output_shape", output_shape, 2)
     scale = arguments.number("spatial_scale", spatial_scale, above=0)
     image = _image(batch_indices, features, array.shape[0])
     if features.ndim == 4 and features.shape[0] == 0:  # and so no boxes: an image for their shape
@@ -57,15 +55,6 @@ def checked(
     maps = features[None, None] if features.ndim == 3 else features[:, None]
     wide = array.astype(array.dtype if array.dtype == np.float64 else np.float32)
     return Regions(maps, image, wide * scale), (height, width)
-
-
-def checked_ratio(sampling_ratio: int) -> int:
-    """The argument `sampling_ratio`."""
-    if not isinstance(sampling_ratio, Integral) or isinstance(sampling_ratio, bool):
-        raise TypeError(f"sampling_ratio must be an int, got {sampling_ratio!r}")
-    if sampling_ratio < 0:
-        raise ValueError(f"sampling_ratio must be at least 0 (adaptive), got {sampling_ratio!r}")
-    return int(sampling_ratio)
 
 
 def one_map_a_bin(regions: Regions, output: tuple[int, int]) -> Regions:

@@ -7,8 +7,9 @@ import functools
 import jax
 from jax.typing import ArrayLike
 
+from jaxpool import checks
+from jaxpool.checks import Ints
 from jaxpool.pooling import arguments
-from jaxpool.pooling.arguments import Ints
 from jaxpool.pooling.boxes import _interpolation, _regions, roi
 from jaxpool.pooling.boxes._regions import Regions
 from jaxpool.pooling.boxes._sampling import Limits, Samples
@@ -43,8 +44,8 @@ def ps_roi_align(
         narrower. A bin without samples gives 0.
 
     Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has a value that is not allowed.
+        TypeError: As in `roi_align`.
+        ValueError: As in `roi_align`; or the channels are no multiple of the bins.
 
     Example:
         >>> import jax.numpy as jnp
@@ -62,7 +63,7 @@ def ps_roi_align(
         torchvision's `ps_roi_align`; Li et al., "Light-Head R-CNN", 2017.
     """
     x = arguments.floating_array("features", features)
-    ratio = _regions.checked_ratio(sampling_ratio)
+    ratio = checks.integer("sampling_ratio", sampling_ratio, 0)
     found, output = _regions.checked(x, boxes, output_shape, batch_indices, spatial_scale)
     found = _regions.one_map_a_bin(found, output)
     return roi.align(found, output, ratio, aligned=True, reduce="mean")
@@ -99,8 +100,8 @@ def ps_roi_pool(
         A bin outside the map gives 0.
 
     Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has a value that is not allowed.
+        TypeError: As in `roi_align`.
+        ValueError: As in `roi_align`; or the channels are no multiple of the bins.
 
     Example:
         >>> import jax.numpy as jnp

@@ -10,8 +10,9 @@ import numpy as np
 from jax import lax
 from jax.typing import ArrayLike
 
+from jaxpool import checks
+from jaxpool.checks import Ints
 from jaxpool.pooling import arguments
-from jaxpool.pooling.arguments import Ints
 from jaxpool.pooling.bins.pyramid import REDUCTIONS
 from jaxpool.pooling.boxes import _interpolation, _regions, _sampling, _search
 from jaxpool.pooling.boxes._regions import Regions
@@ -61,8 +62,11 @@ def roi_align(
         narrower. A bin without samples, of a box turned inside out, gives 0.
 
     Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has a value that is not allowed.
+        TypeError: `features` is not of a floating dtype, `boxes` or `batch_indices` is no array, or
+            `sampling_ratio` is no int.
+        ValueError: `features` has not 3 or 4 axes, `boxes` is not `(boxes, 4)`, `batch_indices` is
+            missing for several images or names one that is not there, a size or `spatial_scale` is
+            not greater than 0, `sampling_ratio` is negative, or `reduce` is neither word.
 
     Example:
         >>> import jax.numpy as jnp
@@ -81,11 +85,9 @@ def roi_align(
         `RoiAlign`.
     """
     x = arguments.floating_array("features", features)
-    ratio = _regions.checked_ratio(sampling_ratio)
-    if not isinstance(aligned, bool):
-        raise TypeError(f"aligned must be a bool, got {aligned!r}")
-    if reduce not in REDUCTIONS:
-        raise ValueError(f"reduce must be one of {REDUCTIONS}, got {reduce!r}")
+    ratio = checks.integer("sampling_ratio", sampling_ratio, 0)
+    checks.flag("aligned", aligned)
+    checks.choice("reduce", reduce, REDUCTIONS)
     found, output = _regions.checked(x, boxes, output_shape, batch_indices, spatial_scale)
     return align(found, output, ratio, aligned, reduce)
 
@@ -119,8 +121,9 @@ def roi_pool(
         Array `(boxes, h, w, channels)` of the dtype of `features`. A bin outside the map gives 0.
 
     Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has a value that is not allowed.
+        TypeError: `features`, `boxes` or `batch_indices` is no array of real numbers.
+        ValueError: `features` has not 3 or 4 axes, or another argument is refused as by
+            `roi_align`.
 
     Example:
         >>> import jax.numpy as jnp

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
 import jax
@@ -19,9 +18,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jaxpool import checks
 from jaxpool.axis import Axis
+from jaxpool.checks import PADDINGS
 from jaxpool.engine.lower.row_gather import pad
-from jaxpool.window import PADDINGS
 
 
 @dataclass(frozen=True)
@@ -113,17 +113,23 @@ def resolve(
         must have a static size.
     """
     rank = len(shape)
-    window = _integers("window_dimensions", window_dimensions, window_dimensions)
-    if len(window) != rank:
+    if len(checks.sequence("window_dimensions", window_dimensions, scalar=False)) != rank:
         raise ValueError(
             f"operand must have as many axes as window_dimensions={window_dimensions!r} has "
             f"entries, got {rank} axes"
         )
-    window = _positive("window_dimensions", window, rank)
-    strides = _positive("window_strides", window_strides, rank)
-    base = _positive("base_dilation", base_dilation, rank)
-    dilation = _positive("window_dilation", window_dilation, rank)
-    pads = _paddings(padding, rank)
+    window, strides, base, dilation = (
+        (1,) * rank
+        if value is None and name != "window_dimensions"
+        else checks.per_axis_ints(name, value, rank, scalar=False, of="an axis of operand")
+        for name, value in (
+            ("window_dimensions", window_dimensions),
+            ("window_strides", window_strides),
+            ("base_dilation", base_dilation),
+            ("window_dilation", window_dilation),
+        )
+    )
+    pads = checks.paddings(padding, rank, pairs_only=True, of="an axis of operand")
     result = {}
     for i, size in enumerate(shape):
         given = (window[i], strides[i], base[i], pads if isinstance(pads, str) else pads[i])
@@ -135,49 +141,11 @@ def resolve(
                 f"moves in steps, got {size}"
             )
         extent = dilation[i] * (window[i] - 1) + 1
-        low, high = pads[i] if not isinstance(pads, str) else _named(pads, size, extent, strides[i])
+        low, high = (
+            checks.named_padding(pads, size, extent, strides[i])
+            if isinstance(pads, str)
+            else pads[i]
+        )
         axis = FullAxis(size, window[i], strides[i], low, high, base[i], dilation[i])
         result[i - rank] = axis
     return result
-
-
-def _named(name: str, size: int, extent: int, stride: int) -> tuple[int, int]:
-    if name == "VALID":
-        return 0, 0
-    total = max((-(-size // stride) - 1) * stride + extent - size, 0)
-    less, more = total // 2, total - total // 2
-    return (less, more) if name == "SAME" else (more, less)
-
-
-def _positive(name: str, value: Any, rank: int) -> tuple[int, ...]:
-    if value is None:
-        return (1,) * rank
-    numbers = _integers(name, value, value)
-    if len(numbers) != rank:
-        raise ValueError(f"{name} must have {rank} entries, one an axis of operand, got {value!r}")
-    if any(number < 1 for number in numbers):
-        raise ValueError(f"{name} must be integers of at least 1, got {value!r}")
-    return numbers
-
-
-def _paddings(value: Any, rank: int) -> str | tuple[tuple[int, ...], ...]:
-    allowed = f"allowed: 'VALID', 'SAME', 'SAME_LOWER', or {rank} pairs (low, high), one an axis"
-    if isinstance(value, str):
-        if value.upper() not in PADDINGS:
-            raise ValueError(f"padding is {value!r}; {allowed}")
-        return value.upper()
-    if not isinstance(value, Sequence | np.ndarray):
-        raise TypeError(f"padding is {value!r}; {allowed}")
-    pairs = tuple(_integers("padding", pair, value) for pair in value)
-    if len(pairs) != rank or any(len(pair) != 2 for pair in pairs):
-        raise ValueError(f"padding is {value!r}; {allowed}")
-    return pairs
-
-
-def _integers(name: str, value: Any, whole: Any) -> tuple[int, ...]:
-    listed = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str)
-    entries: list[Any] = list(value) if listed else [None]
-    if any(not isinstance(entry, Integral) or isinstance(entry, bool) for entry in entries):
-        kind = "pairs of ints" if name == "padding" else "a sequence of ints"
-        raise TypeError(f"{name} must be {kind}, got {whole!r}")
-    return tuple(int(entry) for entry in entries)

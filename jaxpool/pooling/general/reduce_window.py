@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +21,7 @@ from jaxpool.pooling.general._full_window import FullAxis, Part
 from jaxpool.pooling.sharding import explicit_sharding
 from jaxpool.window import Window
 
+Tree = TypeVar("Tree")  # a JAX array, or a pytree of them
 Reduce = Callable[[Values, Window], Values]
 
 _MAXIMA = (lax.max, jnp.maximum)
@@ -32,15 +33,15 @@ _ORS = (lax.bitwise_or, jnp.bitwise_or, jnp.logical_or, operator.or_)
 
 @explicit_sharding()
 def reduce_window(
-    operand: Any,
-    init_value: Any,
-    computation: Callable[[Any, Any], Any],
+    operand: Tree,
+    init_value: object,
+    computation: Callable[[Tree, Tree], object],
     window_dimensions: Sequence[int],
     window_strides: Sequence[int] | None = None,
     padding: str | Sequence[Sequence[int]] = "VALID",
     base_dilation: Sequence[int] | None = None,
     window_dilation: Sequence[int] | None = None,
-) -> Any:
+) -> Tree:
     """Reduce every window with any associative function: `jax.lax.reduce_window`, differentiable.
 
         y[o] = f(init, f(x[first element], f(x[second], ...)))
@@ -75,8 +76,11 @@ def reduce_window(
         Pytree of arrays with the structure and dtypes of `operand`.
 
     Raises:
-        TypeError: An argument has the wrong type, dtype or structure.
-        ValueError: An argument has a value that is not allowed.
+        TypeError: `operand` is no array or pytree of arrays, `init_value` or the result of
+            `computation` has another structure or dtype, or another argument is no sequence of
+            ints.
+        ValueError: `operand` has arrays of several shapes, a sequence has not one entry per axis,
+            or a size, stride or dilation is less than 1.
 
     Example:
         >>> import jax

@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxpool import engine
+from jaxpool import checks, engine
+from jaxpool.checks import Ints
 from jaxpool.monoid import MAX, MIN
 from jaxpool.pooling import arguments
-from jaxpool.pooling.arguments import Ints
 from jaxpool.pooling.sharding import explicit_sharding, without_pooled_axes
 from jaxpool.pooling.windows import average, lp
 from jaxpool.window import Window
@@ -39,8 +39,10 @@ def global_max_pool(
         Array of the dtype of `x`, without the pooled axes.
 
     Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has a value that is not allowed, or the map is empty.
+        TypeError: `x` is no array of real numbers, `where` or `keepdims` is not boolean, or `axes`
+            are no ints.
+        ValueError: `x` has fewer than 3 axes and `axes` is None, `axes` names one that is not there
+            or one twice, `where` does not broadcast to `x`, or the map is empty.
 
     Example:
         >>> import jax.numpy as jnp
@@ -81,8 +83,8 @@ def global_min_pool(
         Array of the dtype of `x`, without the pooled axes.
 
     Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has a value that is not allowed, or the map is empty.
+        TypeError: As in `global_max_pool`.
+        ValueError: As in `global_max_pool`.
 
     Example:
         >>> import jax.numpy as jnp
@@ -122,8 +124,8 @@ def global_sum_pool(
         Array of the dtype of `x` (int32 for bool), without the pooled axes.
 
     Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has a value that is not allowed, or the map is empty.
+        TypeError: As in `global_max_pool`.
+        ValueError: As in `global_max_pool`.
 
     Example:
         >>> import jax.numpy as jnp
@@ -163,8 +165,8 @@ def global_avg_pool(
         Array of the dtype of `x` if that is floating, else float32, without the pooled axes.
 
     Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has a value that is not allowed, or the map is empty.
+        TypeError: As in `global_max_pool`.
+        ValueError: As in `global_max_pool`.
 
     Example:
         >>> import jax.numpy as jnp
@@ -185,8 +187,8 @@ def global_avg_pool(
 @explicit_sharding(without_pooled_axes)
 def global_lp_pool(
     x: ArrayLike,
-    *,
     p: float = 2.0,
+    *,
     axes: Ints | None = None,
     keepdims: bool = False,
     where: ArrayLike | None = None,
@@ -208,8 +210,8 @@ def global_lp_pool(
         Array of the dtype of `x`, without the pooled axes.
 
     Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has a value that is not allowed, or the map is empty.
+        TypeError: As in `global_max_pool`; or `x` is not of a floating dtype, or `p` no number.
+        ValueError: As in `global_max_pool`; or `p` is not greater than 0.
 
     Example:
         >>> import jax.numpy as jnp
@@ -232,8 +234,7 @@ def _checked(
     x: Any, axes: Ints | None, keepdims: bool, where: Any
 ) -> tuple[jax.Array, Window, jax.Array | None]:
     x = arguments.real_array("x", x)
-    if not isinstance(keepdims, bool):
-        raise TypeError(f"keepdims must be a bool, got {keepdims!r}")
+    checks.flag("keepdims", keepdims)
     return x, Window.over(x.shape, axes), arguments.mask(where, x)
 
 

@@ -10,11 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike, DTypeLike
 
-from jaxpool import engine
+from jaxpool import checks, engine
 from jaxpool.axis import PooledAxis
+from jaxpool.checks import Ints, Padding
 from jaxpool.monoid import SUM
 from jaxpool.pooling import arguments
-from jaxpool.pooling.arguments import Ints, Padding
+from jaxpool.pooling.arguments import Geometry
 from jaxpool.pooling.sharding import explicit_sharding
 from jaxpool.window import Window
 
@@ -51,8 +52,8 @@ def sum_pool(
         Array of the dtype of `x` (int32 for bool). A window without an element gives 0.
 
     Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has a value that is not allowed.
+        TypeError: As in `max_pool`.
+        ValueError: As in `max_pool`.
 
     Example:
         >>> import jax.numpy as jnp
@@ -66,9 +67,8 @@ def sum_pool(
     Source:
         `lax.reduce_window` with addition.
     """
-    x, window, where = arguments.windowed(
-        x, window_shape, strides, padding, dilation, ceil_mode, axes, where
-    )
+    geometry = Geometry(window_shape, strides, padding, dilation, ceil_mode, axes)
+    x, window, where = arguments.windowed(x, where, geometry)
     return total(x, window, where)
 
 
@@ -88,6 +88,9 @@ def avg_pool(
     accumulate_dtype: DTypeLike | None = None,
 ) -> jax.Array:
     """The mean of every window.
+
+    An int `window_shape` leaves the first axis (batch) and the last (channels) alone: a 3-D array
+    is (batch, length, channels) to it. For one image (height, width, channels) give `(2, 2)`.
 
         y[o] = sum over taps t of x[o * stride + t * dilation - low] / divisor[o]
 
@@ -111,8 +114,8 @@ def avg_pool(
         gives 0.
 
     Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has a value that is not allowed.
+        TypeError: As in `max_pool`; or `accumulate_dtype` is no floating dtype.
+        ValueError: As in `max_pool`; or `divisor_override` is 0 or not finite.
 
     Example:
         >>> import jax.numpy as jnp
@@ -130,11 +133,9 @@ def avg_pool(
     Source:
         PyTorch's `AvgPool2d`.
     """
-    x, window, where = arguments.windowed(
-        x, window_shape, strides, padding, dilation, ceil_mode, axes, where
-    )
-    if not isinstance(count_include_pad, bool):
-        raise TypeError(f"count_include_pad must be a bool, got {count_include_pad!r}")
+    geometry = Geometry(window_shape, strides, padding, dilation, ceil_mode, axes)
+    x, window, where = arguments.windowed(x, where, geometry)
+    checks.flag("count_include_pad", count_include_pad)
     divisor = None
     if divisor_override is not None:
         divisor = arguments.number("divisor_override", divisor_override)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 
 import jax
-import numpy as np
+import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxpool import engine
+from jaxpool import checks, engine
 from jaxpool.axis import Filtered
-from jaxpool.monoid import SUM
+from jaxpool.checks import Ints, Padding
+from jaxpool.monoid import MAX, SUM
 from jaxpool.pooling import arguments
-from jaxpool.pooling.arguments import Ints, Padding
+from jaxpool.pooling.arguments import Geometry
 from jaxpool.pooling.sharding import explicit_sharding
-from jaxpool.pooling.windows.maximum import max_pool
 from jaxpool.window import Window
 
 LARGEST = 7
@@ -22,7 +22,12 @@ LARGEST = 7
 
 @explicit_sharding()
 def blur_pool(
-    x: ArrayLike, filter_size: int = 3, strides: Ints = 2, *, axes: Ints | None = None
+    x: ArrayLike,
+    filter_size: int = 3,
+    strides: Ints = 2,
+    *,
+    axes: Ints | None = None,
+    where: ArrayLike | None = None,
 ) -> jax.Array:
     """A binomial low-pass filter, and every stride-th element of what it leaves.
 
@@ -30,20 +35,25 @@ def blur_pool(
 
     along every pooled axis, with f the filter's size and low = (f - 1) // 2. Beyond its edges `x`
     is reflected, or repeats its edge where it is too small for that. The output size is
-    `ceil(size / stride)`.
+    `ceil(size / stride)`. With a mask, the weights of the elements that exist are divided by their
+    sum.
 
     Args:
         x: Array `(*batch, *spatial, channels)` of a floating dtype.
         filter_size: Taps of the filter, from 1 (no blur) to 7.
         strides: Steps between outputs, an int or one a spatial axis.
         axes: The pooled axes by number; None means all but the first and the last.
+        where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
 
     Returns:
-        Array of the dtype of `x` and its shape, but for the pooled axes.
+        Array of the dtype of `x` and its shape, but for the pooled axes. Where the filter meets no
+        element the result is 0.
 
     Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has a value that is not allowed.
+        TypeError: `x` is not of a floating dtype, `where` is not boolean, or `filter_size` is no
+            int.
+        ValueError: `filter_size` is not from 1 to 7, a stride is less than 1, or `where` does not
+            broadcast to `x`.
 
     Example:
         >>> import jax.numpy as jnp
@@ -59,11 +69,11 @@ def blur_pool(
         Zhang, "Making convolutional networks shift-invariant again", 2019.
     """
     x = arguments.floating_array("x", x)
-    if isinstance(filter_size, bool) or not isinstance(filter_size, int | np.integer):
-        raise TypeError(f"filter_size must be an int, got {filter_size!r}")
-    if not 1 <= filter_size <= LARGEST:
-        raise ValueError(f"filter_size must be from 1 to {LARGEST}, got {filter_size}")
-    window = Window.resolve(x.shape, int(filter_size), strides=strides, padding="SAME", axes=axes)
+    size = checks.integer("filter_size", filter_size, 1, LARGEST)
+    window = Geometry(size, strides, "SAME", axes=axes).window(x)
+    exists = arguments.mask(where, x)
+    if exists is not None:
+        return _normalised(x, exists, _filtered(window))
     accumulation = engine.Accumulation(arguments.accumulator(x))
     return engine.reduce(x, SUM, _filtered(window), accumulation=accumulation)
 
@@ -77,10 +87,13 @@ def max_blur_pool(
     *,
     padding: Padding = "VALID",
     axes: Ints | None = None,
+    where: ArrayLike | None = None,
 ) -> jax.Array:
     """The maximum of every window, at stride 1, then blurred and down-sampled.
 
         y = blur_pool(max_pool(x, window_shape, strides=1), filter_size, strides)
+
+    With a mask, a window without an element is no element for the filter.
 
     Args:
         x: Array `(*batch, *spatial, channels)` of a floating dtype.
@@ -89,13 +102,15 @@ def max_blur_pool(
         strides: Steps between outputs, an int or one a spatial axis.
         padding: Padding of the maximum; see `max_pool`.
         axes: The pooled axes by number, for any other layout.
+        where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
 
     Returns:
-        Array of the dtype of `x` and its shape, but for the pooled axes.
+        Array of the dtype of `x` and its shape, but for the pooled axes. Where the filter meets no
+        element of a mask the result is 0.
 
     Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has a value that is not allowed.
+        TypeError: As in `max_pool`; or `x` is not of a floating dtype, or `filter_size` is no int.
+        ValueError: As in `max_pool`; or `filter_size` is not from 1 to 7.
 
     Example:
         >>> import jax.numpy as jnp
@@ -111,9 +126,21 @@ def max_blur_pool(
         Zhang, "Making convolutional networks shift-invariant again", 2019.
     """
     x = arguments.floating_array("x", x)
-    window = Window.resolve(x.shape, window_shape, strides=1, padding=padding, axes=axes)
-    largest = max_pool(x, window_shape, strides=1, padding=padding, axes=axes)
-    return blur_pool(largest, filter_size, strides, axes=window.positions if axes is None else axes)
+    window = Geometry(window_shape, 1, padding, axes=axes).window(x)
+    exists = arguments.mask(where, x)
+    largest = engine.reduce(x, MAX, window, where=exists)
+    if exists is not None:
+        exists = engine.reduce(exists, MAX, window)
+    axes = window.positions if axes is None else axes
+    return blur_pool(largest, filter_size, strides, axes=axes, where=exists)
+
+
+def _normalised(x: jax.Array, exists: jax.Array, window: Window) -> jax.Array:
+    """The weighted mean of the elements that exist."""
+    wide = jnp.where(exists, x, 0).astype(arguments.accumulator(x))
+    total = engine.reduce(wide, SUM, window)
+    weight = engine.reduce(exists.astype(wide.dtype), SUM, window)
+    return (total / jnp.where(weight > 0, weight, 1)).astype(x.dtype)
 
 
 def _filtered(window: Window) -> Window:

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from jaxpool import engine
+from jaxpool.checks import Ints, Padding
 from jaxpool.pooling import arguments
-from jaxpool.pooling.arguments import Ints, Padding
+from jaxpool.pooling.arguments import Geometry
 from jaxpool.pooling.sharding import explicit_sharding
 from jaxpool.pooling.windows._log_mean_exp import log_mean_exp
 from jaxpool.window import Window
@@ -55,8 +56,9 @@ def gem_pool(
         Array of the dtype of `x`. A window without an element gives 0.
 
     Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has a value that is not allowed.
+        TypeError: As in `max_pool`; or `x` is not of a floating dtype, or `p` or `eps` no number.
+        ValueError: As in `max_pool`; or `p` or `eps` is not greater than 0, or `p` varies along a
+            pooled axis.
 
     Example:
         >>> import jax.numpy as jnp
@@ -73,11 +75,9 @@ def gem_pool(
         Radenović, Tolias and Chum, "Fine-tuning CNN image retrieval with no human annotation",
         2019.
     """
-    x = arguments.floating_array("x", x)
     eps = arguments.number("eps", eps, above=0)
-    x, window, where = arguments.windowed(
-        x, window_shape, strides, padding, dilation, ceil_mode, axes, where
-    )
+    geometry = Geometry(window_shape, strides, padding, dilation, ceil_mode, axes)
+    x, window, where = arguments.windowed(x, where, geometry, floating=True)
     p = arguments.parameter("p", p, x, window, above=0)
     return _gem(x, p, where, window, eps)
 

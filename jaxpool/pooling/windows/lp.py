@@ -13,11 +13,12 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from jaxpool import engine
+from jaxpool.checks import Ints, Padding
 from jaxpool.engine.plan.target import CPU, Target
 from jaxpool.engine.rules.primitives import bind, define
 from jaxpool.monoid import MAX, SUM
 from jaxpool.pooling import arguments
-from jaxpool.pooling.arguments import Ints, Padding
+from jaxpool.pooling.arguments import Geometry
 from jaxpool.pooling.sharding import explicit_sharding
 from jaxpool.window import Window
 
@@ -57,8 +58,8 @@ def lp_pool(
         Array of the dtype of `x`. A window without an element gives 0.
 
     Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has a value that is not allowed.
+        TypeError: As in `max_pool`; or `x` is not of a floating dtype, or `p` no number.
+        ValueError: As in `max_pool`; or `p` is not greater than 0.
 
     Example:
         >>> import jax.numpy as jnp
@@ -74,11 +75,9 @@ def lp_pool(
     Source:
         ONNX's `LpPool`. (PyTorch's `LPPool2d` keeps signs, and gives NaN for odd p.)
     """
-    x = arguments.floating_array("x", x)
     p = exponent(p)
-    x, window, where = arguments.windowed(
-        x, window_shape, strides, padding, dilation, ceil_mode, axes, where
-    )
+    geometry = Geometry(window_shape, strides, padding, dilation, ceil_mode, axes)
+    x, window, where = arguments.windowed(x, where, geometry, floating=True)
     return norm(x, window, p, where)
 
 

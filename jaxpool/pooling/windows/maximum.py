@@ -6,9 +6,10 @@ import jax
 from jax.typing import ArrayLike
 
 from jaxpool import engine
+from jaxpool.checks import Ints, Padding
 from jaxpool.monoid import MAX, MIN
 from jaxpool.pooling import arguments
-from jaxpool.pooling.arguments import Ints, Padding
+from jaxpool.pooling.arguments import Geometry
 from jaxpool.pooling.sharding import explicit_sharding
 
 
@@ -25,6 +26,9 @@ def max_pool(
     where: ArrayLike | None = None,
 ) -> jax.Array:
     """The largest element of every window.
+
+    An int `window_shape` leaves the first axis (batch) and the last (channels) alone: a 3-D array
+    is (batch, length, channels) to it. For one image (height, width, channels) give `(2, 2)`.
 
         y[o] = max over taps t of x[o * stride + t * dilation - low]
 
@@ -50,8 +54,11 @@ def max_pool(
         element gives the identity: -inf, the smallest integer, or False.
 
     Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has a value that is not allowed.
+        TypeError: `x` is no array of real numbers, `where` is not boolean, or an argument is not of
+            the types above.
+        ValueError: `x` has too few axes for `window_shape`, `where` does not broadcast to `x`, a
+            size, stride or dilation is less than 1, padding is negative, a sequence has not one
+            entry per pooled axis, or `ceil_mode=True` is given with SAME.
 
     Example:
         >>> import jax.numpy as jnp
@@ -60,6 +67,8 @@ def max_pool(
         >>> max_pool(x, 2)[0, :, :, 0]
         Array([[ 5.,  7.],
                [13., 15.]], dtype=float32)
+        >>> max_pool(x[0], (2, 2)).shape, max_pool(x[0], 2).shape
+        ((2, 2, 1), (4, 2, 1))
 
     When to use:
         The usual down-sampling of a convolutional network: the strongest response of every window
@@ -68,9 +77,8 @@ def max_pool(
     Source:
         PyTorch's `MaxPool2d` and ONNX's `MaxPool` (values, ties, ceil_mode).
     """
-    x, window, where = arguments.windowed(
-        x, window_shape, strides, padding, dilation, ceil_mode, axes, where
-    )
+    geometry = Geometry(window_shape, strides, padding, dilation, ceil_mode, axes)
+    x, window, where = arguments.windowed(x, where, geometry)
     return engine.reduce(x, MAX, window, where=where)
 
 
@@ -107,8 +115,8 @@ def min_pool(
         True.
 
     Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has a value that is not allowed.
+        TypeError: As in `max_pool`.
+        ValueError: As in `max_pool`.
 
     Example:
         >>> import jax.numpy as jnp
@@ -122,9 +130,8 @@ def min_pool(
     Source:
         Morphological erosion by a box; Flax's `min_pool`.
     """
-    x, window, where = arguments.windowed(
-        x, window_shape, strides, padding, dilation, ceil_mode, axes, where
-    )
+    geometry = Geometry(window_shape, strides, padding, dilation, ceil_mode, axes)
+    x, window, where = arguments.windowed(x, where, geometry)
     return engine.reduce(x, MIN, window, where=where)
 
 
@@ -163,8 +170,9 @@ def max_pool_with_argmax(
         planes of more than 2^31 - 1 elements they are int64, which `jax_enable_x64` must allow.
 
     Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has a value that is not allowed.
+        TypeError: As in `max_pool`.
+        ValueError: As in `max_pool`; or the plane has more than 2^31 - 1 elements, and
+            `jax_enable_x64` is not set.
 
     Example:
         >>> import jax.numpy as jnp
@@ -182,7 +190,6 @@ def max_pool_with_argmax(
         PyTorch's `MaxPool2d(return_indices=True)`. (ONNX and TensorFlow count on through channels
         and images.)
     """
-    x, window, where = arguments.windowed(
-        x, window_shape, strides, padding, dilation, ceil_mode, axes, where
-    )
+    geometry = Geometry(window_shape, strides, padding, dilation, ceil_mode, axes)
+    x, window, where = arguments.windowed(x, where, geometry)
     return engine.arg_reduce(x, MAX, window, where=where)

@@ -12,12 +12,14 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from jaxpool import engine
+from jaxpool.checks import Ints, Padding
 from jaxpool.engine.plan.target import Target
 from jaxpool.engine.rules import primitives
 from jaxpool.monoid import MAX, SUM
 from jaxpool.pooling import arguments
-from jaxpool.pooling.arguments import Ints, Padding
+from jaxpool.pooling.arguments import Geometry
 from jaxpool.pooling.sharding import explicit_sharding
+from jaxpool.pooling.windows._sort_keys import sort_keys
 from jaxpool.window import Window
 
 # Up to so many taps, comparing each with each beats finding the median bit by bit.
@@ -57,8 +59,8 @@ def median_pool(
         Array of the dtype of `x`. A window without an element gives 0.
 
     Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has a value that is not allowed.
+        TypeError: As in `max_pool`.
+        ValueError: As in `max_pool`.
 
     Example:
         >>> import jax.numpy as jnp
@@ -73,9 +75,8 @@ def median_pool(
     Source:
         Tukey's running median; `scipy.ndimage.median_filter`, but for even windows.
     """
-    x, window, where = arguments.windowed(
-        x, window_shape, strides, padding, dilation, ceil_mode, axes, where
-    )
+    geometry = Geometry(window_shape, strides, padding, dilation, ceil_mode, axes)
+    x, window, where = arguments.windowed(x, where, geometry)
     return _median(x, where, window)
 
 
@@ -89,7 +90,7 @@ def _median_tap_code(x: jax.Array, *masks: jax.Array, window: Window, target: Ta
     """The number of the first tap that holds the median; the number of taps where none exists."""
     del target
     exists = engine.ones(window, x.ndim, np.dtype(bool)) if not masks else masks[0]
-    keys = _ordered(x)
+    keys = sort_keys(x)
     last = np.array(np.iinfo(keys.dtype).max, keys.dtype)
     keys = jnp.where(exists, keys, last)
     rank = (engine.reduce(exists.astype(np.int32), SUM, window) - 1) // 2
@@ -112,23 +113,6 @@ def _median_tap_code(x: jax.Array, *masks: jax.Array, window: Window, target: Ta
 
 
 _median_tap = primitives.search("jaxpool_median_tap", _median_tap_code, ["window"])
-
-
-def _ordered(x: jax.Array) -> jax.Array:
-    """Unsigned integers in the order of the elements, equal where those are."""
-    if x.dtype == np.bool_:
-        return x.astype(np.uint8)
-    if jnp.issubdtype(x.dtype, jnp.integer) and jnp.iinfo(x.dtype).bits < 8:
-        x = x.astype(np.int8 if jnp.issubdtype(x.dtype, jnp.signedinteger) else np.uint8)
-    bits = 8 * x.dtype.itemsize
-    unsigned = np.dtype(f"uint{bits}")
-    sign = np.array(1 << (bits - 1), unsigned)
-    if jnp.issubdtype(x.dtype, jnp.unsignedinteger):
-        return x
-    if jnp.issubdtype(x.dtype, jnp.integer):
-        return lax.bitcast_convert_type(x, unsigned) ^ sign
-    pattern = lax.bitcast_convert_type(jnp.where(x == 0, jnp.zeros((), x.dtype), x), unsigned)
-    return jnp.where(pattern & sign != 0, ~pattern, pattern | sign)
 
 
 def _pairwise(keys: jax.Array, last: np.ndarray, rank: jax.Array, window: Window) -> jax.Array:

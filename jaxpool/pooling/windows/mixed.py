@@ -8,13 +8,14 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxpool import engine
+from jaxpool import checks, engine
+from jaxpool.checks import Ints, Padding
 from jaxpool.monoid import MAX
 from jaxpool.pooling import arguments
-from jaxpool.pooling.arguments import Ints, Padding
+from jaxpool.pooling.arguments import Geometry
 from jaxpool.pooling.sharding import explicit_sharding
 from jaxpool.pooling.windows import average
-from jaxpool.window import Window, pooled_axes
+from jaxpool.window import Window
 
 
 @explicit_sharding()
@@ -52,8 +53,8 @@ def mixed_pool(
         Array of the dtype of `x`. A window without an element gives 0.
 
     Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has a value that is not allowed.
+        TypeError: As in `max_pool`; or `x` is not of a floating dtype, or `alpha` no number.
+        ValueError: As in `max_pool`; or `alpha` is not finite, or does not broadcast to the output.
 
     Example:
         >>> import jax.numpy as jnp
@@ -70,12 +71,9 @@ def mixed_pool(
         Lee, Gallagher and Tu, "Generalizing pooling functions in convolutional neural networks:
         mixed, gated, and tree", 2016.
     """
-    x = arguments.floating_array("x", x)
-    x, window, where = arguments.windowed(
-        x, window_shape, strides, padding, dilation, ceil_mode, axes, where
-    )
-    if not isinstance(count_include_pad, bool):
-        raise TypeError(f"count_include_pad must be a bool, got {count_include_pad!r}")
+    geometry = Geometry(window_shape, strides, padding, dilation, ceil_mode, axes)
+    x, window, where = arguments.windowed(x, where, geometry, floating=True)
+    checks.flag("count_include_pad", count_include_pad)
     alpha = arguments.parameter("alpha", alpha, x, window, per_window=True)
     return _mixed(x, alpha, where, window, count_include_pad)
 
@@ -116,8 +114,8 @@ def gated_pool(
         Array of the dtype of `x`. A window without an element gives 0.
 
     Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has a value that is not allowed.
+        TypeError: As in `max_pool`; or `x` or `filters` is not of a floating dtype.
+        ValueError: As in `max_pool`; or `filters` has another shape.
 
     Example:
         >>> import jax.numpy as jnp
@@ -134,12 +132,9 @@ def gated_pool(
         Lee, Gallagher and Tu, "Generalizing pooling functions in convolutional neural networks:
         mixed, gated, and tree", 2016.
     """
-    x = arguments.floating_array("x", x)
-    x, window, where = arguments.windowed(
-        x, window_shape, strides, padding, dilation, ceil_mode, axes, where
-    )
-    if not isinstance(count_include_pad, bool):
-        raise TypeError(f"count_include_pad must be a bool, got {count_include_pad!r}")
+    geometry = Geometry(window_shape, strides, padding, dilation, ceil_mode, axes)
+    x, window, where = arguments.windowed(x, where, geometry, floating=True)
+    checks.flag("count_include_pad", count_include_pad)
     filters = _one_row_a_tap(arguments.floating_array("filters", filters), x, window, axes)
     return _gated(x, filters, where, window, count_include_pad)
 
@@ -148,7 +143,7 @@ def _one_row_a_tap(
     filters: jax.Array, x: jax.Array, window: Window, axes: Ints | None
 ) -> jax.Array:
     """The filters as an array `(taps, channels or 1)`, the pooled axes in ascending order."""
-    given = pooled_axes(x.ndim, axes, len(window.axes))
+    given = checks.pooled_axes(x.ndim, axes, len(window.axes))
     order = sorted(range(len(given)), key=lambda i: given[i])
     sizes = [0] * len(given)
     for i, axis in zip(order, window.axes, strict=True):

@@ -12,10 +12,11 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from jaxpool import engine
+from jaxpool.checks import Ints, Padding
 from jaxpool.engine.rules.primitives import bind, define, result_type
 from jaxpool.monoid import MAX
 from jaxpool.pooling import arguments
-from jaxpool.pooling.arguments import Ints, Padding
+from jaxpool.pooling.arguments import Geometry
 from jaxpool.pooling.sharding import explicit_sharding
 from jaxpool.pooling.windows._log_mean_exp import log_mean_exp
 from jaxpool.window import Window
@@ -53,8 +54,8 @@ def soft_pool(
         Array of the dtype of `x`. A window without an element gives 0.
 
     Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has a value that is not allowed.
+        TypeError: As in `max_pool`; or `x` is not of a floating dtype.
+        ValueError: As in `max_pool`.
 
     Example:
         >>> import jax.numpy as jnp
@@ -70,10 +71,8 @@ def soft_pool(
     Source:
         Stergiou, Poppe and Kalliatakis, "Refining activation downsampling with SoftPool", 2021.
     """
-    x = arguments.floating_array("x", x)
-    x, window, where = arguments.windowed(
-        x, window_shape, strides, padding, dilation, ceil_mode, axes, where
-    )
+    geometry = Geometry(window_shape, strides, padding, dilation, ceil_mode, axes)
+    x, window, where = arguments.windowed(x, where, geometry, floating=True)
     return _soft(x, where, window)
 
 
@@ -113,8 +112,8 @@ def logsumexp_pool(
         Array of the dtype of `x`. A window without an element gives 0.
 
     Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has a value that is not allowed.
+        TypeError: As in `max_pool`; or `x` is not of a floating dtype, or `temperature` no number.
+        ValueError: As in `max_pool`; or `temperature` is not finite, or varies along a pooled axis.
 
     Example:
         >>> import jax.numpy as jnp
@@ -132,10 +131,8 @@ def logsumexp_pool(
         Pinheiro and Collobert, "From image-level to pixel-level labeling with convolutional
         networks", 2015.
     """
-    x = arguments.floating_array("x", x)
-    x, window, where = arguments.windowed(
-        x, window_shape, strides, padding, dilation, ceil_mode, axes, where
-    )
+    geometry = Geometry(window_shape, strides, padding, dilation, ceil_mode, axes)
+    x, window, where = arguments.windowed(x, where, geometry, floating=True)
     temperature = arguments.parameter("temperature", temperature, x, window)
     return _logsumexp(x, temperature, where, window)
 

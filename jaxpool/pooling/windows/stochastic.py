@@ -12,11 +12,12 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from jaxpool import engine
+from jaxpool.checks import Ints, Padding
 from jaxpool.engine.plan.target import Target
 from jaxpool.engine.rules import primitives
 from jaxpool.monoid import MAX
 from jaxpool.pooling import arguments
-from jaxpool.pooling.arguments import Ints, Padding
+from jaxpool.pooling.arguments import Geometry
 from jaxpool.pooling.sharding import explicit_sharding
 from jaxpool.pooling.windows import average
 from jaxpool.window import Window
@@ -58,8 +59,8 @@ def stochastic_pool(
         Array of the dtype of `x`. A window without an element gives 0.
 
     Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has a value that is not allowed.
+        TypeError: As in `max_pool`; or `x` is not of a floating dtype, or `key` is no key.
+        ValueError: As in `max_pool`.
 
     Example:
         >>> import jax
@@ -79,10 +80,8 @@ def stochastic_pool(
         Zeiler and Fergus, "Stochastic pooling for regularization of deep convolutional neural
         networks", 2013.
     """
-    x = arguments.floating_array("x", x)
-    x, window, where = arguments.windowed(
-        x, window_shape, strides, padding, dilation, ceil_mode, axes, where
-    )
+    geometry = Geometry(window_shape, strides, padding, dilation, ceil_mode, axes)
+    x, window, where = arguments.windowed(x, where, geometry, floating=True)
     if key is None:
         return _mean(x, where, window)
     shape = window.output_shape(x.shape)

@@ -11,8 +11,8 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jaxpool import engine
+from jaxpool.checks import Ints
 from jaxpool.pooling import arguments, sizes
-from jaxpool.pooling.arguments import Ints
 from jaxpool.pooling.sharding import explicit_sharding
 
 
@@ -40,10 +40,10 @@ def max_unpool(
         Array of the dtype of `values`, its pooled axes of the sizes of `output_shape`.
 
     Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has a value that is not allowed, or an index lies outside the
-            plane. (Indices that are traced, as under `jit`, cannot be looked at: there, values
-            with such an index are left out.)
+        TypeError: `values` is no array of real numbers, or `indices` none of integers.
+        ValueError: `indices` has not the shape of `values`, `output_shape` a size less than 1, or
+            an index lies outside the plane. (Indices that are traced, as under `jit`, cannot be
+            looked at: there, values with such an index are left out.)
 
     Example:
         >>> import jax.numpy as jnp

@@ -352,10 +352,10 @@ X = jnp.zeros((2, 3))
         ({"window_strides": (1, -1)}, ValueError, "window_strides must be integers of at least 1"),
         ({"base_dilation": (0, 1)}, ValueError, "base_dilation must be integers of at least 1"),
         ({"window_dilation": "ab"}, TypeError, "window_dilation must be a sequence"),
-        ({"padding": "FULL"}, ValueError, "padding is 'FULL'; allowed: 'VALID', 'SAME'"),
-        ({"padding": 1}, TypeError, "padding is 1; allowed"),
-        ({"padding": (1, 1)}, TypeError, "padding must be pairs of ints"),
-        ({"padding": [(1, 1)]}, ValueError, r"or 2 pairs \(low, high\)"),
+        ({"padding": "FULL"}, ValueError, "'VALID', 'SAME', .* got 'FULL'"),
+        ({"padding": 1}, TypeError, "pairs of ints .* got 1"),
+        ({"padding": (1, 1)}, TypeError, r"pairs of ints .* got \(1, 1\)"),
+        ({"padding": [(1, 1)]}, ValueError, "padding must have 2 entries"),
     ],
 )
 def test_bad_input(change, error, message):

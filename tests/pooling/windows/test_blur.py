@@ -133,3 +133,50 @@ def test_the_derivative_is_the_adjoint(size, shape, stride):
     place = tuple(n // 2 for n in shape)
     basis[place] = 1
     np.testing.assert_allclose(pulled[place], np.vdot(g, blur(basis)), rtol=1e-4, atol=1e-6)
+
+
+def blurred_with_mask(row, exists, size, stride):
+    """The weighted mean of what exists, by the loops above; 0 where nothing does."""
+    total = blurred(np.where(exists, row, 0), size, stride)
+    weight = blurred(exists.astype(float), size, stride)
+    return [t / w if w else 0.0 for t, w in zip(total, weight, strict=True)]
+
+
+@pytest.mark.parametrize(("size", "stride"), [(1, 1), (3, 2), (4, 1), (7, 3)])
+def test_masked_elements_have_no_weight(size, stride):
+    x = RNG.normal(size=(1, 11, 2)).astype(np.float32)
+    where = RNG.random((1, 11, 2)) < 0.4
+    where[:, :6, 0] = False
+
+    @quick.jit
+    def value_and_gradient(x):
+        return jax.value_and_grad(
+            lambda x: (jaxpool.blur_pool(x, size, stride, where=where) ** 2).sum()
+        )(x)
+
+    y = jaxpool.blur_pool(np.where(where, x, np.nan), size, stride, where=where)
+    expected = [
+        blurred_with_mask(x[0, :, c].astype(float), where[0, :, c], size, stride) for c in range(2)
+    ]
+    np.testing.assert_allclose(y[0].T, expected, rtol=1e-5, atol=1e-6)
+    value, gradient = value_and_gradient(np.where(where, x, np.nan))
+    np.testing.assert_allclose(value, (np.array(expected) ** 2).sum(), rtol=1e-5)
+    assert not gradient[~where].any()
+    assert np.isfinite(gradient).all()
+
+
+def test_windows_without_an_element_are_none_for_the_filter():
+    x = jnp.array([9.0, 1.0, 2.0, 9.0, 9.0, 3.0]).reshape(1, 6, 1)
+    where = x != 9
+    maxima = jnp.array([1.0, 2.0, 2.0, 9.0, 3.0]).reshape(1, 5, 1)  # of two elements each
+    y = jaxpool.max_blur_pool(x, 2, 3, 1, where=where)
+    expected = jaxpool.blur_pool(maxima, 3, 1, where=maxima != 9)
+    np.testing.assert_array_equal(y, expected)
+    assert not jaxpool.max_blur_pool(x, 2, where=jnp.zeros((1, 6, 1), bool)).any()
+
+
+def test_a_mask_of_all_elements_changes_nothing():
+    x = RNG.normal(size=(2, 7, 8, 3)).astype(np.float32)
+    for pool in (jaxpool.blur_pool, lambda x, **m: jaxpool.max_blur_pool(x, 2, **m)):
+        masked = pool(x, where=np.ones((1, 1, 1, 1), bool))
+        np.testing.assert_allclose(masked, pool(x), rtol=1e-5, atol=1e-6)

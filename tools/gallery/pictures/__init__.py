@@ -1,12 +1,21 @@
 """What every operator does to one photograph, each in a strip of panels.
 
+Most windowed operators have their panels in the catalogue. Others are drawn by functions of their
+names:
+
 photo.py       the photograph
 strip.py       panels side by side
 windows.py, places.py, aliasing.py, whole.py, bins.py, boxes.py
                functions with the operators' names, each of which draws a strip
 """
 
+from collections.abc import Mapping
+
+import jaxpool
+from catalogue import CATALOGUE
 from tools.gallery.pictures import aliasing, bins, boxes, places, whole, windows
+from tools.gallery.pictures.photo import pagoda
+from tools.gallery.pictures.strip import Panel, strip
 
 _MODULES = (windows, places, aliasing, whole, bins, boxes)
 
@@ -23,7 +32,19 @@ def draw(name: str) -> bytes:
     Raises:
         KeyError: The operator has no picture.
     """
+    if name in CATALOGUE and (panels := CATALOGUE[name].picture):
+        return _calls(panels)
     for module in _MODULES:
         if hasattr(module, name):
             return getattr(module, name)()
-    raise KeyError(name)
+    raise KeyError(
+        f"{name} has no picture: give its entry in catalogue/entries.py one, or write a function "
+        f"{name} in tools/gallery/pictures/"
+    )
+
+
+def _calls(panels: Mapping[str, str]) -> bytes:
+    """The photograph, and what each expression makes of it: a panel's title is what was called."""
+    names = {"x": pagoda(), **vars(jaxpool)}
+    results = (Panel(call, eval(call, names), note) for call, note in panels.items())
+    return strip(Panel("x", names["x"], "96 x 96"), *results)

@@ -13,36 +13,6 @@ from tools.gallery.pictures.strip import Panel, strip
 _SPOILT = 0.06  # share of pixels that are made black or white, for the median
 
 
-def max_pool() -> bytes:
-    """Two sizes of window."""
-    x = pagoda()
-    return strip(
-        _input(),
-        Panel("max_pool(x, 4)", jaxpool.max_pool(x, 4)),
-        Panel("max_pool(x, 8)", jaxpool.max_pool(x, 8)),
-    )
-
-
-def min_pool() -> bytes:
-    """Two sizes of window."""
-    x = pagoda()
-    return strip(
-        _input(),
-        Panel("min_pool(x, 4)", jaxpool.min_pool(x, 4)),
-        Panel("min_pool(x, 8)", jaxpool.min_pool(x, 8)),
-    )
-
-
-def avg_pool() -> bytes:
-    """Two sizes of window."""
-    x = pagoda()
-    return strip(
-        _input(),
-        Panel("avg_pool(x, 4)", jaxpool.avg_pool(x, 4)),
-        Panel("avg_pool(x, 8)", jaxpool.avg_pool(x, 8)),
-    )
-
-
 def sum_pool() -> bytes:
     """How many pixels are bright."""
     bright = (grey(pagoda()) > 0.6).astype(np.int32)
@@ -68,41 +38,6 @@ def lp_pool() -> bytes:
         for p, by in ((1, "64"), (2, "8"), (20, "64^(1/20)"))
     ]
     return strip(_input(), *panels)
-
-
-def gem_pool() -> bytes:
-    """From the average to the maximum."""
-    x = pagoda()
-    words = {1: "the average", 3: "as in image retrieval", 20: "near the maximum"}
-    panels = [
-        Panel(f"gem_pool(x, 8, p={p})", jaxpool.gem_pool(x, 8, p), note)
-        for p, note in words.items()
-    ]
-    return strip(_input(), *panels)
-
-
-def soft_pool() -> bytes:
-    """Between the average and the maximum."""
-    x = pagoda()
-    soft = Panel("soft_pool(5 x, 8) / 5", jaxpool.soft_pool(5 * x, 8) / 5)
-    return strip(_input(), _average(), soft, _maximum())
-
-
-def logsumexp_pool() -> bytes:
-    """From the average to the maximum."""
-    x = pagoda()
-    words = {0: "the average", 10: "", 100: "near the maximum"}
-    panels = [
-        Panel(f"logsumexp_pool(x, 8, {t})", jaxpool.logsumexp_pool(x, 8, t), note)
-        for t, note in words.items()
-    ]
-    return strip(_input(), *panels)
-
-
-def mixed_pool() -> bytes:
-    """Half way between the average and the maximum."""
-    mixed = Panel("mixed_pool(x, 8, 0.5)", jaxpool.mixed_pool(pagoda(), 8, 0.5), "half of each")
-    return strip(_input(), _average(), mixed, _maximum())
 
 
 def gated_pool() -> bytes:
@@ -164,11 +99,3 @@ def reduce_window() -> bytes:
 
 def _input() -> Panel:
     return Panel("x", pagoda(), "96 x 96")
-
-
-def _average() -> Panel:
-    return Panel("avg_pool(x, 8)", jaxpool.avg_pool(pagoda(), 8), "to compare with")
-
-
-def _maximum() -> Panel:
-    return Panel("max_pool(x, 8)", jaxpool.max_pool(pagoda(), 8), "to compare with")

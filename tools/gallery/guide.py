@@ -1,39 +1,6 @@
-"""The order of the page, and which operator is for what."""
+"""Which operator is for what."""
 
 from dataclasses import dataclass
-
-FAMILIES: dict[str, tuple[str, ...]] = {
-    "Maxima and minima": ("max_pool", "min_pool", "max_pool_with_argmax", "max_unpool"),
-    "Sums and means": ("avg_pool", "sum_pool", "lp_pool"),
-    "Between average and maximum": (
-        "gem_pool",
-        "soft_pool",
-        "logsumexp_pool",
-        "mixed_pool",
-        "gated_pool",
-    ),
-    "By rank, and by chance": ("median_pool", "stochastic_pool"),
-    "Against aliasing": ("blur_pool", "max_blur_pool"),
-    "The whole map": (
-        "global_avg_pool",
-        "global_max_pool",
-        "global_min_pool",
-        "global_sum_pool",
-        "global_lp_pool",
-    ),
-    "To a size": (
-        "adaptive_avg_pool",
-        "adaptive_max_pool",
-        "adaptive_max_pool_with_argmax",
-        "fractional_max_pool",
-        "fractional_max_pool_with_argmax",
-        "fractional_avg_pool",
-        "spatial_pyramid_pool",
-    ),
-    "Boxes": ("roi_align", "roi_pool", "ps_roi_align", "ps_roi_pool"),
-    "Any function": ("reduce_window",),
-}
-"""Every public operator, once."""
 
 
 @dataclass(frozen=True)
