@@ -65,10 +65,7 @@ def connect(group: Group) -> None:
         )
     except (RuntimeError, ValueError) as error:  # JAX's JaxRuntimeError is a RuntimeError
         first = (str(error) or type(error).__name__).splitlines()[0]
-        raise ConfigError(
-            f"--coordinator {group.address}: the processes cannot meet ({first}); give every one "
-            "the address of process 0, with a free port, and start all of them"
-        ) from error
+        raise ConfigError(supervision.not_met(group, first)) from error
     if jax.device_count() != jax.local_device_count() * jax.process_count():
         raise ConfigError(
             f"--coordinator {group.address}: each process must have as many devices as the others; "

@@ -21,8 +21,9 @@ import typer
 LOST = 5
 """The exit status of a process whose group has lost another one."""
 _INSIDE = "JAXPOOL_SUPERVISED"
-_FATAL = re.compile(r"^[WEF]\d{4} [\d:.]+ +\d+ (?:coordination_|preemption_|client\.h)")
-"""The first line of what JAX's coordination service prints when a process is lost."""
+_FATAL = re.compile(r"^[WEF]\d{4} [\d:.]+ +\d+ (?:coordination_|preemption_|client\.h|add_port)")
+"""The first line of what JAX's coordination service prints when something is wrong with it."""
+_NOT_MET = re.compile("DEADLINE_EXCEEDED.*RegisterTask", re.DOTALL)
 _UNHEALTHY = re.compile(r"unhealthy[^:]*:\n((?:\d+\n)+)")
 _ABORTED = -signal.SIGABRT
 
@@ -114,9 +115,14 @@ def supervised(group: Group) -> int:
                 sys.stderr.flush()
         status = inner.wait()
     said = "".join(held)
+    if status == _ABORTED and _NOT_MET.search(said):
+        print(f"error: {not_met(group, f'not all in {group.start_timeout} s')}", file=sys.stderr)
+        return 2
     if status == LOST or (status == _ABORTED and held):
         print(f"error: {_lost(group, said)}", file=sys.stderr)
         return LOST
+    if status == 2:  # the last line says what JAX's own lines mean
+        said = held[-1] if held else ""
     sys.stderr.write(said)
     if status < 0:
         print(
@@ -126,6 +132,14 @@ def supervised(group: Group) -> int:
         )
         return 128 - status
     return status
+
+
+def not_met(group: Group, reason: str) -> str:
+    """The message for a group whose processes cannot find each other."""
+    return (
+        f"--coordinator {group.address}: the processes cannot meet ({reason}); give every one the "
+        "address of process 0, with a free port, and start all of them"
+    )
 
 
 def _lost(group: Group, said: str) -> str:

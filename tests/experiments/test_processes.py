@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 from contextlib import nullcontext
 
 import jax
@@ -10,10 +11,10 @@ import pytest
 import typer
 from rich.console import Console
 
-from experiments import lockstep, parallel, processes, supervision, training
+from experiments import lockstep, parallel, processes, stopping, supervision, training
 from experiments.folder import StudyFolder
 from experiments.supervision import Group
-from tests.experiments.test_faults import Lab, group_of_two, together
+from tests.experiments.test_faults import Lab, free_port, group_of_two, together
 from tests.experiments.tiny import tiny_study
 
 ADDRESS = "10.0.0.1:1234"
@@ -181,12 +182,13 @@ def test_an_error_of_process_0_ends_all_and_is_said_once(lab):
 
 
 @pytest.mark.thorough
-def test_ctrl_c_in_one_process_ends_the_other(lab):
+def test_a_signal_to_one_process_ends_the_other_too(lab):
     first, second = group_of_two(lab, "--set", "training.epochs=5000")
     while not list(lab.folder.path.rglob("metrics.jsonl")):
         assert first.poll() is None, first.communicate()
     second.send_signal(signal.SIGTERM)
-    assert second.wait(60) == 143
+    _, stderr = second.communicate(timeout=60)
+    assert (second.returncode, stderr) == (143, f"{stopping.MESSAGE}\n")
     _, stderr = first.communicate(timeout=120)
     assert (first.returncode, len(stderr.splitlines())) == (supervision.LOST, 1)
     assert "process 0: process 1 of the group is lost" in stderr
@@ -194,8 +196,20 @@ def test_ctrl_c_in_one_process_ends_the_other(lab):
 
 @pytest.mark.thorough
 def test_processes_that_do_not_meet_say_so_in_one_line(lab):
-    changes = ("--coordinator", "127.0.0.1:1", "--processes", 2, "--process", 1)
+    changes = ("--coordinator", f"127.0.0.1:{free_port()}", "--processes", 2, "--process", 1)
     status, stderr = lab.run(*changes, "--start-timeout", 5)
     assert status == 2
-    assert stderr.startswith("error: --coordinator 127.0.0.1:1: the processes cannot meet")
+    assert stderr.startswith("error: --coordinator 127.0.0.1:")
+    assert "the processes cannot meet (not all in 5 s)" in stderr
+    assert len(stderr.splitlines()) == 1
+
+
+@pytest.mark.thorough
+def test_a_port_in_use_is_said_in_one_line(lab):
+    with socket.create_server(("::", 0), family=socket.AF_INET6) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        changes = ("--coordinator", address, "--processes", 2, "--process", 0)
+        status, stderr = lab.run(*changes, "--start-timeout", 5)
+    assert status == 2
+    assert stderr.startswith(f"error: --coordinator {address}: the processes cannot meet")
     assert len(stderr.splitlines()) == 1
