@@ -6,7 +6,7 @@ is Python's.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing
 from typing import Any
 
@@ -104,7 +104,7 @@ def _of_each(examples: jax.Array) -> np.ndarray:
     return orders if orders.ndim == 3 else orders[None]
 
 
-def _batches(stream: Stream, examples: np.ndarray, size: int) -> Iterator[Batch]:
+def _batches(stream: Stream, examples: np.ndarray, size: int) -> Generator[Batch]:
     return stream.batches(examples.ravel(), size)
 
 
