@@ -20,6 +20,7 @@ from experiments import faults
 from experiments.bench import devices
 from experiments.config import reference
 from experiments.records import RecordError, write_atomically
+from tools import scale
 
 _INCLUDE = re.compile(
     r"(<!-- include (?P<path>[^\s]+) -->\n).*?(<!-- end include -->)", flags=re.DOTALL
@@ -32,6 +33,7 @@ GENERATORS: dict[str, Callable[[], str]] = {
     "devices": devices.markdown,
     "exit-statuses": faults.statuses,
     "faults": faults.markdown,
+    "scale": scale.markdown,
 }
 """The text of each generated part of a document, by its name."""
 _HEADING = re.compile(r"^#+ .*\n+")
