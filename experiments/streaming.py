@@ -5,7 +5,7 @@ the compiled program for a dataset on the device, is a loop in Python here.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing
 from typing import Any
 
@@ -119,7 +119,7 @@ def _of_each(examples: jax.Array) -> np.ndarray:
     return orders if orders.ndim == 3 else orders[None]
 
 
-def _batches(stream: Stream, examples: np.ndarray, size: int) -> Iterator[Batch]:
+def _batches(stream: Stream, examples: np.ndarray, size: int) -> Generator[Batch]:
     return stream.batches(examples.ravel(), size)
 
 

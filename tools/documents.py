@@ -6,7 +6,33 @@ A document names a file between two comments, and everything between them is tha
     ...
     <!-- end include -->
 
-Between `<!-- generate NAME -->` and `<!-- end generate -->` stands what one of `GENERATORS: dict[str, Callable[[], str]] = {
+Between `<!-- generate NAME -->` and `<!-- end generate -->` stands what one of `GENERATORS` gives.
+
+`make documents` brings all documents up to date; a test checks that they are.
+`docs/operators.md` is made as a whole, by `tools.gallery`.
+"""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from experiments import faults
+from experiments.bench import devices
+from experiments.config import reference
+from experiments.records import RecordError, write_atomically
+from experiments.report import summary
+from experiments.report.rows import read_csv
+from tools import operators
+
+ROOT = Path(__file__).parents[1]
+
+_INCLUDE = re.compile(
+    r"(<!-- include (?P<path>[^\s]+) -->\n).*?(<!-- end include -->)", flags=re.DOTALL
+)
+_GENERATE = re.compile(
+    r"(<!-- generate (?P<name>[^\s]+) -->\n).*?(<!-- end generate -->)", flags=re.DOTALL
+)
+GENERATORS: dict[str, Callable[[], str]] = {
     "api": operators.api,
     "config-keys": reference.reference,
     "devices": devices.table,

@@ -5,7 +5,7 @@ that is killed and started again reads the same batches as one that was not.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -98,7 +98,7 @@ class Stream:
         size: int,
         process_index: int = 0,
         process_count: int = 1,
-    ) -> Iterator[Batch]:
+    ) -> Generator[Batch]:
         """Batches of examples, read ahead by threads.
 
         Args:
@@ -147,7 +147,7 @@ def statistics(
     Returns:
         Mean (C,) and standard deviation (C,), 1 for a constant channel.
     """
-    total, squares, count = np.int64(0), np.int64(0), 0
+    total, squares, count = np.zeros(1, np.int64), np.zeros(1, np.int64), 0
     with closing(_read_ahead(source, np.arange(len(source)), _READ_TOGETHER)) as read:
         for images, _ in read:
             wide = images.astype(np.int64)
@@ -186,12 +186,12 @@ class _Ordered:
     def __len__(self) -> int:
         return len(self._order)
 
-    def __getitem__(self, place: int) -> tuple[NDArray[np.uint8], np.int32]:
-        image, label = self._source[int(self._order[place])]
+    def __getitem__(self, index: int) -> tuple[NDArray[np.uint8], np.int32]:
+        image, label = self._source[int(self._order[index])]
         return image, np.int32(label)
 
 
-def _read_ahead(source: Source, order: NDArray[np.int64], size: int) -> Iterator[Any]:
+def _read_ahead(source: Source, order: NDArray[np.int64], size: int) -> Generator[Any]:
     """Batches of raw images and classes; at most `BATCHES_AHEAD` of them wait decoded."""
     import grain
 

@@ -37,10 +37,12 @@ class Folder:
         self.records = path / "collectives.jsonl"
         self.csv = path / "collectives.csv"
         self.summary = path / "summary.md"
+        self.headline = path / "headline.md"
 
     def clear(self) -> None:
         """Removes what an earlier run left, and nothing else."""
-        for file in (self.config, self.environment, self.records, self.csv, self.summary):
+        made = (self.csv, self.summary, self.headline)
+        for file in (self.config, self.environment, self.records, *made):
             file.unlink(missing_ok=True)
 
 
@@ -112,6 +114,7 @@ def run(
     environment = read_record(folder.environment, Environment)
     write_atomically(folder.csv, table.to_csv(records))
     write_atomically(folder.summary, table.summary(bench.title, environment, records))
+    write_atomically(folder.headline, table.headline(environment, records))
     lost = [record for record in records if record.outcome == "failed"]
     for r in lost:
         place = f"{r.contender} in {r.case} {r.dtype} {r.mode}, divided along {r.axis}"

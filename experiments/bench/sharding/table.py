@@ -2,10 +2,12 @@
 
 import csv
 import io
+import statistics
 from collections.abc import Sequence
 
+from experiments import markdown
 from experiments.bench.sharding.records import ShardingRecord
-from experiments.bench.words import MODES, markdown_table
+from experiments.bench.words import MODES
 from experiments.records import Environment
 
 Pair = tuple[ShardingRecord, ShardingRecord | None]
@@ -62,49 +64,45 @@ def to_csv(records: Sequence[ShardingRecord]) -> str:
 def summary(title: str, environment: Environment, records: Sequence[ShardingRecord]) -> str:
     """The page: what the figures mean, how axes compare, then every row."""
     devices = records[0].devices
-    about = (
-        f"{devices} virtual devices of one CPU, jax {environment.versions['jax']}; compiled, not "
-        "run. Received: bytes that each device receives in one call, divided by the bytes of its "
-        "part of the input; 0 means that it computes alone. Ratio: jaxpool's bytes over those of "
-        "the same operator in JAX's own operations (lax). A result that does not divide evenly "
-        "among the devices is gathered on each of them, by jaxpool and lax alike. At least: some "
-        "collectives run in a loop whose length depends on the data, and count once."
-    )
-    parts = [f"# {title}, divided among {devices} devices", about, _by_axis(records)]
+    parts = [f"# {title}, divided among {devices} devices", headline(environment, records)]
     parts += [_table(records), _absent(records)]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
 
-def _by_axis(records: Sequence[ShardingRecord]) -> str:
-    """Per axis and direction: how many programs exchange nothing, and how they compare with lax."""
+def headline(environment: Environment, records: Sequence[ShardingRecord]) -> str:
+    """What the figures mean, and one row per divided axis and direction."""
+    about = (
+        f"{records[0].devices} virtual devices of one CPU, jax {environment.versions['jax']}; "
+        "compiled, not run. Received: bytes that each device receives in one call, divided by the "
+        "bytes of its part of the input; 0 means that it computes alone. Ratio: jaxpool's bytes "
+        "over those of the same operator in JAX's own operations (lax). A result that does not "
+        "divide evenly among the devices is gathered on each of them, by jaxpool and lax alike. At "
+        "least: some collectives run in a loop whose length depends on the data, and count once."
+    )
     groups: dict[tuple[str, str], list[Pair]] = {}
     for pair in pairs(records):
         if pair[0].outcome == "compiled":
             groups.setdefault((pair[0].axis, pair[0].mode), []).append(pair)
-    rows = []
-    for (axis, mode), found in groups.items():
-        both = [
-            (a.received, b.received) for a, b in found if b is not None and b.outcome == "compiled"
-        ]
-        rows.append(
-            [
-                axis,
-                MODES[mode],
-                str(len(found)),
-                str(sum(not ours.received for ours, _ in found)),
-                str(len(both)),
-                *(str(sum(compare(a, b) for a, b in both)) for compare in _COMPARISONS),
-            ]
-        )
-    heads = ["divided axis", "computed", "programs", "exchange nothing", "with a form in lax"]
-    return markdown_table([*heads, "fewer bytes than lax", "as many", "more"], rows)
+    rows = [[axis, MODES[mode], *_sums(found)] for (axis, mode), found in groups.items()]
+    heads = ["divided axis", "computed", "operators", "exchange nothing", "received, median"]
+    heads += ["with a form in lax", "no more than lax", "ratio, median", "largest"]
+    return f"{about}\n\n{markdown.table(heads, rows)}\n"
 
 
-_COMPARISONS = (
-    lambda ours, lax: ours < lax,
-    lambda ours, lax: ours == lax,
-    lambda ours, lax: ours > lax,
-)
+def _sums(found: Sequence[Pair]) -> list[str]:
+    """The figures of one axis and direction."""
+    both = [(ours, lax) for ours, lax in found if lax is not None and lax.outcome == "compiled"]
+    ratios = [one for ours, lax in both if (one := ratio(ours, lax)) is not None]
+    shares = [share for ours, _ in found if (share := _received(ours)) is not None]
+    return [
+        str(len(found)),
+        str(sum(not ours.received for ours, _ in found)),
+        f"{statistics.median(shares):.3g}",
+        str(len(both)),
+        str(sum((ours.received or 0) <= (lax.received or 0) for ours, lax in both)),
+        f"{statistics.median(ratios):.2f}" if ratios else "",
+        f"{max(ratios):.1f}" if ratios else "",
+    ]
 
 
 def _table(records: Sequence[ShardingRecord]) -> str:
@@ -122,7 +120,7 @@ def _table(records: Sequence[ShardingRecord]) -> str:
         for ours, lax in pairs(records)
     ]
     heads = ["operator", "divided axis", "computed", "collectives", "received"]
-    return markdown_table([*heads, "lax: collectives", "lax: received", "ratio"], rows)
+    return markdown.table([*heads, "lax: collectives", "lax: received", "ratio"], rows)
 
 
 def _kinds(record: ShardingRecord) -> str:
@@ -131,11 +129,18 @@ def _kinds(record: ShardingRecord) -> str:
     return ", ".join(f"{n} {kind}" for kind, n in sorted(record.counts.items())) or "none"
 
 
-def _share(record: ShardingRecord) -> str:
+def _received(record: ShardingRecord) -> float | None:
+    """Bytes received over those of a device's part of the input."""
     if record.received is None:
+        return None
+    return record.received * record.devices / record.input_bytes
+
+
+def _share(record: ShardingRecord) -> str:
+    received = _received(record)
+    if received is None:
         return ""
-    shown = f"{record.received * record.devices / record.input_bytes:.3g}"
-    return f"at least {shown}" if record.at_least else shown
+    return f"at least {received:.3g}" if record.at_least else f"{received:.3g}"
 
 
 def _ratio_cell(ours: ShardingRecord, lax: ShardingRecord | None) -> str:

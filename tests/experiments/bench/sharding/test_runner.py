@@ -59,6 +59,7 @@ def test_every_axis_has_a_record_and_a_row(first):
         "collectives.jsonl",
         "config.toml",
         "environment.json",
+        "headline.md",
         "summary.md",
     }
     found = {(r.axis, r.contender): r for r in read(folder / "collectives.jsonl")}
@@ -79,6 +80,8 @@ def test_every_axis_has_a_record_and_a_row(first):
     assert rows[0]["received_bytes"] == rows[0]["lax_received_bytes"] == "0"
     page = (folder / "summary.md").read_text()
     assert page.startswith("# A tiny pooling, divided among 2 devices")
+    assert (folder / "headline.md").read_text().strip() in page
+    assert "| batch | forward | 1 | 1 | 0 | 1 | 1 |  |  |" in page
     assert "| tiny | length | forward | left out |" in page
     assert "- jaxpool left out: 9 elements do not divide evenly" in page
 

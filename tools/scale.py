@@ -1,0 +1,129 @@
+"""The arithmetic of docs/scale.md: what many devices can gain, from a published study's figures.
+
+Two ways to use N devices: a run per device, or one run whose batch is divided among all. The
+formulas are lower bounds of the time; nothing here was measured on more than one machine.
+"""
+
+import math
+from pathlib import Path
+
+from experiments.bench.words import duration
+from experiments.report.rows import SummaryRow, read_csv
+
+STUDY = Path(__file__).parents[1] / "results" / "fashion_mnist" / "summary.csv"
+DEVICES = 1000
+HOP_S = 5e-6
+"""Assumed time to start one exchange with a neighbour."""
+LINKS = {
+    "Ethernet of 25 Gbit/s": 25e9 / 8,
+    "InfiniBand of 400 Gbit/s": 400e9 / 8,
+    "an accelerator's own links, 100 GB/s": 100e9,
+}
+"""Assumed bandwidth of each device's link in one direction, in bytes per second."""
+RESNET_50 = 25_557_032
+"""Parameters of ResNet-50 for ImageNet, a network of common size to compare with."""
+ITEM_BYTES = 4
+TRAINING_EXAMPLES = 54_000
+"""Of Fashion-MNIST, without the tenth for validation that configs/fashion_mnist.toml sets apart."""
+
+
+def all_reduce_s(size: float, devices: int, bandwidth: float, hop_s: float = HOP_S) -> float:
+    """Seconds of a ring all-reduce: 2 (N - 1) hops, and 2 (N - 1) / N of the bytes per link.
+
+    Args:
+        size: Bytes that each device contributes.
+        devices: N.
+        bandwidth: Of each link, in bytes per second.
+        hop_s: Seconds to start an exchange.
+
+    Returns:
+        Seconds.
+
+    Example:
+        >>> all_reduce_s(100e6, devices=2, bandwidth=1e9, hop_s=0)
+        0.1
+    """
+    return 2 * (devices - 1) * (hop_s + size / devices / bandwidth)
+
+
+def tree_s(size: float, devices: int, bandwidth: float, hop_s: float = HOP_S) -> float:
+    """Seconds of an all-reduce along a tree: fewer hops, and all of the bytes in each.
+
+    Example:
+        >>> tree_s(1e9, devices=1024, bandwidth=1e9, hop_s=0)
+        20.0
+    """
+    return 2 * math.ceil(math.log2(devices)) * (hop_s + size / bandwidth)
+
+
+def study_s(run_s: list[float], devices: int) -> float:
+    """Seconds of a study whose runs are given to devices, the longest first.
+
+    Each run goes to the device that is free first.
+
+    Args:
+        run_s: Seconds of each run.
+        devices: How many devices there are.
+
+    Returns:
+        Seconds until the last run has ended.
+
+    Example:
+        >>> study_s([3.0, 1.0, 1.0, 1.0], devices=2)
+        3.0
+    """
+    busy = [0.0] * min(devices, len(run_s))
+    for seconds in sorted(run_s, reverse=True):
+        busy[busy.index(min(busy))] += seconds
+    return max(busy)
+
+
+def markdown(study: Path = STUDY) -> str:
+    """The worked example, for docs/scale.md."""
+    rows = [row for row in read_csv(study) if row.device_source == "measured"]
+    return "\n\n".join([_runs(rows), _one_run(rows[0])])
+
+
+def _runs(rows: list[SummaryRow]) -> str:
+    """How long a study takes whose runs are spread over devices."""
+    runs = [row.train_seconds_mean or 0.0 for row in rows for _ in range(row.seeds)]
+    lines = [
+        f"{len(rows)} variants from {rows[0].seeds} seeds each are {len(runs)} runs, "
+        f"{sum(runs):,.0f} s of training in all on {rows[0].device}; the longest run takes "
+        f"{max(runs):,.0f} s.",
+        "",
+        "| devices as fast as that machine | training, s | speed-up |",
+        "|---:|---:|---:|",
+    ]
+    for devices in (1, 4, len(runs), DEVICES):
+        seconds = study_s(runs, devices)
+        lines.append(f"| {devices:,} | {seconds:,.0f} | {sum(runs) / seconds:.1f} |")
+    return "\n".join(lines)
+
+
+def _one_run(row: SummaryRow) -> str:
+    """One run whose batch is divided: how large it is, and what a step exchanges."""
+    batch = row.batch_size
+    step_s = batch / row.train_examples_per_s
+    lines = [
+        f"One run on {DEVICES:,} devices with {batch} examples each has a global batch of "
+        f"{DEVICES * batch:,}, and Fashion-MNIST has {TRAINING_EXAMPLES:,} training examples: that "
+        f"study cannot use {DEVICES:,} devices so. With one example per device an epoch has "
+        f"{TRAINING_EXAMPLES // DEVICES} steps instead of {TRAINING_EXAMPLES // batch}.",
+        "",
+        f"A step of `{row.variant}` takes {duration(step_s)} on that machine for {batch} examples. "
+        f"Its {row.parameters:,} parameters are {row.parameters * ITEM_BYTES / 1e6:.3g} MB of "
+        f"gradients, those of ResNet-50 {RESNET_50 * ITEM_BYTES / 1e6:.3g} MB. Time of one "
+        f"all-reduce among {DEVICES:,} devices, with {duration(HOP_S)} per hop:",
+        "",
+        "| link of each device | this network, ring | tree | ResNet-50, ring | tree |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for name, bandwidth in LINKS.items():
+        cells = [
+            duration(of(size * ITEM_BYTES, DEVICES, bandwidth))
+            for size in (row.parameters, RESNET_50)
+            for of in (all_reduce_s, tree_s)
+        ]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
