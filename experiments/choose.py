@@ -244,7 +244,7 @@ def _in_cell(entries: list[Result], cell: str | None) -> list[Result]:
     if cell is None:
         return entries
     if cell not in cells:
-        raise RecordError(f"--cell {cell}: not there; cells are {', '.join(cells) or 'none'}")
+        raise RecordError(f"--cell {cell}: no such cell; cells are {', '.join(cells) or 'none'}")
     return [entry for entry in entries if entry.row.cell == cell]
 
 

@@ -285,8 +285,8 @@ def read(path: Path, kind: type[R]) -> R:
         raise RecordError(f"{path}: cannot be read: {error.strerror}") from error
     except ValidationError as error:
         raise RecordError(
-            f"{path}: not a valid {kind.__name__}: {complaint(error)}; remove it, and the command "
-            "that wrote it writes it anew"
+            f"{path}: not a valid {kind.__name__}: {complaint(error)}; remove the "
+            "file and run the command that wrote it again"
         ) from error
 
 
@@ -335,8 +335,8 @@ def read_lines(path: Path, kind: type[R]) -> list[R]:
             records.append(kind.model_validate_json(line))
         except ValidationError as error:
             raise RecordError(
-                f"{path}, line {number}: {complaint(error)}; remove the folder {path.parent}, and "
-                "the same command does its work again"
+                f"{path}, line {number}: {complaint(error)}; remove the folder {path.parent} "
+                "and run the same command again"
             ) from error
     return records
 

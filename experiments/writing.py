@@ -40,7 +40,7 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as error:
         advice = _REMEDIES.get(error.errno or 0, "remove the cause")
         raise RecordError(
-            f"{path}: cannot be written: {error.strerror}; {advice} and give the same command again"
+            f"{path}: cannot be written: {error.strerror}; {advice} and run the same command again"
         ) from error
 
 

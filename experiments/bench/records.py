@@ -50,7 +50,7 @@ class BenchRecord(Record):
         reason: Why the contender was not timed.
         same_as: The contender with the same program.
         detail: Options selected by the contender: layout, threads.
-        busy_cores: Number of cores used by other processes just before.
+        busy_cores: Number of cores used by other processes just before the timing.
         input_bytes: Size of the input.
         traffic_bytes: Minimum number of bytes to read and write.
         error: Largest error, relative to the magnitude of the terms.

@@ -51,7 +51,7 @@ class Job(Record):
         allocator: Name of the allocator's setting, which is already active.
         group: The name of this process in the records.
         budget: The time limit of each problem and mode.
-        busy_cores: Number of cores used by other processes just before.
+        busy_cores: Number of cores used by other processes just before the timing.
         output: The file for the records.
         target: An absent device to compile for instead of timing.
         interpreter: Another Python, for contenders whose library is not installed in this one.

@@ -83,7 +83,7 @@ def _flat(value: Any, place: str = "") -> list[tuple[str, Any]]:
 
 
 def _show(value: Any) -> str:
-    return "not there" if value is None else repr(value)
+    return "absent" if value is None else repr(value)
 
 
 def _apply(raw: dict[str, Any], override: str) -> None:

@@ -75,7 +75,7 @@ def prepare(name: str, problem: Problem) -> Program:
 
     Raises:
         LeftOut: The library is not installed, or does not support the problem; the message says
-        which.
+            which.
     """
     if name == YARDSTICK:
         raise LeftOut("is what other operators are compared with")

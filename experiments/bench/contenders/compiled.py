@@ -79,7 +79,7 @@ def _estimated(target: targets.Target, computation: Callable, arrays: Any) -> Pr
     estimate = targets.estimate(target, compiled)
 
     def refuse(*_: Any) -> Any:
-        raise RuntimeError(f"there is no {target} here")
+        raise RuntimeError(f"this machine has no {target}")
 
     return Program(
         refuse, refuse, compile_s=seconds, temp_bytes=estimate.temporaries, estimate=estimate

@@ -43,7 +43,7 @@ def prepare(interpreter: str, name: str, problem: Problem) -> Program:
 
     Raises:
         LeftOut: That interpreter lacks the library too, or the library does not support the
-        problem.
+            problem.
     """
     process = subprocess.Popen(
         [interpreter, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE
