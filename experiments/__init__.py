@@ -1,1 +1,1 @@
-"""The lab: train networks that differ only in how they pool, and say what the data allow."""
+"""The lab: trains networks that differ only in their pooling and compares them statistically."""

@@ -1,25 +1,27 @@
-"""Freed memory that stays with the process: on CPU, page faults cost more than many a pooling.
+"""Setting of glibc's allocator that keeps freed memory in the process and so avoids page faults.
 
-By default glibc gives a large block back to the kernel when it is freed, and every new one comes in
-fresh pages, each of which is cleared at its first use.
+By default glibc returns a large freed block to the kernel. The next allocation then gets new pages,
+and the kernel clears each page at its first use. On CPU these page faults cost more time than many
+poolings.
 """
 
 import ctypes
 import os
 import sys
 
-# Numbers of glibc's malloc.h, and what they are set to: one arena, since others hold 64 MB at most;
-# no block in pages of its own; nothing given back.
+# Option numbers of glibc's malloc.h and their values: one arena, since other arenas hold at most 64
+# MB; no block allocated by mmap; no memory returned to the kernel.
 _OPTIONS = {"ARENA_MAX": (-8, 1), "MMAP_MAX": (-4, 0), "TRIM_THRESHOLD": (-1, 2**31 - 1)}
 
 _kept: dict[str, str] = {}
 
 
 def keep_freed_memory() -> bool:
-    """Tells glibc to keep freed memory, from now on, for this process.
+    """Makes glibc keep freed memory in this process from now on.
 
     Returns:
-        Whether it does: on Linux with glibc, unless the environment sets the allocator already.
+        True if the setting took effect. False without Linux or glibc, or if the environment already
+        configures the allocator.
     """
     chosen = any(name.startswith("MALLOC_") for name in os.environ)
     if chosen or "GLIBC_TUNABLES" in os.environ or not sys.platform.startswith("linux"):
@@ -32,5 +34,5 @@ def keep_freed_memory() -> bool:
 
 
 def kept() -> dict[str, str]:
-    """What `keep_freed_memory` has set; nothing if it was not called, or could not."""
+    """The settings made by `keep_freed_memory`; empty if it was not called or had no effect."""
     return dict(_kept)

@@ -1,4 +1,4 @@
-"""Random changes of training examples, from what `[training.augmentation]` says."""
+"""Random augmentation of training examples, as `[training.augmentation]` configures it."""
 
 from typing import Any
 
@@ -13,9 +13,9 @@ def augmented(inputs: Any, options: Augmentation, key: jax.Array) -> Any:
     """A batch of images (N, H, W, C) or signals (N, L, C), each changed at random.
 
     Args:
-        inputs: The batch; anything else than one array of floats is left as it is.
-        options: What may change.
-        key: Which changes. Poolings draw with the same key, folded with other numbers.
+        inputs: The batch; returned unchanged unless it is a single array of floats.
+        options: The augmentations to apply.
+        key: The random key. Poolings use the same key, folded with other numbers.
 
     Returns:
         A batch of the same shape.

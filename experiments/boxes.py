@@ -1,4 +1,4 @@
-"""Boxes (x1, y1, x2, y2) in pixels, the upper ends exclusive: overlap, and the deltas between two.
+"""Geometry of boxes (x1, y1, x2, y2) in pixels, exclusive at the upper ends: overlap and deltas.
 
 Every function takes NumPy arrays or JAX arrays, and returns the same kind.
 """
@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 DELTA_SCALE = np.array([0.1, 0.1, 0.2, 0.2], np.float32)
-"""Deltas are divided by these, so that those of typical proposals have a spread of about one, as
-Girshick (2015) trains on them."""
+"""Divisors of deltas, so that the deltas of typical proposals have a spread of about 1, as in
+Girshick (2015)."""
 _LARGEST_LOG = 4.0
-"""A box grows at most by the factor `exp` of this, so that no prediction overflows."""
+"""Upper bound of tw and th, so that `exp` cannot overflow: a box grows by at most `exp(4)`."""
 
 
 def iou(first: Any, second: Any) -> Any:
@@ -34,21 +34,22 @@ def iou(first: Any, second: Any) -> Any:
 
 
 def area(boxes: Any) -> Any:
-    """The areas (...) of boxes (..., 4); 0 for a box that is turned inside out."""
+    """The areas (...) of boxes (..., 4); 0 if an upper end is below its lower end."""
     xp = boxes.__array_namespace__()
     return xp.prod(xp.maximum(boxes[..., 2:] - boxes[..., :2], 0), axis=-1)
 
 
 def encode(proposals: Any, boxes: Any) -> Any:
-    """What a network must predict to turn proposals into boxes.
+    """The deltas that turn proposals into boxes, which a network learns to predict.
 
         tx = (x - px) / pw,  ty = (y - py) / ph,  tw = log(w / pw),  th = log(h / ph)
 
-    for centres (x, y), widths w and heights h, p of the proposal; then divided by `DELTA_SCALE`.
+    for centres (x, y), widths w and heights h of the boxes, and centres (px, py), widths pw and
+    heights ph of the proposals; the deltas are then divided by `DELTA_SCALE`.
 
     Args:
         proposals: Boxes (..., 4) with an area.
-        boxes: The boxes that they should become (..., 4), with an area.
+        boxes: The target boxes (..., 4), with an area.
 
     Returns:
         Deltas (..., 4).
@@ -64,12 +65,12 @@ def encode(proposals: Any, boxes: Any) -> Any:
 
 
 def decode(proposals: Any, deltas: Any, size: int) -> Any:
-    """The boxes that deltas make of proposals: what `encode` began with.
+    """Applies deltas to proposals; the inverse of `encode`.
 
     Args:
         proposals: Boxes (..., 4).
         deltas: Deltas (..., 4).
-        size: Side of the square scene, at whose edges boxes are cut off.
+        size: Side of the square scene, in pixels; boxes are clipped to the scene.
 
     Returns:
         Boxes (..., 4).
@@ -83,6 +84,6 @@ def decode(proposals: Any, deltas: Any, size: int) -> Any:
 
 
 def _centred(boxes: Any) -> tuple[Any, Any]:
-    """Centres (..., 2), and widths and heights (..., 2)."""
+    """The centres (..., 2) of boxes, and their widths and heights (..., 2)."""
     extent = boxes[..., 2:] - boxes[..., :2]
     return boxes[..., :2] + extent / 2, extent

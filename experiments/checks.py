@@ -1,4 +1,4 @@
-"""What a study refuses before it starts, and what of it is done already."""
+"""Checks of a study before it starts, and of the runs and measurements that already exist."""
 
 import math
 from typing import Any
@@ -14,16 +14,16 @@ from experiments.records import Environment, Measurement, Origin, RecordError, R
 
 
 def refuse_impossible(study: Study, checked: set[str] | None = None) -> None:
-    """Traces every variant's training step on shapes alone.
+    """Refuses a study whose networks cannot be built, by tracing every training step on shapes.
 
     Args:
         study: The study.
-        checked: Fingerprints of programs that were traced before and need not be again, as those of
-            cells with another size of the training set; those traced here are added.
+        checked: Fingerprints of programs that were already traced, such as those of cells that
+            differ only in the size of the training set. Those traced here are added.
 
     Raises:
-        ConfigError: A pooling cannot pool the feature map that it meets, the parameters of the
-            network are larger than the device's memory, or the devices do not divide a batch.
+        ConfigError: A pooling does not fit its feature map, the parameters of the network are
+            larger than the device's memory, or the devices do not divide a batch.
     """
     inputs, labels = study.dataset.describe().batch(study.training.batch_size)
     parallel.refuse_uneven(study)
@@ -54,16 +54,16 @@ def _refuse_larger_than_memory(state: Any, variant: str) -> None:
 
 
 def refuse_other_work(study: Study, folder: StudyFolder, here: Origin | None = None) -> None:
-    """Checks that runs that are finished or begun belong to this study and were made here.
+    """Checks that existing runs, finished or not, are of this study and of this environment.
 
     Args:
         study: The study.
         folder: Its results.
-        here: The environment in which the rest would be run; None for any.
+        here: The environment for the remaining runs; None skips the check of the environment.
 
     Raises:
         RecordError: A run was made by another config or in another environment, does not belong to
-            its path, or what it left is damaged.
+            its path, or its files are damaged.
     """
     whole = finished(study, folder)
     for variant in study.variants:
@@ -97,7 +97,7 @@ def refuse_other_work(study: Study, folder: StudyFolder, here: Origin | None = N
 
 
 def _changes(folder: StudyFolder, study: Study) -> list[str]:
-    """What differs between the config in the folder, if it can be read, and the study's."""
+    """The differences between the config in the folder, if readable, and that of the study."""
     try:
         before = folder.config.read_text()
         return differences(before, dump(study))
@@ -115,17 +115,17 @@ def finished(study: Study, folder: StudyFolder) -> bool:
 
 
 def measured(study: Study, folder: StudyFolder, target: str | None = None) -> bool:
-    """Whether all variants have been measured, side by side, as the config describes them.
+    """Whether all variants have been measured together, with the costs that the config describes.
 
-    Measurements count only beside the environment.json that says where they were made.
+    Measurements count only if environment.json, which records their machine, exists.
 
     Args:
         study: The study.
         folder: Its results.
-        target: A device that is not here: whether they have been estimated for it.
+        target: An absent device: checks for estimates instead of measurements.
 
     Raises:
-        RecordError: A measurement, or the environment of all of them, is damaged.
+        RecordError: A measurement or environment.json is damaged.
     """
     if target is None and not folder.environment.exists():
         return False

@@ -1,4 +1,4 @@
-"""What tuning and search leave on disk. None of it holds a score of the test split."""
+"""Records that tuning and search write; they hold no score of the test split."""
 
 from typing import Any
 
@@ -22,16 +22,16 @@ class TrialRecord(Versioned):
         candidate: The candidate's name.
         variant: The variant that was trained.
         seed: The seed.
-        cell: The cell of a sweep that it belongs to; empty without a sweep.
-        choice: The settings that the candidate tries, by key.
+        cell: Name of the sweep cell; empty without a sweep.
+        choice: The candidate's settings, by key.
         fingerprint: SHA-256 of the part of the resolved config that decides the result.
         steps: Optimiser steps taken.
-        diverged: Whether the loss ceased to be finite, which ended the trial.
+        diverged: Whether the trial ended because its loss was not finite.
         train_loss: Mean loss over the last epoch's training steps.
         validation_loss: Mean loss on the validation split after the last step.
-        validation_accuracy: Share of validation examples answered correctly, likewise.
+        validation_accuracy: Share of validation examples answered correctly after the last step.
         train_seconds: Wall-clock seconds of training.
-        origin: What made it.
+        origin: Environment and code that produced the trial.
     """
 
     candidate: str
@@ -50,7 +50,7 @@ class TrialRecord(Versioned):
 
 
 class Score(Record):
-    """What one candidate reached on one rung.
+    """The result of one candidate on one rung.
 
     Attributes:
         validation_accuracy: The mean over the seeds.
@@ -62,12 +62,12 @@ class Score(Record):
 
 
 class RungRecord(Record):
-    """One rung: candidates that were trained alike.
+    """One rung of successive halving: candidates trained with the same number of steps and seeds.
 
     Attributes:
-        steps: The steps of each trial.
-        seeds: The seeds of each candidate.
-        scores: What each reached, by candidate.
+        steps: Steps per trial.
+        seeds: Seeds of each candidate.
+        scores: Score of each candidate, by name.
     """
 
     steps: Count
@@ -76,17 +76,17 @@ class RungRecord(Record):
 
 
 class Chosen(Record):
-    """What was chosen among some candidates, and by what.
+    """The candidate that was chosen, with the results that decided the choice.
 
     Attributes:
-        fingerprint: SHA-256 of all that decides the choice: every candidate and rung.
-        candidate: The candidate chosen.
-        choice: Its settings, by key.
+        fingerprint: SHA-256 of all inputs of the choice: every candidate and rung.
+        candidate: Name of the chosen candidate.
+        choice: Settings of the chosen candidate, by key.
         validation_accuracy: Its mean validation accuracy on the last rung.
-        rungs: The rungs, the last one with the longest trials.
+        rungs: The rungs; the last one has the longest trials.
         run_steps: Steps granted to all trials together.
-        run_seconds: Seconds of training of all trials together, compilation aside.
-        origin: What made the trials.
+        run_seconds: Seconds of training of all trials together, without compilation.
+        origin: Environment and code that produced the trials.
     """
 
     fingerprint: Fingerprint
@@ -100,25 +100,26 @@ class Chosen(Record):
 
 
 class TuningRecord(Versioned):
-    """tuning.json: what each variant chose.
+    """tuning.json: the settings chosen for each variant.
 
     Attributes:
-        cells: By cell of a sweep (an empty name without one), by variant.
+        cells: The choices, by cell of a sweep (an empty name without a sweep) and by variant.
     """
 
     cells: dict[str, dict[str, Chosen]]
 
 
 class SearchRecord(Versioned):
-    """search.json: which pooling at which stage was chosen.
+    """search.json: the networks chosen by a search over the pooling of each stage.
 
     Attributes:
-        mixed: The best of the networks that do not pool alike at every stage.
-        uniform: The best of those that do.
+        mixed: The best network among those with different poolings.
+        uniform: The best network among those with the same pooling at every stage.
         run_steps: Steps granted to all trials of both choices together.
-        run_seconds: Seconds of training of all trials together, compilation aside.
-        full_run_steps: Steps of all candidates and seeds, had each the whole budget.
-        full_run_seconds: What those would have taken, at the pace of each candidate's trials.
+        run_seconds: Seconds of training of all trials together, without compilation.
+        full_run_steps: Steps needed to train all candidates and seeds with the whole budget.
+        full_run_seconds: Estimated seconds for `full_run_steps`, at the speed of each candidate's
+            trials.
     """
 
     mixed: Chosen
@@ -130,5 +131,5 @@ class SearchRecord(Versioned):
 
     @property
     def finalists(self) -> dict[str, Chosen]:
-        """The networks to train; the uniform one first, for the other is compared with it."""
+        """The networks to train; the uniform one comes first, as the baseline of the mixed one."""
         return {one.candidate: one for one in (self.uniform, self.mixed)}

@@ -1,9 +1,9 @@
-"""The most accurate variant inside a budget of latency, memory, speed or size.
+"""Choice of the most accurate variant inside a budget of latency, memory, speed or size.
 
 A limit is met if the whole 95% interval of the quantity meets it, and missed if the whole interval
-misses it. If the limit lies inside the interval, or the data give no interval, nothing is decided.
-A quantity that is not sampled (memory, parameters, whatever is estimated) has no interval, and its
-value decides; so does the value of the median latency.
+misses it. If the interval contains the limit, or the interval is missing for lack of samples, the
+limit is undecided. Quantities that are not sampled (memory, parameters, estimates) and the median
+latency are decided by their value alone.
 """
 
 import math
@@ -26,16 +26,16 @@ State = Literal["inside", "outside", "undecided"]
 
 @dataclass(frozen=True)
 class Quantity:
-    """What a limit may be put on.
+    """A quantity that can be limited.
 
     Attributes:
         heading: Its name in a table.
         unit: The unit of its values.
-        at_least: Whether the limit is a least value; else it is a largest one.
-        value: The value of a row.
-        interval: Its 95% interval; None if it is not sampled.
-        lacking: Why its interval is not known though it is sampled; empty if it is known.
-        sample: What its interval was computed from, such as "500 samples".
+        at_least: Whether the limit is a minimum; otherwise it is a maximum.
+        value: Returns the value of a row.
+        interval: Returns the 95% interval of a row's value; None if the quantity is not sampled.
+        lacking: Returns why a sampled quantity has no interval in a row; empty if it has one.
+        sample: Returns the source of the interval in words, such as "500 samples".
     """
 
     heading: str
@@ -51,12 +51,12 @@ def _interval(low: float | None, high: float | None) -> Interval | None:
     return None if low is None or high is None else (low, high)
 
 
-def _lacks_p99(row: SummaryRow) -> str:
+def _why_no_p99_interval(row: SummaryRow) -> str:
     if row.device_source == "estimated" or row.latency_ms_p99_ci95_low is not None:
         return ""
     needed = f"a 95% interval of p99 needs {statistics.fewest_for_quantile(0.99)} samples"
     if row.latency_samples is None:
-        return f"summary.csv is of a version without it, so measure again; {needed}"
+        return f"this summary.csv is of an older version without it, so measure again; {needed}"
     return needed
 
 
@@ -72,7 +72,7 @@ QUANTITIES: Mapping[str, Quantity] = {
         False,
         lambda r: r.latency_ms_p99,
         lambda r: _interval(r.latency_ms_p99_ci95_low, r.latency_ms_p99_ci95_high),
-        _lacks_p99,
+        _why_no_p99_interval,
         _samples,
     ),
     "memory_mb": Quantity("memory", "MB", False, lambda r: r.peak_memory_mb),
@@ -103,7 +103,7 @@ QUANTITIES: Mapping[str, Quantity] = {
         sample=lambda _: "the samples taken",
     ),
 }
-"""What can be limited, by the name of its option."""
+"""The quantities that can be limited, by the name of their command-line option."""
 
 
 @dataclass(frozen=True)
@@ -111,14 +111,15 @@ class Finding:
     """One limit applied to one variant.
 
     Attributes:
-        quantity: What is limited.
-        limit: By how much.
-        value: What the variant has.
-        interval: The 95% interval of that; None if there is none.
-        state: Whether the limit is met ("inside"), missed ("outside"), or nobody can say.
-        excess: By which factor the value misses the limit, less 1; at most 0 if it meets it.
-        sample: What the value was computed from, such as "500 samples".
-        lacking: Why there is no interval though the quantity is sampled; else empty.
+        quantity: The limited quantity.
+        limit: The limit.
+        value: The variant's value of the quantity.
+        interval: The 95% interval of the value; None if there is no interval.
+        state: Whether the limit is met ("inside"), missed ("outside") or undecided ("undecided").
+        excess: Factor by which the value misses the limit, minus 1; at most 0 if the value meets
+            the limit.
+        sample: Source of the interval in words, such as "500 samples".
+        lacking: Why a sampled quantity has no interval; otherwise empty.
     """
 
     quantity: Quantity
@@ -133,7 +134,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Appraisal:
-    """One variant and what each limit says of it."""
+    """One variant with its finding for each limit."""
 
     label: str
     entry: Result
@@ -141,29 +142,31 @@ class Appraisal:
 
     @property
     def state(self) -> State:
-        """Inside all limits, outside one of them, or undecided."""
+        """The state over all limits: outside if one is missed, else undecided if one is."""
         states = {finding.state for finding in self.findings}
         return next(s for s in ("outside", "undecided", "inside") if s in states)
 
     @property
     def excess(self) -> float:
-        """How far outside it is: the largest excess of the limits that it misses."""
+        """The largest excess of the limits that the variant misses; 0 if it misses none."""
         return max((f.excess for f in self.findings if f.state == "outside"), default=0.0)
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The answer.
+    """The answer of `choose`.
 
     Attributes:
-        device: What the costs are of, and whether they are measured or estimated.
-        candidates: All variants: those inside first, each kind by falling accuracy.
-        best: The most accurate variant inside the budget; None if none is.
-        tied: Others inside that nothing shows to be less accurate than the best.
-        beaten: The contrasts of the best with the others inside, significant ones.
-        nearest: The variant outside that misses the budget by the smallest factor; None if none
-            is outside.
-        notes: What a reader must know besides.
+        device: The device of the costs, and whether they are measured or estimated.
+        candidates: All variants: first those inside the budget; variants of the same state are
+            ordered by falling accuracy.
+        best: The most accurate variant inside the budget; None if no variant is inside.
+        tied: Other variants inside the budget that are not significantly less accurate than the
+            best.
+        beaten: The significant contrasts of the best variant with others inside the budget.
+        nearest: The variant outside the budget that misses it by the smallest factor; None if no
+            variant is outside.
+        notes: Further sentences for the reader, such as a warning about different conditions.
     """
 
     device: str
@@ -186,16 +189,16 @@ def choose(
     Args:
         folders: Results folders, all of one dataset.
         limits: The limit of each quantity, by a name of `QUANTITIES`; at least one.
-        device: The device whose costs count, or a part of its name; None for the one on which the
-            variants were measured.
-        cell: The cell of a sweep to choose in; None for all.
+        device: The device whose costs count, or a part of its name; None selects the device on
+            which the variants were measured.
+        cell: The cell of a sweep to choose in; None selects all cells.
 
     Returns:
         The choice.
 
     Raises:
         RecordError: No limit is given, a folder cannot be read, the folders have several datasets,
-            or the device or cell is not there or not the only one.
+            or the device or cell is missing or ambiguous.
     """
     if not limits:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in QUANTITIES)
@@ -215,7 +218,7 @@ def choose(
     found.sort(key=lambda c: (_ORDER.index(c.state), -c.entry.row.test_accuracy_mean))
     inside = [candidate for candidate in found if candidate.state == "inside"]
     outside = [candidate for candidate in found if candidate.state == "outside"]
-    tied, beaten = _from_the_best(inside)
+    tied, beaten = _compare_with_best(inside)
     if len({entry.conditions for entry in entries}) > 1:
         notes.append(
             "Costs were measured under different conditions (XLA flags, allocator or batch size); "
@@ -241,12 +244,12 @@ def _in_cell(entries: list[Result], cell: str | None) -> list[Result]:
     if cell is None:
         return entries
     if cell not in cells:
-        raise RecordError(f"--cell {cell}: not there; cells are {', '.join(cells) or 'none'}")
+        raise RecordError(f"--cell {cell}: no such cell; cells are {', '.join(cells) or 'none'}")
     return [entry for entry in entries if entry.row.cell == cell]
 
 
 def _on_device(entries: list[Result], device: str | None) -> list[Result]:
-    """The entries of one device: the measured one, or the one that a name stands for."""
+    """The entries of one device: by default the measured one, else the one that a name matches."""
     every = list(dict.fromkeys((e.row.device, e.row.device_source) for e in entries))
     names = "; ".join(f"{name} ({source})" for name, source in every)
     if device is None:
@@ -286,11 +289,11 @@ def _finding(quantity: Quantity, limit: float, row: SummaryRow) -> Finding:
     return Finding(quantity, limit, value, interval, state, excess, quantity.sample(row), lacking)
 
 
-def _from_the_best(inside: Sequence[Appraisal]) -> tuple[list[Appraisal], list[Contrast]]:
-    """Those that cannot be told apart from the first, which is the best, and those that can.
+def _compare_with_best(inside: Sequence[Appraisal]) -> tuple[list[Appraisal], list[Contrast]]:
+    """Splits the other variants by whether they differ significantly from the best, which is first.
 
-    The best is known only after looking, so all pairs inside the budget count as comparisons.
-    Candidates that hold the same runs count once.
+    The best variant is known only after looking at the results, so all pairs inside the budget
+    count as comparisons. Candidates that hold the same runs count once.
     """
     if not inside:
         return [], []
@@ -301,7 +304,7 @@ def _from_the_best(inside: Sequence[Appraisal]) -> tuple[list[Appraisal], list[C
     distinct = [candidate for candidate in inside if first[candidate.label] is candidate]
     contrasts = judge(combinations([(c.label, c.entry.row.accuracies) for c in distinct], 2))
     best, *others = inside
-    # What is significant is so for the mean over shared seeds, which may favour the other.
+    # Significance is of the mean over shared seeds, which may favour the other variant.
     beaten = [
         contrast
         for contrast in contrasts

@@ -1,11 +1,11 @@
-"""Several studies, or one study from several machines, side by side.
+"""Comparison of several studies, or of one study on several machines.
 
-What may be compared is decided here, in two questions asked of every pair:
+Two questions decide which results of a pair of studies are compared:
 
 - Accuracy: were both scored on the same test set? Then they are compared seed by seed. A variant
-  that occurs in several studies is compared with itself in the first of them, unless both hold the
-  same runs; within a study every variant is compared with a baseline. Holm's correction is for all
-  of these together, each counted once.
+  that occurs in several studies is compared with itself in the first of them, unless both studies
+  hold the same runs. Within a study, every variant is compared with a baseline. Holm's correction
+  covers all of these comparisons together and counts each one once.
 - Speed: were both measured under the same `Conditions`? If not, their speeds are never ranked.
 """
 
@@ -21,14 +21,15 @@ from experiments.results import Conditions, Result, StudyResults, TestSet, diffe
 
 @dataclass(frozen=True)
 class Comparison:
-    """Everything that the studies allow to be compared.
+    """All comparisons that the studies allow.
 
     Attributes:
         entries: All variants of all studies, in the order given.
-        groups: The entries that share their conditions, by these, in order of appearance; the
-            first of each is the one that the others' speed is related to.
+        groups: Entries by their measuring conditions, in order of appearance. The speeds of a group
+            are given relative to its first entry.
         contrasts: Differences of accuracy, first minus second; names are the entries' labels.
-        notes: What was not compared and why, and what else the studies differ in.
+        notes: Sentences on omitted comparisons, with the reason, and on other differences between
+            the studies.
     """
 
     entries: tuple[Result, ...]
@@ -42,8 +43,8 @@ def compare(folders: Sequence[Path], baseline: str | None = None) -> Comparison:
 
     Args:
         folders: One or more results folders.
-        baseline: The variant that others are compared with, inside each study that has it; None
-            takes each study's first variant.
+        baseline: The variant that the others are compared with, inside each study that has it; None
+            selects each study's first variant.
 
     Returns:
         The comparison.
@@ -67,7 +68,7 @@ def compare(folders: Sequence[Path], baseline: str | None = None) -> Comparison:
         entries=entries,
         groups=groups,
         contrasts=tuple(judge([(one.sample, other.sample) for one, other in pairs])),
-        notes=(*joined, *_sameness(same), *_notes(studies, entries, groups)),
+        notes=(*joined, *_duplicate_notes(same), *_notes(studies, entries, groups)),
     )
 
 
@@ -85,7 +86,7 @@ def _across(entries: Sequence[Result]) -> list[tuple[Result, Result]]:
 def _within(
     studies: Sequence[StudyResults], entries: Sequence[Result], baseline: str | None
 ) -> list[tuple[Result, Result]]:
-    """Each variant against the baseline: its own study's, else another's with the same test set."""
+    """Each variant against the baseline of its own study, or else of one with the same test set."""
     pairs = []
     for study in studies:
         name = baseline or study.rows[0].variant
@@ -105,10 +106,10 @@ def _within(
 def _distinct(
     pairs: Sequence[tuple[Result, Result]],
 ) -> tuple[list[tuple[Result, Result]], list[tuple[Result, Result]]]:
-    """Each contrast once, and apart from them the pairs of which both sides hold the same runs.
+    """Removes repeated contrasts, and separates pairs whose two sides hold the same runs.
 
-    A contrast may come twice: the other way round, or between copies of the same runs. Of two that
-    are equal, the one with more seeds in common stays.
+    A contrast repeats if its sides are swapped, or if it is between copies of the same runs. Of two
+    equal contrasts, the one with more common seeds is kept.
     """
     distinct: list[tuple[Result, Result]] = []
     same = []
@@ -136,7 +137,7 @@ def _shared_seeds(pair: tuple[Result, Result]) -> int:
     return len(one & other)
 
 
-def _sameness(pairs: Sequence[tuple[Result, Result]]) -> list[str]:
+def _duplicate_notes(pairs: Sequence[tuple[Result, Result]]) -> list[str]:
     found: dict[tuple[str, str], list[str]] = {}
     for one, other in pairs:
         found.setdefault((one.study.label, other.study.label), []).append(one.row.key)

@@ -1,4 +1,4 @@
-"""Compiling networks, with the options that suit them, and keeping the compiled programs."""
+"""Compilation of networks with suitable XLA options, and the cache of compiled programs."""
 
 import functools
 import hashlib
@@ -18,17 +18,20 @@ from experiments.environment import device_name
 __all__ = ["compile_network", "no_cache", "use_cache"]
 
 _CACHE_BYTES = 1_000_000_000
-"""The size of our cache; beyond it JAX removes the programs that were not used for longest."""
+"""Maximum size of the cache. Beyond it, JAX removes the least recently used programs."""
 
-_LIBRARY = "xla_cpu_experimental_ynn_fusion_type"
+_YNN_OPTION = "xla_cpu_experimental_ynn_fusion_type"
 _CPU_OPTIONS = {
-    "training": {_LIBRARY: "LIBRARY_FUSION_TYPE_REDUCE"},
-    "inference": {_LIBRARY: ""},
+    "training": {_YNN_OPTION: "LIBRARY_FUSION_TYPE_REDUCE"},
+    "inference": {_YNN_OPTION: ""},
 }
-"""What jaxlib 0.10.2 hands to a library of its own on a CPU. By default that is convolutions, too,
-which the library runs on one thread; without it they get all. Its reductions are faster than XLA's,
-so training, with batch norm, keeps them. But they draw in what they reduce, and for the last mean
-of a network without pooling that is every convolution before it, on one thread again."""
+"""Operations that XLA:CPU of jaxlib 0.10.2 hands to its library YNN.
+
+By default YNN also runs convolutions, on one thread; without YNN, convolutions use all threads.
+Training keeps YNN's reductions, which are faster than XLA's, for batch norm. YNN fuses the
+producers of a reduction. In inference of a network without pooling, the last mean would fuse every
+convolution before it and run on one thread, so inference uses no YNN.
+"""
 
 
 def compile_network(lowered: Lowered, purpose: Literal["training", "inference"]) -> Compiled:
@@ -42,16 +45,16 @@ def compile_network(lowered: Lowered, purpose: Literal["training", "inference"])
         The executable.
     """
     options = _CPU_OPTIONS[purpose] if jax.default_backend() == "cpu" else {}
-    return lowered.compile(compiler_options={k: v for k, v in options.items() if _known(k, v)})
+    return lowered.compile(compiler_options={k: v for k, v in options.items() if _is_option(k, v)})
 
 
 def use_cache() -> None:
-    """Keeps compiled programs in the user's cache folder, for the next process.
+    """Stores compiled programs in the user's cache folder, for later processes.
 
-    JAX's own settings come first: the environment variable JAX_COMPILATION_CACHE_DIR names another
-    folder, and JAX_ENABLE_COMPILATION_CACHE=false turns the cache off. A folder that cannot be
-    written changes nothing but the time. Every device has a folder of its own, since XLA:CPU
-    compiles for one model of processor and one number of threads.
+    JAX's own settings have priority: the environment variable JAX_COMPILATION_CACHE_DIR names
+    another folder, and JAX_ENABLE_COMPILATION_CACHE=false turns the cache off. If the folder cannot
+    be written, programs are compiled again in each process. Every device has its own folder, since
+    XLA:CPU compiles for one processor model and one number of threads.
     """
     settings = jax.config.values
     if settings["jax_compilation_cache_dir"] or not settings["jax_enable_compilation_cache"]:
@@ -60,9 +63,10 @@ def use_cache() -> None:
     folder = platformdirs.user_cache_path("jaxpool") / "programs" / device
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(folder / ".lockfile", timeout=10):  # the one that JAX takes
+        with filelock.FileLock(folder / ".lockfile", timeout=10):  # the same lock file as JAX
             for program in folder.glob("*-cache"):
-                # Of a process that was killed while it wrote; JAX 0.10 fails at every later one.
+                # A process killed during a write leaves no "-atime" file; JAX 0.10 then fails on
+                # every use.
                 if not program.with_name(f"{program.name.removesuffix('cache')}atime").exists():
                     program.unlink()
     except OSError:
@@ -74,7 +78,7 @@ def use_cache() -> None:
 
 @contextmanager
 def no_cache() -> Iterator[None]:
-    """Compiles for real, whatever cache is in use."""
+    """Disables every compilation cache inside this context, so that all programs are compiled."""
     before = jax.config.values["jax_enable_compilation_cache"]
     jax.config.update("jax_enable_compilation_cache", False)
     compilation_cache.reset_cache()  # JAX reads the setting once
@@ -86,8 +90,8 @@ def no_cache() -> Iterator[None]:
 
 
 @functools.cache
-def _known(option: str, value: str) -> bool:
-    """Whether this jaxlib knows an option."""
+def _is_option(option: str, value: str) -> bool:
+    """Whether this jaxlib accepts a compiler option."""
     trivial = jax.jit(lambda x: x).lower(0.0)
     try:
         trivial.compile(compiler_options={option: value})

@@ -1,4 +1,4 @@
-"""Differences of accuracy, judged together: Holm's correction, and intervals that agree with it."""
+"""Contrasts of accuracy between variants: differences, Holm's correction and matching intervals."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ Sample = tuple[str, Mapping[int, float]]
 
 @dataclass(frozen=True)
 class Contrast:
-    """The accuracy of one variant minus another's, as one of several comparisons.
+    """The accuracy of one variant minus that of another, as one of several comparisons.
 
     Attributes:
-        first: The one variant.
-        second: The other.
+        first: Label of the first variant.
+        second: Label of the second variant.
         difference: First minus second, paired by seed.
         adjusted_p: The p-value after Holm's correction; None if the data allow no test.
-        confidence: The level of its interval; see `statistics.holm_confidences`.
+        confidence: Confidence level of the interval; see `statistics.holm_confidences`.
     """
 
     first: str
@@ -30,12 +30,12 @@ class Contrast:
 
     @property
     def significant(self) -> bool:
-        """Whether the difference holds after correction for all the comparisons made."""
+        """Whether the difference is significant after correction for all comparisons."""
         return self.adjusted_p is not None and self.adjusted_p < SIGNIFICANT
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """It excludes 0 exactly if the difference is significant; None if there is none."""
+        """The interval of the difference, or None; excludes 0 exactly if `significant` is true."""
         return self.difference.interval(self.confidence)
 
     def upward(self) -> "Contrast":
@@ -50,10 +50,10 @@ class Contrast:
 
 
 def judge(pairs: Iterable[tuple[Sample, Sample]]) -> list[Contrast]:
-    """Draws the verdicts on all comparisons that are made together.
+    """Computes the contrasts of all comparisons that are made together.
 
     Args:
-        pairs: What is compared, each pair of variants once.
+        pairs: The pairs to compare; each pair of variants occurs once.
 
     Returns:
         A contrast per pair, in the order given.

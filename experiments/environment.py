@@ -1,4 +1,4 @@
-"""Where a study runs: versions, device, and the settings that change how fast it is."""
+"""Description of the environment of a study: versions, device, and settings that affect speed."""
 
 import json
 import os
@@ -20,7 +20,7 @@ _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
 
 
 def capture(plugins: Mapping[str, str] | None = None, *, divided: bool = False) -> Environment:
-    """Describes this process, its machine and its checkout, as of now.
+    """Describes this process, its machine and its checkout.
 
     Args:
         plugins: Hashes of the plug-ins in use; see `experiments.plugins.load`.
@@ -55,12 +55,12 @@ def refuse_other_origin(path: Path, origin: Origin | None, here: Origin, remove:
 
     Args:
         path: The record.
-        origin: What made it; None if that is not known.
+        origin: Environment and code that produced the record; None if unknown.
         here: This environment.
-        remove: What to remove so that it is made again, for the message.
+        remove: The path to remove so that the record is made again, for the message.
 
     Raises:
-        RecordError: It was made in another one; the message says what differs.
+        RecordError: The environments differ; the message lists the differences.
     """
     if origin is None:
         return
@@ -72,13 +72,13 @@ def refuse_other_origin(path: Path, origin: Origin | None, here: Origin, remove:
     ]
     if changes:
         raise RecordError(
-            f"{path}: was made in another environment, and one results folder has one. Give --out "
+            f"{path}: was made in another environment; a results folder has only one. Give --out "
             f"another folder, or remove {remove} to train it again.{''.join(changes)}"
         )
 
 
 def _facts(origin: Origin) -> dict[str, Any]:
-    """What is compared of an origin, each plug-in by itself."""
+    """The facts of an origin that must be equal, with one entry per plug-in."""
     facts = origin.model_dump()
     plugins = facts.pop("plugins")
     return facts | {f"plug-in {name}": digest for name, digest in plugins.items()}
@@ -102,14 +102,14 @@ def mesh() -> str:
 
 
 def cores() -> int:
-    """How many cores this process may use."""
+    """Number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def memory() -> int:
-    """Bytes of memory of the default device: of a CPU, those of the machine."""
+    """Bytes of memory of the default device; of a CPU, the memory of the machine."""
     limit = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
     return limit or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
@@ -126,9 +126,9 @@ def cpu_model() -> str:
 
 
 def allocator() -> dict[str, str]:
-    """The settings of the memory allocator, which decide much of a CPU's speed.
+    """The settings of the memory allocator, which affect the speed of a CPU.
 
-    Of preloaded libraries only the file names are kept: they say which allocator, not whose disk.
+    Of preloaded libraries only the file names are recorded, without folders of the user's disk.
     """
     names = sorted(n for n in os.environ if n.startswith("MALLOC_") or n == "GLIBC_TUNABLES")
     settings = {name: os.environ[name] for name in names}
@@ -139,11 +139,11 @@ def allocator() -> dict[str, str]:
 
 
 def versions_in(python: str, packages: Sequence[str]) -> dict[str, str]:
-    """The versions of those packages that another Python interpreter has installed.
+    """The versions of packages that are installed for another Python interpreter.
 
     Args:
         python: The path of the interpreter.
-        packages: Names of distributions.
+        packages: Names of distributions; missing ones are left out.
     """
     asked = subprocess.run(
         [python, "-c", _VERSIONS, *packages], capture_output=True, text=True, check=True
@@ -166,7 +166,7 @@ print(json.dumps(found))
 
 
 def _git(*arguments: str) -> str | None:
-    """Git's answer about the checkout that holds this file; None without git or a checkout."""
+    """Output of a Git command in the checkout of this file; None without Git or a checkout."""
     try:
         answer = subprocess.run(
             ["git", *arguments],

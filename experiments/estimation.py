@@ -1,8 +1,8 @@
-"""What a study's networks would cost on devices that are not here, as their compilers estimate it.
+"""Estimated costs of a study's networks on absent devices, from the compilers of those devices.
 
-Each variant is compiled in a process of its own, since compilers can abort, by the interpreter that
-`make targets` has given them. Estimates are records like measurements, marked as estimated, and are
-never ranked with measured times.
+Each variant is compiled in a separate process, since a compiler can abort its process. The process
+uses the Python interpreter that `make targets` installs. Estimates have the same record type as
+measurements, are marked as estimated, and are never ranked with measured times.
 """
 
 import json
@@ -33,16 +33,17 @@ def estimate(
 
     Args:
         cells: The studies of a sweep, by cell.
-        origin: What is recorded as having made the estimates.
-        plugins: What `--plugin` named.
-        report: Told in words what is being done.
+        origin: Environment and code to record as the origin of the estimates.
+        plugins: The values of `--plugin`.
+        report: Called with a description of each step.
 
     Returns:
         One measurement per cell, variant and target.
 
     Raises:
         ConfigError: The compilers are not installed.
-        RecordError: A compiler failed; the message says for what, and its last words.
+        RecordError: A compiler failed; the message has the variant, the target and the compiler's
+            last line of output.
     """
     found: dict[tuple[str, Target], dict[str, Any]] = {}
     result = {}
@@ -52,7 +53,7 @@ def estimate(
                 key = (study.cost_fingerprint(variant), target)
                 if key not in found:
                     report(f"compiling {variant} for {targets.TITLES[target]}")
-                    found[key] = _in_its_own_process(study, variant, target, plugins)
+                    found[key] = _compile_in_subprocess(study, variant, target, plugins)
                 result[cell, variant, target] = Measurement.model_validate_json(
                     json.dumps(
                         {
@@ -67,7 +68,7 @@ def estimate(
     return result
 
 
-def _in_its_own_process(
+def _compile_in_subprocess(
     study: Study, variant: str, target: Target, plugins: Sequence[str]
 ) -> dict[str, Any]:
     python = targets.python(_CHECKOUT, asked_by="[measurement] targets")
@@ -82,7 +83,7 @@ def _in_its_own_process(
             check=False,
         )
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
         raise RecordError(
             f"compiling {variant} for {targets.TITLES[target]} failed (exit status "
             f"{done.returncode}): {last}"
@@ -99,7 +100,7 @@ def compiled_for(study: Study, variant: str, target: Target) -> Measurement:
         target: The device.
 
     Returns:
-        The estimates; every percentile and interval is the one time that the compiler gives.
+        The estimates. The compiler gives one time, so all percentiles and interval ends are equal.
     """
     import jax
 
@@ -119,7 +120,7 @@ def compiled_for(study: Study, variant: str, target: Target) -> Measurement:
     compile_s = time.perf_counter() - start
     infer = targets.compile_for(target, programs.predict, state, inputs)
     infer_one = targets.compile_for(target, programs.predict, state, one)
-    # Counted in the program as written: not every compiler counts in what it has made of it.
+    # Operations are counted in the lowered program; some compilers count none in the compiled one.
     cost: Any = jax.jit(programs.predict).lower(state, inputs).cost_analysis()
     flops = float(cost["flops"])
     memory = train.memory_analysis()
@@ -134,13 +135,13 @@ def compiled_for(study: Study, variant: str, target: Target) -> Measurement:
         flops_per_example=flops / batch,
         peak_memory_mb=(held + memory.temp_size_in_bytes - memory.alias_size_in_bytes) / 1e6,
         compile_s=compile_s,
-        train_examples_per_s=_rate(batch / targets.estimate(target, train).seconds),
-        infer_examples_per_s=_rate(batch / targets.estimate(target, infer).seconds),
+        train_examples_per_s=_exact_throughput(batch / targets.estimate(target, train).seconds),
+        infer_examples_per_s=_exact_throughput(batch / targets.estimate(target, infer).seconds),
         latency_ms=Latency(p50=latency, p95=latency, p99=latency, samples=1),
     )
 
 
-def _rate(examples_per_s: float) -> Throughput:
+def _exact_throughput(examples_per_s: float) -> Throughput:
     return Throughput(
         median=examples_per_s, low=examples_per_s, high=examples_per_s, samples=(examples_per_s,)
     )

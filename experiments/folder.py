@@ -1,23 +1,23 @@
-"""Where things are in a study's results folder.
+"""Paths of the files in a study's results folder.
 
 The layout::
 
     config.toml            the resolved config
     environment.json       records.Environment
     runs/VARIANT/          (of a sweep: runs/CELL/VARIANT/)
-        measurement.json   records.Measurement; measurement-TARGET.json of absent devices
+        measurement.json   records.Measurement; measurement-TARGET.json for absent devices
         seed-K/
             metrics.jsonl  records.EpochMetrics, one JSON line per epoch
             record.json    records.RunRecord, written last: it exists only if the run is finished
-    tuning.json            choices.TuningRecord: what each variant chose
-    search.json            choices.SearchRecord: what each stage got
+    tuning.json            choices.TuningRecord: the settings chosen for each variant
+    search.json            choices.SearchRecord: the pooling chosen for each stage
     tuning/VARIANT/trial-1/epochs-20/seed-K/    (of a sweep: tuning/CELL/VARIANT/...)
         metrics.jsonl, trial.json               choices.TrialRecord; it has no test score
     search/CANDIDATE/epochs-20/seed-K/          the same
     baselines.json         records.Baselines, if the dataset has any
     runs.csv, epochs.csv   every number of the runs, as tidy data
     summary.csv, summary.md, pareto.png; pareto-DEVICE.png of estimates; sweep.png of a sweep;
-    frontier.png, frontier-DEVICE.png of a sweep over what changes the cost
+    frontier.png, frontier-DEVICE.png of a sweep over keys that change the cost
     report.html            all of it as one page
 """
 
@@ -34,7 +34,7 @@ class StudyFolder:
 
     Args:
         path: The folder.
-        cell: The cell of a sweep whose runs are meant; empty without a sweep.
+        cell: The sweep cell of the runs; empty without a sweep.
     """
 
     def __init__(self, path: Path | str, cell: str = ""):
@@ -59,11 +59,11 @@ class StudyFolder:
         return StudyFolder(self.path, cell)
 
     def variant(self, variant: str) -> Path:
-        """The folder of everything that one variant produced."""
+        """The folder of all files of one variant."""
         return self.runs / variant
 
     def measurement(self, variant: str, target: str | None = None) -> Path:
-        """The variant's measurement.json, or measurement-TARGET.json of what is estimated."""
+        """The variant's measurement.json, or measurement-TARGET.json of an estimate."""
         name = f"measurement-{target}.json" if target else "measurement.json"
         return self.variant(variant) / name
 
@@ -111,10 +111,9 @@ class TrialFolder(StudyFolder):
     """The paths of the trials of one candidate with one budget.
 
     Args:
-        study: The study's folder, for one of its cells.
-        kind: What the trials are for: `"tuning"` or `"search"`.
-        candidate: The candidate's folder, as `"max/trial-1"`.
-        budget: The length of the trials, as `"epochs-20"`.
+        kind: The purpose of the trials: `"tuning"` or `"search"`.
+        candidate: The candidate's folder, such as `"max/trial-1"`.
+        budget: The length of the trials, such as `"epochs-20"`.
     """
 
     def __init__(self, study: StudyFolder, kind: str, candidate: str, budget: str):
@@ -122,7 +121,7 @@ class TrialFolder(StudyFolder):
         self.trials = study.path / kind / study.cell / candidate / budget
 
     def variant(self, variant: str) -> Path:
-        """The folder of the trials, whichever variant they are of."""
+        """The folder of the trials, whatever their variant."""
         del variant
         return self.trials
 
@@ -132,7 +131,7 @@ class TrialFolder(StudyFolder):
 
 
 def cell_name(chosen: Mapping[str, Any]) -> str:
-    """The name of a cell, and of its folder: `dataset.train_limit=1000,model.widths=16-32`."""
+    """The name of a cell and its folder: `dataset.train_limit=1000,model.widths=16-32`."""
     return ",".join(f"{key}={_word(value)}" for key, value in chosen.items())
 
 

@@ -1,11 +1,11 @@
-"""Accuracy at equal cost: the curves of a sweep over the size of the network.
+"""Accuracy at equal throughput: the curves of a sweep over the size of the network.
 
-A table of one width per pooling does not compare poolings: a strided network of 32 channels may run
-as fast as a max-pooling one of 16. A sweep over the width gives a curve per variant, accuracy
+Poolings at one width have different costs: a strided network of 32 channels may run as fast as a
+max-pooling network of 16. A sweep over the width therefore gives each variant a curve of accuracy
 against throughput, and variants are compared where their curves have the same throughput.
 
-Each seed has a curve of its own, so a comparison at one throughput is paired by seed, and its
-interval is a t-interval. A percentile bootstrap of three seeds covers 75% instead of 95%.
+Each seed has its own curve, so a comparison at one throughput is paired by seed and has a
+t-interval. With three seeds, a percentile bootstrap would cover 75% instead of 95%.
 """
 
 import math
@@ -23,7 +23,7 @@ _MOST_COSTS = 3
 
 @dataclass(frozen=True)
 class Curve:
-    """One variant's cells in the order of their throughput.
+    """The cells of one variant, ordered by throughput.
 
     Attributes:
         variant: The variant.
@@ -40,18 +40,18 @@ class Curve:
         return len(self.speeds) > 1 and self.speeds[0] <= speed <= self.speeds[-1]
 
     def meets(self, speed: float) -> bool:
-        """Whether a cell has this throughput or more, so nothing is extrapolated."""
+        """Whether some cell has at least this throughput, so that `at` does not extrapolate."""
         return speed <= self.speeds[-1]
 
     def at(self, speed: float) -> dict[int, float]:
-        """Test accuracy by seed at a throughput: what the curve reaches there or further right.
+        """Test accuracy by seed of the best network with at least this throughput.
 
-        Between two cells, each seed's accuracy is linear in the logarithm of the throughput. If a
-        faster cell of the same variant has a higher mean, it is taken, for it meets the same need;
-        and so is the best cell where all are faster.
+        Between two cells, each seed's accuracy is interpolated linearly in the logarithm of the
+        throughput. If a faster cell of the same variant has a higher mean accuracy, the faster cell
+        is used. If all cells are faster, the best cell is used.
 
         Args:
-            speed: Inference examples per second that the curve meets.
+            speed: The required throughput, in inference examples per second.
 
         Returns:
             The accuracy of each seed.
@@ -72,8 +72,8 @@ def cost_keys(rows: Sequence[SummaryRow]) -> list[str]:
         rows: The rows of a study.
 
     Returns:
-        Keys with numbers, or lists of them, for values, for which two rows differ in parameters or
-        operations though all else is equal.
+        The keys whose values are numbers or lists of numbers, and for which two rows that differ in
+        no other key differ in parameters or operations.
     """
     found = []
     for key in rows[0].swept:
@@ -96,13 +96,13 @@ def _numeric(value: Any) -> bool:
 
 
 def panels(rows: Sequence[SummaryRow]) -> dict[str, list[SummaryRow]]:
-    """The rows of one device by the swept keys that cost nothing, such as the training set's size.
+    """The rows of one device, grouped by the swept keys that do not change the cost.
 
     Args:
         rows: The rows of a study on one device.
 
     Returns:
-        Rows that belong on one picture, by a name that is empty if there is one picture; none if
+        The rows of each plot, by the plot's name. The name is empty if there is one plot. Empty if
         no swept key changes the cost.
     """
     keys = cost_keys(rows)
@@ -141,7 +141,8 @@ def curves(rows: Sequence[SummaryRow]) -> list[Curve]:
 def common_costs(found: Sequence[Curve]) -> list[float]:
     """Up to three round throughputs at which at least two curves can be compared.
 
-    The first is one that most curves cover; the others are far from it, or add curves.
+    The first throughput is covered by the most curves. Each further one covers new curves, or else
+    is as far as possible from those already chosen.
 
     Args:
         found: The curves.

@@ -1,4 +1,4 @@
-"""Markdown: a table, and text that shows as it stands."""
+"""Markdown tables, and escaping of text for Markdown."""
 
 import re
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ _NAME = re.compile(r"(`[A-Za-z0-9_.,=/+()-]+`)")
 
 
 def escape(text: str) -> str:
-    r"""Text that markdown shows as it stands, in a table's cell too; names in backticks stay code.
+    r"""Escapes text so that Markdown shows it literally; names in backticks stay code.
 
     Example:
         >>> print(escape("a|b <c> `max_pool`"))
@@ -21,7 +21,7 @@ def escape(text: str) -> str:
 def table(
     heads: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequence[int] = (0,)
 ) -> str:
-    """A table.
+    """A Markdown table.
 
     Args:
         heads: The heading of each column.

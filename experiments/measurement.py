@@ -1,9 +1,9 @@
-"""What each variant costs: compile time, throughput, latency, memory, operations.
+"""Measurement of each variant's compile time, throughput, latency, memory and operations.
 
-Contenders are compiled first and then timed round by round, each round in a new random order, so
-that whatever else slows the machine for a while slows all of them alike. Inputs are training
-examples on the device, every sample waits until its result is ready, and what is reported is a
-median with its interval.
+Variants are compiled first and then timed in rounds, each in a new random order, so that a
+temporary slowdown of the machine affects all of them alike. Inputs are training examples on the
+device, every sample waits until its result is ready, and each reported number is a median with its
+interval.
 """
 
 import random
@@ -26,9 +26,9 @@ from experiments.programs import Programs
 from experiments.records import Latency, Measurement, Origin, Throughput
 
 _SHORTEST_SAMPLE_S = 0.01
-"""A throughput sample repeats its program until it lasts so long: dispatch averages out."""
+"""Minimum duration of a throughput sample: programs are repeated to amortize the dispatch time."""
 _FEWEST_ROUNDS = 6
-"""A median has a 95% interval from six samples on."""
+"""Minimum number of rounds: a median needs six samples for a 95% interval."""
 
 
 def measure(
@@ -39,14 +39,14 @@ def measure(
 ) -> dict[tuple[str, str], Measurement]:
     """Measures all variants of all cells of a study side by side.
 
-    Cells in which a variant costs the same (another size of the training set, say) share what is
-    measured of it.
+    Cells in which a variant has the same cost, such as cells of different training set sizes, share
+    one measurement.
 
     Args:
         cells: The studies of a sweep, by cell.
-        load: Gives their data.
-        origin: What is recorded as having made the measurements.
-        report: Told in words what is being done.
+        load: Returns the dataset of a study.
+        origin: Environment and code to record as the origin of the measurements.
+        report: Called with a description of each step.
 
     Returns:
         One measurement per cell and variant.
@@ -87,7 +87,7 @@ def latency(milliseconds: Sequence[float] | NDArray[np.float64]) -> Latency:
 
 @dataclass
 class _Contender:
-    """One variant, compiled, and what has been timed of it."""
+    """One compiled variant and its timing samples."""
 
     train: Callable[[], Any]
     infer: Callable[[], Any]
@@ -133,7 +133,7 @@ class _Contender:
         return contender
 
     def calibrate(self) -> None:
-        """Finds how often to repeat each throughput program within a sample."""
+        """Sets how often each throughput program is repeated per sample."""
         for name, program in (("train", self.train), ("infer", self.infer)):
             jax.block_until_ready(program())
             self.repeats[name] = int(_SHORTEST_SAMPLE_S / _timed(program)) + 1
@@ -142,7 +142,7 @@ class _Contender:
     def sample(self, name: str, latencies: int) -> None:
         """Takes one sample of a throughput, or a number of latencies."""
         if name == "latency":
-            jax.block_until_ready(self.infer_one())  # Whoever ran before left a cold cache.
+            jax.block_until_ready(self.infer_one())  # Warms the cache after the previous contender.
             self.samples[name] += [_timed(self.infer_one) for _ in range(latencies)]
         else:
             repeats = self.repeats[name]
@@ -150,7 +150,7 @@ class _Contender:
             self.samples[name].append(_timed(program, repeats) / repeats)
 
     def result(self, study: Study, variant: str, cell: str, origin: Origin) -> Measurement:
-        """The samples, summed up."""
+        """The measurement record of the samples."""
         batch = study.training.batch_size
         return Measurement(
             variant=variant,
@@ -171,14 +171,14 @@ class _Contender:
 
 
 def _sample(contenders: Sequence[_Contender], options: Options) -> None:
-    """Fills the contenders' samples, round by round, within the time that the config grants."""
+    """Collects the contenders' samples in rounds, within the time limit of the config."""
     turns = [(c, name) for c in contenders for name in ("train", "infer", "latency")]
     order = random.Random(0)
     start = time.perf_counter()
     for done in range(options.rounds):
         spent = time.perf_counter() - start
         rounds = options.rounds
-        if done:  # As many rounds as the time allows, at the pace so far.
+        if done:  # As many rounds as fit into the time limit, at the mean time per round so far.
             rounds = min(rounds, max(int(options.seconds / spent * done), _FEWEST_ROUNDS))
         if done >= rounds:
             break
@@ -189,7 +189,7 @@ def _sample(contenders: Sequence[_Contender], options: Options) -> None:
 
 
 def _timed(program: Callable[[], Any], repeats: int = 1) -> float:
-    """Seconds until so many runs of a program are ready."""
+    """Seconds until `repeats` runs of a program are ready."""
     start = time.perf_counter()
     jax.block_until_ready([program() for _ in range(repeats)])
     return time.perf_counter() - start

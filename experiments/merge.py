@@ -1,7 +1,7 @@
-"""One study run in parts, each part with other seeds: its parts put together.
+"""Combination of the parts of one study that were run separately with different seeds.
 
-`merge` copies the runs of several results folders into a new one. `together` joins what summaries
-say of accuracy, for `compare` and `choose`, which need no runs.
+`merge` copies the runs of several results folders into a new one. `together` combines the
+accuracies of summaries, for `compare` and `choose`, which need no runs.
 """
 
 import itertools
@@ -22,22 +22,22 @@ from experiments.report.plan import Plan, read_plan
 from experiments.report.rows import SummaryRow, gather
 from experiments.results import Result, StudyResults
 
-_OF_THE_CLOCK = {"train_seconds", "origin"}
-"""What two recordings of the same run may differ in."""
+_MAY_DIFFER = {"train_seconds", "origin"}
+"""Fields that may differ between two records of the same run."""
 
 
 def merge(folders: Sequence[Path], out: Path) -> tuple[list[SummaryRow], list[str]]:
-    """Writes a results folder with the runs of several, each run once.
+    """Writes a results folder that contains the runs of several folders, each run once.
 
-    The config is the first folder's with the seeds of all. Measurements, baselines and the
-    environment are the first folder's.
+    The config is that of the first folder with the seeds of all folders. Measurements, baselines
+    and the environment are those of the first folder.
 
     Args:
         folders: Two or more results folders of one study, with their runs.
-        out: The folder to write, which must not exist or be empty.
+        out: The folder to write. It must be empty or not exist.
 
     Returns:
-        The rows of the new summary, and notes on what else the folders differ in.
+        The rows of the new summary, and notes on further differences between the folders.
 
     Raises:
         RecordError: The folders are not of one study, a study is not finished, a folder has no
@@ -45,15 +45,15 @@ def merge(folders: Sequence[Path], out: Path) -> tuple[list[SummaryRow], list[st
     """
     if len(folders) < 2:
         raise RecordError(f"RESULTS: {len(folders)} folder given; merge needs two or more")
-    results.labels(folders)  # refuses a folder that is given twice
+    results.labels(folders)  # raises if a folder is given twice
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise RecordError(f"--out {out}: is there already; give a folder that does not exist")
+        raise RecordError(f"--out {out}: already exists; give a folder that does not exist")
     parts = [StudyFolder(folder) for folder in folders]
-    plans = [_plan_of_whole(part) for part in parts]
+    plans = [_finished_plan(part) for part in parts]
     for part, plan in zip(parts[1:], plans[1:], strict=True):
         if found := results.differences(_decisive(plans[0]), _decisive(plan)):
             raise RecordError(
-                f"{part.path}: is not the study of {parts[0].path}: {'; '.join(found)}"
+                f"{part.path}: is not of the same study as {parts[0].path}: {'; '.join(found)}"
             )
     chosen = _runs(parts, plans)
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
@@ -69,14 +69,14 @@ def merge(folders: Sequence[Path], out: Path) -> tuple[list[SummaryRow], list[st
 
 
 def together(studies: Sequence[StudyResults]) -> tuple[list[StudyResults], list[str]]:
-    """Joins studies that are one study with different seeds, made in equal environments.
+    """Joins studies that are one study with different seeds and equal environments.
 
     Args:
         studies: The studies as read.
 
     Returns:
         The studies, fewer if some were joined, and a note on each join. A joined study has the
-        accuracies of all its seeds and the costs of its first part; its other metrics are left out.
+        accuracies of all its seeds, the costs of its first part, and no other metrics.
     """
     whole: list[StudyResults] = []
     notes = []
@@ -99,12 +99,12 @@ def together(studies: Sequence[StudyResults]) -> tuple[list[StudyResults], list[
     return whole, notes
 
 
-def _plan_of_whole(part: StudyFolder) -> Plan:
-    """The plan of a study that is finished and has its runs."""
+def _finished_plan(part: StudyFolder) -> Plan:
+    """The plan of a study; refuses a study that is not finished or whose runs are missing."""
     plan = read_plan(part)
     if part.summary_csv.is_file() and not (part.path / "runs").is_dir():
         raise RecordError(
-            f"{part.path}: has no runs, as published results have none: `compare` and `choose` "
+            f"{part.path}: has no runs (published results have none): `compare` and `choose` "
             "read their summary.csv, but merge needs the folder runs/ as well"
         )
     for cell, swept in plan.cells.items():
@@ -113,7 +113,7 @@ def _plan_of_whole(part: StudyFolder) -> Plan:
 
 
 def _decisive(plan: Plan) -> dict[str, Any]:
-    """All that must be equal in the parts of one study, by key."""
+    """The parts of the plan that must be equal in all parts of one study, by key."""
     return {
         "dataset.name": plan.dataset,
         **plan.settings,
@@ -125,7 +125,7 @@ def _decisive(plan: Plan) -> dict[str, Any]:
 def _runs(
     parts: Sequence[StudyFolder], plans: Sequence[Plan]
 ) -> dict[tuple[str, str, int], StudyFolder]:
-    """Where each run is taken from, by cell, variant and seed."""
+    """The folder to copy each run from, by cell, variant and seed."""
     chosen: dict[tuple[str, str, int], StudyFolder] = {}
     fingerprints: dict[tuple[str, str], tuple[str, Path]] = {}
     for part, (cell, variant, seed) in _every_run(parts, plans):
@@ -151,11 +151,11 @@ def _every_run(
 
 def _refuse_other_numbers(folder: StudyFolder, path: Path, record: RunRecord) -> None:
     earlier = folder.record(record.variant, record.seed)
-    before = records.read(earlier, RunRecord).model_dump(mode="json", exclude=_OF_THE_CLOCK)
-    after = record.model_dump(mode="json", exclude=_OF_THE_CLOCK)
+    before = records.read(earlier, RunRecord).model_dump(mode="json", exclude=_MAY_DIFFER)
+    after = record.model_dump(mode="json", exclude=_MAY_DIFFER)
     if found := results.differences(before, after):
         raise RecordError(
-            f"{path}: is the run of {earlier} with other numbers, so the two cannot both be kept: "
+            f"{path}: differs from the same run in {earlier}, so the two cannot both be kept: "
             f"{'; '.join(found)}"
         )
 
@@ -170,7 +170,7 @@ def _write(
     config["training"]["seeds"] = sorted({seed for plan in plans for seed in plan.seeds})
     records.write_atomically(target.config, tomli_w.dumps(config))
     shutil.copy(first.environment, target.environment)
-    for file in (first.baselines, first.tuning, first.search):  # equal in all parts, or absent
+    for file in (first.baselines, first.tuning, first.search):  # equal in all parts, or missing
         if file.exists():
             shutil.copy(file, target.path / file.name)
     for (cell, variant, seed), part in chosen.items():
@@ -186,20 +186,20 @@ def _write(
 
 
 def _notes(parts: Sequence[StudyFolder]) -> list[str]:
-    """What the environments of the parts differ in."""
+    """Notes on the differences between the environments of the parts."""
     first, *others = (records.read(part.environment, Environment).origin for part in parts)
     notes = []
     for part, other in zip(parts[1:], others, strict=True):
         if found := results.differences(first.model_dump(), other.model_dump()):
             notes.append(
                 f"{parts[0].path} and {part.path} were made in different environments, so seeds "
-                f"stand for machines too: {'; '.join(found)}."
+                f"differ in their environment too: {'; '.join(found)}."
             )
     return notes
 
 
 def _one_study(one: StudyResults, other: StudyResults) -> bool:
-    """Whether two studies differ in their seeds alone, of which they share none."""
+    """Whether two studies differ only in their seeds and share no seed."""
     if len(one.rows) != len(other.rows) or one.environment.versions != other.environment.versions:
         return False
     return all(

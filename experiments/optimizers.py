@@ -1,4 +1,4 @@
-"""The update rules, from what `[training]` says."""
+"""Optimisers and learning-rate schedules, as `[training]` configures them."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ def build_optimizer(training: Training, schedule: optax.Schedule) -> optax.Gradi
 
     Args:
         training: The `[training]` section.
-        schedule: Its learning rate.
+        schedule: The learning-rate schedule.
 
     Returns:
         The update rule.
@@ -47,11 +47,11 @@ def build_optimizer(training: Training, schedule: optax.Schedule) -> optax.Gradi
         rule = optax.scale_by_adam()
     else:
         rule = optax.trace(training.momentum, nesterov=training.nesterov)
-    decay = optax.add_decayed_weights(training.weight_decay, mask=_kernels)
+    decay = optax.add_decayed_weights(training.weight_decay, mask=_decays)
     ordered = (decay, rule) if training.coupled_decay else (rule, decay)
     return optax.chain(*ordered, optax.scale_by_learning_rate(schedule))
 
 
-def _kernels(parameters: Any) -> Any:
-    """Which parameters decay: not biases and norms, which are vectors."""
+def _decays(parameters: Any) -> Any:
+    """Marks the parameters with weight decay: kernels, but not biases and norm scales (vectors)."""
     return jax.tree.map(lambda parameter: parameter.ndim > 1, parameters)

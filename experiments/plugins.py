@@ -1,7 +1,7 @@
-"""Plug-ins: a user's Python files, imported because the command line names them.
+"""Plug-ins: Python files of a user, imported by the command-line option `--plugin`.
 
-A config never names code. What a run uses of a plug-in enters the fingerprint of the run by the
-hash of the plug-in's source.
+A config never names code. The fingerprint of a run includes the hash of the source of each plug-in
+that the run uses.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from experiments import register
 from experiments.register import RegisterError
 
 _loaded: dict[str, str] = {}
-"""The digest of what has been imported, by module."""
+"""SHA-256 digest of each imported plug-in, by module name."""
 
 
 def load(names: Sequence[str]) -> dict[str, str]:
@@ -25,7 +25,7 @@ def load(names: Sequence[str]) -> dict[str, str]:
         names: Paths of Python files, or names of modules that can be imported.
 
     Returns:
-        The SHA-256 of the source by name of the plug-in's file.
+        The SHA-256 of each plug-in's source, by the name of its file.
 
     Raises:
         RegisterError: A plug-in cannot be found or imported.
@@ -36,7 +36,7 @@ def load(names: Sequence[str]) -> dict[str, str]:
 def _load(name: str) -> tuple[str, str]:
     path = Path(name)
     if path.suffix == ".py" or "/" in name:
-        # A name of its own: a file called random.py must not replace the module random.
+        # The prefix keeps a plug-in file called random.py from replacing the module random.
         module, source = f"plugin_{path.stem}", path
         spec = importlib.util.spec_from_file_location(module, path)
     else:

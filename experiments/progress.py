@@ -1,4 +1,4 @@
-"""What the user sees while a study trains: a bar on a terminal, plain lines elsewhere."""
+"""Progress display of training: a bar on a terminal, plain lines elsewhere."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -12,17 +12,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from experiments.records import EpochMetrics
 
-_QUIET_SECONDS = 10.0
-"""Between two plain lines of one run, at least; its last epoch always gets one."""
+_MIN_SECONDS_BETWEEN_LINES = 10.0
+"""Minimum time between two plain lines; the last epoch of a run always gets a line."""
 
 
 class Display(AbstractContextManager, Protocol):
-    """Shows how far training has come."""
+    """Shows the progress of training."""
 
     def epoch(
         self, variant: str, seeds: tuple[int, ...], metrics: list[EpochMetrics], epochs: int
     ) -> None:
-        """One more epoch of these seeds is done, of so many."""
+        """Reports that these seeds have finished one more epoch, out of `epochs`."""
         ...
 
 
@@ -30,39 +30,39 @@ def display(console: Console, *, runs: int, rounds: Mapping[str, int], workers: 
     """The display that suits a console.
 
     Args:
-        console: Where to show it.
-        runs: How many runs are still to be trained.
-        rounds: How many epochs, or rounds, of each variant, all its runs together.
-        workers: How many processes train at a time.
+        console: The console to write to.
+        runs: Number of runs still to be trained.
+        rounds: Number of epochs (or rounds) still to be trained of each variant, over all its runs.
+        workers: Number of processes that train at the same time.
 
     Returns:
-        A context manager to be told of each epoch.
+        A context manager whose `epoch` must be called after each epoch.
     """
     forecast = _Forecast(rounds, workers)
     return (_Bar if console.is_terminal else _Lines)(console, runs, sum(rounds.values()), forecast)
 
 
 class _Forecast:
-    """How long training will still take, by what an epoch of each variant has taken so far."""
+    """Estimate of the remaining training time, from each variant's mean time per epoch so far."""
 
     def __init__(self, rounds: Mapping[str, int], workers: int):
         self._left, self._workers = dict(rounds), workers
         self._taken: dict[str, list[float]] = {}
 
     def epoch(self, variant: str, metrics: Sequence[EpochMetrics]) -> None:
-        """One more epoch of these runs is done."""
+        """Counts one more finished epoch of these runs."""
         self._left[variant] -= len(metrics)
         self._taken.setdefault(variant, []).extend(line.seconds for line in metrics)
 
     def __str__(self) -> str:
         means = {variant: fmean(seconds) for variant, seconds in self._taken.items()}
-        typical = fmean(means.values())  # of a variant that has not begun
+        typical = fmean(means.values())  # for variants that have not begun
         left = sum(count * means.get(variant, typical) for variant, count in self._left.items())
         return f"about {_duration(left / self._workers)} left"
 
 
 class _Bar:
-    """One bar over the epochs of all runs; what stays behind is one line per run."""
+    """One progress bar over the epochs of all runs, and one line per finished run."""
 
     def __init__(self, console: Console, runs: int, rounds: int, forecast: _Forecast):
         del runs
@@ -86,7 +86,7 @@ class _Bar:
     def epoch(
         self, variant: str, seeds: tuple[int, ...], metrics: list[EpochMetrics], epochs: int
     ) -> None:
-        """Moves the bar."""
+        """Advances the bar."""
         self._forecast.epoch(variant, metrics)
         last = metrics[0].epoch == epochs
         self._progress.update(
@@ -101,7 +101,7 @@ class _Bar:
 
 
 class _Lines:
-    """A line now and then."""
+    """Plain lines, at most one per `_MIN_SECONDS_BETWEEN_LINES` except at the end of a run."""
 
     def __init__(self, console: Console, runs: int, rounds: int, forecast: _Forecast):
         self._console, self._runs, self._rounds = console, runs, rounds
@@ -118,10 +118,10 @@ class _Lines:
     def epoch(
         self, variant: str, seeds: tuple[int, ...], metrics: list[EpochMetrics], epochs: int
     ) -> None:
-        """Prints a line, unless there was one just now."""
+        """Prints a line, unless the last line was printed just before."""
         self._forecast.epoch(variant, metrics)
         now = time.monotonic()
-        if metrics[0].epoch < epochs and now - self._last < _QUIET_SECONDS:
+        if metrics[0].epoch < epochs and now - self._last < _MIN_SECONDS_BETWEEN_LINES:
             return
         self._last = now
         self._console.print(

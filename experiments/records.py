@@ -1,8 +1,9 @@
-"""What a study leaves on disk: the types, how they are written, how they are read back.
+"""Record types of a study's results folder, and the functions that write and read them.
 
 Every whole file is replaced atomically, so a process killed at any moment leaves either the old
-file or the new one. The one file that grows, metrics.jsonl, may end in a torn line; readers ignore
-it and the next append removes it. Where each file lies is `experiments.folder`'s business.
+file or the new one. metrics.jsonl is the only file that grows, so its last line may be incomplete
+after a kill; readers ignore an incomplete line and the next append removes it. `experiments.folder`
+defines the paths of all files.
 """
 
 import os
@@ -16,11 +17,11 @@ from experiments.writing import RecordError, write_atomically, writing
 
 SCHEMA_VERSION = 1
 VARIANT_PATTERN = r"[a-z0-9_.-]*[a-z0-9_][a-z0-9_.-]*"
-"""Variants name folders: lower case, no separators, and never only dots."""
+"""Pattern of variant names, which name folders too: lower case, no separators, not only dots."""
 
 Accuracy = Annotated[float, Field(ge=0, le=1)]
 Loss = Annotated[float, Field(strict=False)]
-"""Any float: a run that diverged reports NaN or infinity, which JSON carries as strings."""
+"""Any float. A diverged run has NaN or infinity, which JSON stores as a string."""
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -29,27 +30,29 @@ VariantName = Annotated[str, Field(pattern=rf"^{VARIANT_PATTERN}$")]
 
 
 class Record(BaseModel):
-    """A frozen, strict line or file of results."""
+    """Base class of one line or one file of results; frozen, with strict types."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", ser_json_inf_nan="strings")
 
 
 class Versioned(Record):
-    """A record that is a file of its own and says which schema it follows."""
+    """A record that fills a file and states the version of its schema."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
 
 
 class EpochMetrics(Record):
-    """One epoch of one run (or one round of `training.steps`): how good, and how long it took.
+    """Losses, accuracy and time of one epoch of one run (or one round of `training.steps`).
 
     Attributes:
-        epoch: Its number, from 1.
-        step: Optimiser steps taken by its end.
-        train_loss: Mean loss of its training steps.
-        validation_loss: Mean loss on the validation split at its end; None without one.
-        validation_accuracy: Share of validation examples answered correctly, likewise.
-        learning_rate: Of its last step.
+        epoch: Number of the epoch, from 1.
+        step: Optimiser steps taken by the end of the epoch.
+        train_loss: Mean loss over the epoch's training steps.
+        validation_loss: Mean loss on the validation split at the end of the epoch; None without a
+            validation split.
+        validation_accuracy: Share of validation examples answered correctly at the end of the
+            epoch; None without a validation split.
+        learning_rate: Learning rate of the epoch's last step.
         seconds: Wall-clock seconds of training.
         examples_per_s: Training examples per second.
     """
@@ -65,13 +68,13 @@ class EpochMetrics(Record):
 
 
 class Origin(Record):
-    """What made a record; records of one results folder have one origin.
+    """Environment and code that produced a record, the same for all records of a results folder.
 
     Attributes:
         device: As in `Measurement.device`.
         versions: Version by package name, Python's included.
         xla_flags: The environment variable ``XLA_FLAGS``, empty if unset.
-        git_commit: The checkout's commit, or None outside one.
+        git_commit: The checkout's commit; None outside a checkout.
         plugins: SHA-256 of every plug-in's source, by the name of its file.
         mesh: Among what data-parallel training divided each batch, for example
             ``"8 devices of 2 processes"``; empty without it.
@@ -91,20 +94,21 @@ class RunRecord(Versioned):
     Attributes:
         variant: The variant's name.
         seed: The training seed; runs of different variants with equal seeds are paired.
-        cell: The cell of a sweep that it belongs to; empty without a sweep.
+        cell: Name of the run's sweep cell; empty without a sweep.
         fingerprint: SHA-256 of the part of the resolved config that decides this run's result.
         epochs: Epochs trained.
-        steps: Optimiser steps taken.
+        diverged: Whether the run ended because its loss was not finite.
         diverged: Whether the loss ceased to be finite, which ended the run.
         test_accuracy: Share of test examples answered correctly after the last step.
         test_loss: Mean loss on the test set after the last step.
         train_loss: Mean loss over the last epoch's training steps.
-        validation_accuracy: Share of validation examples answered correctly; None without any.
+        validation_accuracy: Share of validation examples answered correctly; None without a
+            validation split.
         metrics: The task's other metrics on the test set, by name.
         test_correct: Test examples answered correctly.
         test_size: Test examples (of detection: objects).
         train_seconds: Wall-clock seconds of training.
-        origin: What made it.
+        origin: Environment and code that produced the run.
     """
 
     variant: VariantName
@@ -136,7 +140,7 @@ class RunRecord(Versioned):
 
 
 class Throughput(Record):
-    """Examples per second: the median of the samples and the median's 95% interval."""
+    """Examples per second: the median of the samples and the 95% interval of the median."""
 
     median: Positive
     low: Positive
@@ -153,8 +157,8 @@ class Latency(Record):
         p99: The 99th percentile.
         samples: How many inferences were timed.
         p99_low: Lower end of the 95% interval of p99, by order statistics; None if there are too
-            few samples for one, and in records of older versions.
-        p99_high: Upper end of it.
+            few samples, and in records of older versions.
+        p99_high: Upper end of the 95% interval of p99.
     """
 
     p50: Positive
@@ -166,20 +170,20 @@ class Latency(Record):
 
 
 class Measurement(Versioned):
-    """What one variant costs on one device.
+    """Costs of one variant on one device.
 
     Attributes:
         variant: The variant's name.
-        cell: The cell of a sweep that it belongs to; empty without a sweep.
-        fingerprint: SHA-256 of the part of the resolved config that decides what is measured.
-        origin: What made it.
-        device: What it ran on, for example ``"cpu: AMD EPYC 7B13, 2 cores"``.
-        device_source: ``"measured"`` on the device itself, ``"estimated"`` from a compiled program.
-        batch_size: Examples a batch in both throughputs.
+        cell: Name of the sweep cell; empty without a sweep.
+        fingerprint: SHA-256 of the part of the resolved config that decides the costs.
+        origin: Environment and code that produced the measurement.
+        device: The device, for example ``"cpu: AMD EPYC 7B13, 2 cores"``.
+        device_source: ``"measured"`` on the device, or ``"estimated"`` from a compiled program.
+        batch_size: Examples per batch in both throughputs.
         parameters: Trainable parameters.
         flops_per_example: Floating-point operations of one example's forward pass.
-        peak_memory_mb: Of the compiled training step: arguments, outputs and temporaries, less
-            what outputs share with arguments, in 10^6 bytes.
+        peak_memory_mb: Memory of the compiled training step, in 10^6 bytes: arguments, outputs and
+            temporaries, less the memory that outputs share with arguments.
         compile_s: Seconds to compile the training step.
         train_examples_per_s: Throughput of the training step.
         infer_examples_per_s: Throughput of inference.
@@ -213,7 +217,7 @@ class Baselines(Versioned):
 
 
 class Environment(Versioned):
-    """Where a study ran; `experiments.environment.capture` fills it in.
+    """Software and machine of a study's runs, as `experiments.environment.capture` records them.
 
     Attributes:
         started: UTC time in ISO 8601.
@@ -223,11 +227,11 @@ class Environment(Versioned):
         device_kind: JAX's own name for the device.
         devices: How many devices JAX sees.
         cpu_model: The host's processor.
-        cores: The cores this process may use.
+        cores: Number of cores that the process may use.
         xla_flags: The environment variable ``XLA_FLAGS``, empty if unset.
-        allocator: The settings of the memory allocator, in the environment and by `mallopt`.
-        git_commit: The checkout's commit, or None outside one.
-        git_dirty: Whether tracked files differ from that commit, or None outside a checkout.
+        allocator: Settings of the memory allocator, from environment variables and from `mallopt`.
+        git_commit: The checkout's commit; None outside a checkout.
+        git_dirty: Whether tracked files differ from that commit; None outside a checkout.
         plugins: SHA-256 of every plug-in's source, by the name of its file.
         mesh: As in `Origin.mesh`.
     """
@@ -249,7 +253,7 @@ class Environment(Versioned):
 
     @property
     def origin(self) -> Origin:
-        """The part of it that every record carries."""
+        """The part of the environment that every record carries."""
         return Origin(
             device=self.device,
             versions=self.versions,
@@ -279,7 +283,7 @@ def read(path: Path, kind: type[R]) -> R:
         The record.
 
     Raises:
-        RecordError: The file is missing, unreadable, or not such a record.
+        RecordError: The file is missing, unreadable, or not a record of this type.
     """
     try:
         return kind.model_validate_json(path.read_bytes())
@@ -287,13 +291,13 @@ def read(path: Path, kind: type[R]) -> R:
         raise RecordError(f"{path}: cannot be read: {error.strerror}") from error
     except ValidationError as error:
         raise RecordError(
-            f"{path}: not a valid {kind.__name__}: {complaint(error)}; remove it, and the command "
-            "that wrote it writes it anew"
+            f"{path}: not a valid {kind.__name__}: {complaint(error)}; remove the "
+            "file and run the command that wrote it again"
         ) from error
 
 
 def append_lines(path: Path, records: Iterable[Record]) -> None:
-    """Adds one JSON line a record, first removing a line that a kill left torn.
+    """Appends one JSON line per record, after removing an incomplete last line.
 
     Raises:
         RecordError: The file cannot be written.
@@ -313,7 +317,7 @@ def _append(path: Path, records: Iterable[Record]) -> None:
 
 
 def read_lines(path: Path, kind: type[R]) -> list[R]:
-    """Reads a file of JSON lines; a missing file holds none, a torn last line is ignored.
+    """Reads a file of JSON lines. A missing file is empty; an incomplete last line is ignored.
 
     Args:
         path: The file.
@@ -337,8 +341,8 @@ def read_lines(path: Path, kind: type[R]) -> list[R]:
             records.append(kind.model_validate_json(line))
         except ValidationError as error:
             raise RecordError(
-                f"{path}, line {number}: {complaint(error)}; remove the folder {path.parent}, and "
-                "the same command does its work again"
+                f"{path}, line {number}: {complaint(error)}; remove the folder {path.parent} "
+                "and run the same command again"
             ) from error
     return records
 
@@ -349,7 +353,7 @@ def append_metrics(path: Path, metrics: EpochMetrics) -> None:
 
 
 def write_metrics(path: Path, metrics: list[EpochMetrics]) -> None:
-    """Replaces a metrics.jsonl, as a run does that goes on from an earlier checkpoint."""
+    """Replaces a metrics.jsonl, for a run that resumes from an earlier checkpoint."""
     write_atomically(path, "".join(m.model_dump_json() + "\n" for m in metrics))
 
 
@@ -359,7 +363,7 @@ def read_metrics(path: Path) -> list[EpochMetrics]:
 
 
 def complaint(error: ValidationError) -> str:
-    """The first complaint of a ValidationError, on one line: place, reason, value."""
+    """The first error of a ValidationError, on one line: location, reason, value."""
     detail = error.errors(include_url=False, include_input=True)[0]
     place = ".".join(str(part) for part in detail["loc"])
     given = (

@@ -1,7 +1,7 @@
-"""Finished studies as their published files show them: config.toml, environment.json, summary.csv.
+"""Results of finished studies, read from config.toml, environment.json and summary.csv.
 
-`compare` and `choose` read results through this module, so both need no runs, and both agree on
-which accuracies and which speeds may be put side by side.
+`compare` and `choose` read results through this module, so neither needs the runs, and both use the
+same rules for which accuracies and which speeds are comparable.
 """
 
 from collections.abc import Sequence
@@ -29,12 +29,12 @@ _SAME_TEST_SET = {
     "validation_seed",
     "vocabulary",
 }
-"""Keys of `[dataset]` that do not decide which examples are in a test set of a given size."""
+"""Keys of `[dataset]` that do not affect which examples a test set of a given size contains."""
 
 
 @dataclass(frozen=True)
 class Conditions:
-    """What a speed depends on besides the variant; equal conditions make speeds comparable."""
+    """Conditions of a speed measurement; speeds are comparable if their conditions are equal."""
 
     dataset: str
     device: str
@@ -46,23 +46,23 @@ class Conditions:
 
 @dataclass(frozen=True)
 class TestSet:
-    """Which examples were scored; accuracies on different ones are never compared."""
+    """Identity of a test set. Accuracies on different test sets are never compared."""
 
-    __test__ = False  # not a test case of pytest
+    __test__ = False  # keeps pytest from collecting this class
 
     dataset: str
     size: int
     settings: tuple[tuple[str, str], ...]
 
     def __str__(self) -> str:
-        """The dataset, the size, and the settings that decide which examples these are."""
+        """The dataset, the size, and the settings that decide which examples it contains."""
         settings = "".join(f", {key} = {value}" for key, value in self.settings)
         return f"{self.dataset} ({self.size:,} test examples{settings})"
 
 
 @dataclass(frozen=True)
 class StudyResults:
-    """One results folder, read from its published files alone."""
+    """The published results of one study's folder."""
 
     label: str
     plan: Plan
@@ -84,12 +84,12 @@ class Result:
 
     @property
     def sample(self) -> Sample:
-        """Its label and its accuracy by seed."""
+        """The label and the accuracy by seed."""
         return self.label, self.row.accuracies
 
     @property
     def test_set(self) -> TestSet:
-        """What its accuracy was scored on."""
+        """The test set of the accuracy."""
         settings = self.study.plan.settings | self.row.swept
         decisive = {
             key.removeprefix("dataset."): str(value)
@@ -100,7 +100,7 @@ class Result:
 
     @property
     def conditions(self) -> Conditions:
-        """How its speed was measured."""
+        """The conditions of the speed measurement."""
         environment = self.study.environment
         return Conditions(
             dataset=self.study.plan.dataset,
@@ -112,7 +112,7 @@ class Result:
         )
 
     def same_results(self, other: "Result") -> bool:
-        """Whether both hold the same runs: one config, and one score on each seed they share."""
+        """Whether both hold the same runs: equal configs, and equal scores on every shared seed."""
         if self.row.fingerprint != other.row.fingerprint or self.test_set != other.test_set:
             return False
         ours, theirs = self.row.test_correct_by_seed, other.row.test_correct_by_seed
@@ -124,10 +124,10 @@ def read(folders: Sequence[Path]) -> list[StudyResults]:
     """Reads results folders.
 
     Args:
-        folders: One or more of them.
+        folders: One or more results folders.
 
     Returns:
-        The studies, each with a label that no other has.
+        The studies, each with a unique label.
 
     Raises:
         RecordError: A folder is not a finished study, or is given twice.
@@ -137,7 +137,7 @@ def read(folders: Sequence[Path]) -> list[StudyResults]:
 
 
 def labels(folders: Sequence[Path]) -> list[str]:
-    """The folders' names, with as many parents as it takes to tell them apart.
+    """The folders' names, each preceded by as many parent folders as make it unique.
 
     Raises:
         RecordError: A folder is given twice.
@@ -150,7 +150,7 @@ def labels(folders: Sequence[Path]) -> list[str]:
 
 
 def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
-    """What differs between two tables, one text per key."""
+    """The differences between two tables, one text per key."""
     return [
         f"{key} {one.get(key, 'unset')} against {other.get(key, 'unset')}"
         for key in sorted(one.keys() | other.keys())
@@ -162,7 +162,7 @@ def _read(path: Path, label: str) -> StudyResults:
     folder = StudyFolder(path)
     if not folder.summary_csv.is_file():
         raise RecordError(
-            f"{path}: no summary.csv, so this is no results folder or its study is not finished; "
+            f"{path}: has no summary.csv, so it is no results folder or its study is not finished; "
             "finish it with `python -m experiments run` and its config"
         )
     return StudyResults(

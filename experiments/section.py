@@ -1,4 +1,4 @@
-"""What every table of a config is made of: strict, frozen sections, and types of their values."""
+"""Base class and value types of a config's tables: strict, frozen, without unknown keys."""
 
 import difflib
 from collections.abc import Callable, Iterable
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 def hint(word: object, options: Iterable[str]) -> str:
-    """The end of a complaint about an unknown word: the nearest known one, then all of them."""
+    """The end of an error message on an unknown word: the nearest known word, then all of them."""
     options = tuple(options)
     near = difflib.get_close_matches(str(word), options, n=1, cutoff=0.5)
     suggestion = f"; did you mean {near[0]!r}?" if near else ";"
@@ -27,12 +27,12 @@ def hint(word: object, options: Iterable[str]) -> str:
 
 
 def complaint(message: str, key: str = "") -> PydanticCustomError:
-    """A complaint about a section, or about one key of it."""
+    """An error on a section, or on one of its keys."""
     return PydanticCustomError("complaint", "{message}", {"message": message, "key": key})
 
 
 def known(kind: str, options: Callable[[], Iterable[str]]) -> AfterValidator:
-    """Refuses a word that is not one of the options, and names the nearest."""
+    """A validator that refuses a word that is not one of the options, and names the nearest."""
 
     def check(name: str) -> str:
         if name not in options():
@@ -43,12 +43,12 @@ def known(kind: str, options: Callable[[], Iterable[str]]) -> AfterValidator:
 
 
 def tuples(value: Any) -> Any:
-    """The value with every list a tuple, as the operators take them."""
+    """The value with every list converted to a tuple, as the operators require."""
     return tuple(map(tuples, value)) if isinstance(value, list | tuple) else value
 
 
 def filled(value: T) -> T:
-    """Refuses what is empty."""
+    """Refuses an empty value."""
     if not value:
         raise complaint("must not be empty")
     return value
@@ -84,6 +84,6 @@ Folder = Annotated[Path, Field(strict=False), PlainSerializer(str)]
 
 
 class Section(BaseModel):
-    """A table of the file: no unknown keys, no conversion between types, no later change."""
+    """A table of a config: no unknown keys, no conversion between types, immutable."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")

@@ -1,4 +1,4 @@
-"""A static site of a folder of results: one page per study and benchmark, and an index of them.
+"""A static site of a folder of results: one page per study or benchmark, and an index page.
 
 The site needs no server of its own: its links are relative, and its pages share the libraries'
 files in `assets/`.
@@ -39,16 +39,16 @@ _MOST_SENTENCES = 2
 
 @dataclass(frozen=True)
 class IndexLine:
-    """A line of the index and the page that it leads to.
+    """One line of the index, with the page that it links to.
 
     Attributes:
-        name: Of the results folder.
-        title: The study's name and dataset, or the benchmark's title.
+        name: Name of the results folder.
+        title: Title of the study or benchmark.
         question: The question that the study is to answer; empty for a benchmark.
-        kind: The table of the index that lists it.
-        found: What the results say, in a sentence or two.
-        environment: Where it ran; None if the folder does not say.
-        page: The page.
+        kind: Title of the index table that lists the line.
+        found: One or two sentences that summarize the results.
+        environment: Environment of the runs; None if the folder does not record one.
+        page: The page, as HTML.
     """
 
     name: str
@@ -64,7 +64,7 @@ def build(results: Path, out: Path) -> list[Path]:
     """Writes the site.
 
     Args:
-        results: A folder of results folders, such as `results`. Those without a summary.csv or a
+        results: A folder of results folders, such as `results`. Folders without a summary.csv or a
             records.jsonl, such as unfinished studies, are left out.
         out: The site's folder; pages of an earlier site are replaced.
 
@@ -75,7 +75,7 @@ def build(results: Path, out: Path) -> list[Path]:
         RecordError: There are no results, or a folder's files are damaged; nothing is written.
     """
     if not results.is_dir():
-        raise RecordError(f"{results}: is no folder of results")
+        raise RecordError(f"{results}: is not a folder")
     entries = [found for path in sorted(results.iterdir()) if (found := _entry(path)) is not None]
     if not entries:
         raise RecordError(
@@ -91,7 +91,7 @@ def build(results: Path, out: Path) -> list[Path]:
 
 
 def remake(folder: Path) -> Path:
-    """Makes report.html of one results folder anew, of a study or of a benchmark.
+    """Writes report.html of one results folder (of a study or of a benchmark) again.
 
     Args:
         folder: The results folder.
@@ -100,7 +100,7 @@ def remake(folder: Path) -> Path:
         The page.
 
     Raises:
-        RecordError: The folder holds neither, or a file is damaged.
+        RecordError: The folder holds neither a study nor a benchmark, or a file is damaged.
     """
     files = benchmarks.Folder(folder)
     if files.records.is_file():

@@ -1,11 +1,11 @@
-"""What a handful of seeds allow to be said.
+"""Statistics of a few seeds: intervals, paired differences and corrections for many comparisons.
 
 Runs of different variants with the same seed see the same data in the same order. Differences are
-therefore taken seed by seed: what the seed does to both cancels, and fewer seeds suffice to tell
+therefore paired by seed: the seed's effect on both runs cancels, and fewer seeds suffice to tell
 two variants apart.
 
-Intervals over seeds answer: would training again change the score on *this* test set? How far
-another test set would move it is a different question; `sampling_margin` answers that one.
+An interval over seeds answers whether training again would change the score on *this* test set. The
+effect of another test set is a different question, which `sampling_margin` answers.
 """
 
 import math
@@ -18,7 +18,7 @@ from scipy import special, stats
 
 CONFIDENCE = 0.95
 SIGNIFICANT = 0.05
-_ROUNDING = 1e-12  # equal accuracies have equal differences only up to floating point
+_ROUNDING = 1e-12  # the differences of equal accuracies are equal only up to rounding errors
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,11 @@ class MeanEstimate:
     """A mean over seeds.
 
     Attributes:
-        n: How many values.
+        n: Number of values.
         mean: Their mean.
         std: Their sample standard deviation (n - 1); None for one value.
         low: Lower end of the 95% interval of the mean; None if the values give no interval.
-        high: Upper end of it.
+        high: Upper end of the 95% interval.
     """
 
     n: int
@@ -45,7 +45,7 @@ class Difference:
     """A mean of differences, paired by seed.
 
     Attributes:
-        n: How many seeds both sides share.
+        n: Number of seeds that both sides share.
         mean: The mean difference; None if no seed is shared.
         std: The sample standard deviation of the differences (n - 1); None for fewer than two.
         p: Two-sided p-value of "no difference"; None if the data allow no test.
@@ -57,14 +57,14 @@ class Difference:
     p: float | None = None
 
     def __neg__(self) -> "Difference":
-        """The second minus the first."""
+        """The difference with its sides swapped: second minus first."""
         return replace(self, mean=None if self.mean is None else -self.mean)
 
     def interval(self, confidence: float = CONFIDENCE) -> tuple[float, float] | None:
         """The t-interval of the mean; None if the differences do not vary.
 
         Args:
-            confidence: Its level.
+            confidence: Confidence level of the interval.
 
         Example:
             >>> d = paired_difference({0: 0.93, 1: 0.95, 2: 0.94}, {0: 0.92, 1: 0.93, 2: 0.91})
@@ -80,8 +80,8 @@ class Difference:
         """Cohen's d_z, the mean over the standard deviation, with Hedges' correction.
 
         The correction removes the bias of few seeds: J = G(v/2) / (sqrt(v/2) G((v - 1)/2)) with the
-        gamma function G and v = n - 1 (Hedges 1981). None if the differences do not vary, and for
-        two seeds, whose J is 0.
+        gamma function G and v = n - 1 (Hedges 1981). None if the differences do not vary, or if
+        there are two seeds, for which J is 0.
         """
         if self.mean is None or not self.std or self.n < 3:
             return None
@@ -96,16 +96,16 @@ def estimate(
     """The mean with its t-interval, mean ± t(n - 1) std / sqrt(n).
 
     Args:
-        values: One number a seed, at least one.
-        bounds: The range that the quantity cannot leave; the interval is cut to it.
+        values: One number per seed, at least one.
+        bounds: The range of possible values of the quantity; the interval is clipped to this range.
 
     Returns:
-        The estimate. One value has no interval: one seed says nothing about its spread. Nor have
-        values that are all the same: scores move in steps of one test example, so a few seeds can
-        agree by chance, and an interval of no width would claim certainty.
+        The estimate. One value has no interval, since its spread is unknown. Equal values have no
+        interval either, since scores are multiples of one test example: a few seeds can agree by
+        chance, and an interval of width 0 would claim certainty.
 
     Raises:
-        ValueError: There is no value.
+        ValueError: `values` is empty.
 
     Example:
         >>> e = estimate([0.90, 0.92, 0.94])
@@ -128,16 +128,17 @@ def estimate(
 def paired_difference(first: Mapping[int, float], second: Mapping[int, float]) -> Difference:
     """The mean of first minus second over the seeds that both have.
 
-    Normally a paired t-test. Where all the differences are the same there is no t: the interval
-    would have no width and p would be 0, which is absurd after a few seeds. Then no interval is
-    given, and p is that of the exact sign-flip test: 1 if the differences are zero, else 2 / 2^n.
+    Normally the p-value is that of a paired t-test. If all differences are equal, t is undefined:
+    the interval would have width 0 and p would be 0, which a few seeds cannot justify. Then there
+    is no interval, and p is that of the exact sign-flip test: 1 if the differences are 0, else 2 /
+    2^n.
 
     Args:
         first: Value by seed.
         second: Value by seed.
 
     Returns:
-        The difference. One shared seed gives a mean and nothing else.
+        The difference. With one shared seed, only its mean is known.
 
     Example:
         >>> d = paired_difference({0: 0.93, 1: 0.95, 2: 0.94}, {0: 0.92, 1: 0.93, 2: 0.91})
@@ -161,11 +162,13 @@ def paired_difference(first: Mapping[int, float], second: Mapping[int, float]) -
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """Holm's step-down correction for several comparisons.
 
-    Sorted p(1) <= ... <= p(m) become max over j <= i of min(1, (m - j + 1) p(j)). Below 0.05 after
-    it, the chance that even one of the claimed differences is none is below 0.05 (Holm 1979).
+    Sorted p(1) <= ... <= p(m) become max over j <= i of min(1, (m - j + 1) p(j)). If every
+    difference with an adjusted p below 0.05 is claimed, the probability of any false claim is below
+    0.05 (Holm 1979).
 
     Args:
-        p_values: One a comparison. None, where no test was possible, stays None and is not counted.
+        p_values: One p-value per comparison. None means that no test was possible; it stays None
+            and is not counted.
 
     Returns:
         The adjusted p-values in the order given.
@@ -184,13 +187,14 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 
 
 def holm_confidences(p_values: Sequence[float | None]) -> list[float]:
-    """The level of each comparison's interval that agrees with Holm's verdict on it.
+    """Confidence levels for which each interval agrees with Holm's decision on its comparison.
 
     Holm's method tests the p-value of rank i of m at 0.05 / (m - i + 1), and stops at the first
-    that fails. The interval of a significant difference has the level of that step, 1 - 0.05 / (m -
-    i + 1); those of all others have the level of the step that failed. An interval then excludes 0
-    exactly if its difference is significant, so the chance that any interval excludes 0 where there
-    is no difference is at most 5%. Each interval contains the 95% interval of its own difference.
+    test that fails. The interval of a significant difference has the level of its own step, 1 -
+    0.05 / (m - i + 1); all other intervals have the level of the step that failed. An interval then
+    excludes 0 exactly if its difference is significant, so the probability that any interval
+    excludes a true difference of 0 is at most 5%. Each interval contains the 95% interval of its
+    difference.
 
     Args:
         p_values: As in `holm`.
@@ -214,14 +218,15 @@ def holm_confidences(p_values: Sequence[float | None]) -> list[float]:
 def quantile_interval(
     values: Sequence[float] | NDArray[np.float64], share: float
 ) -> tuple[float, float] | None:
-    """The 95% interval of a quantile, which assumes nothing about the distribution.
+    """The 95% interval of a quantile, without assumptions about the distribution.
 
-    Its ends are two of the sorted values: how many of n independent values lie below the true
-    quantile is binomial, with probability `share`. Each tail has at most 2.5%.
+    Both ends are order statistics of the sample: the number of values below the true quantile, out
+    of n independent values, has a binomial distribution with probability `share`. Each tail has at
+    most 2.5%.
 
     Args:
         values: The sample.
-        share: Which quantile: 0.5 is the median, 0.99 the 99th percentile.
+        share: The quantile: 0.5 is the median, 0.99 the 99th percentile.
 
     Returns:
         The interval, or None if there are fewer than `fewest_for_quantile(share)` values.
@@ -240,11 +245,11 @@ def quantile_interval(
 def fewest_for_quantile(share: float) -> int:
     """The smallest sample that gives a quantile a 95% interval.
 
-    The largest of n values lies above the quantile but for a chance of share^n, the smallest below
-    it but for (1 - share)^n; neither may exceed 2.5%.
+    The largest of n values is below the quantile with probability share^n, and the smallest is
+    above it with probability (1 - share)^n. Neither probability may exceed 2.5%.
 
     Args:
-        share: Which quantile, between 0 and 1.
+        share: The quantile, between 0 and 1.
 
     Returns:
         The number of values.
@@ -263,11 +268,11 @@ def median_interval(values: Sequence[float]) -> tuple[float, float | None, float
         values: The sample, at least one value.
 
     Returns:
-        The median, and the ends of the interval; None for both with fewer than 6 values, which
-        give no interval of 95%.
+        The median, and the ends of the interval. Both ends are None for fewer than 6 values, which
+        give no 95% interval.
 
     Raises:
-        ValueError: There is no value.
+        ValueError: `values` is empty.
 
     Example:
         >>> median_interval([3.0, 1.0, 2.0, 5.0, 4.0, 6.0])
@@ -280,14 +285,14 @@ def median_interval(values: Sequence[float]) -> tuple[float, float | None, float
 
 
 def sampling_margin(accuracy: float, size: int) -> float:
-    """Half the 95% Wilson interval of an accuracy, for a test set drawn at random.
+    """Half the width of the 95% Wilson interval of an accuracy, for a random test set.
 
-    Another test set of the same size would move every accuracy by about this much; no number of
-    seeds makes it smaller. Variants scored on one test set share most of it.
+    Another test set of the same size would move every accuracy by about this much, and more seeds
+    do not reduce the margin. Variants scored on the same test set share most of this error.
 
     Args:
         accuracy: The share of examples classified correctly, 0 to 1.
-        size: Test examples.
+        size: Number of test examples.
 
     Returns:
         The half-width, in the unit of `accuracy`.

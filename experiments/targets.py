@@ -1,8 +1,8 @@
-"""Devices that are not here: compiling for them, and what their compilers estimate.
+"""Compilation for devices that this machine lacks, and the compilers' estimates of their speed.
 
-XLA compiles for a device from its description alone. What comes out is an estimate: the TPU
-compiler's own of the whole program, and for a GPU the sum over the kernels that XLA's cost model
-gives. It is never ranked with measured times.
+XLA compiles for a device from a description of the device. The time of the program is an estimate:
+for a TPU, the compiler's estimate of the whole program; for a GPU, the sum of XLA's cost model over
+the kernels. Estimates are never ranked with measured times.
 """
 
 import re
@@ -20,7 +20,7 @@ from experiments.config import ConfigError
 from experiments.config.training import Target
 from experiments.records import Environment
 
-_BANDWIDTH = 3_352_320_000_000  # of an H100's memory, in bytes a second
+_BANDWIDTH = 3_352_320_000_000  # of an H100's memory, in bytes per second
 _H100 = f"""
 gpu_device_info {{
   threads_per_block_limit: 1024 threads_per_warp: 32 shared_memory_per_block: 49152
@@ -39,24 +39,24 @@ ENVIRONMENT = {
     "TPU_SKIP_MDS_QUERY": "1",
     "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
 }
-"""What a process needs in its environment to compile for these devices on a machine without any."""
+"""Environment variables of a process that compiles for these devices on a machine without them."""
 
 
 TITLES: dict[Target, str] = {"tpu-v5e": "TPU v5e", "tpu-v6e": "TPU v6e", "h100": "NVIDIA H100"}
-"""What tables call the devices."""
+"""Names of the devices in tables."""
 
 _PACKAGES = ("jax", "jaxlib", "libtpu", "jax-cuda13-pjrt")
 
 
 def python(checkout: Path, asked_by: str = "--target") -> str:
-    """The interpreter that has the compilers: `make targets` makes it.
+    """The Python interpreter that has the compilers, which `make targets` installs.
 
     Args:
-        checkout: The folder in which it made it.
-        asked_by: What needs it, for the error message.
+        checkout: The folder in which `make targets` was run.
+        asked_by: The option that needs the compilers, for the error message.
 
     Raises:
-        ConfigError: It is not there.
+        ConfigError: The interpreter is not installed.
     """
     found = checkout / ".venv-targets" / "bin" / "python"
     if not found.exists():
@@ -70,7 +70,7 @@ def describe(target: Target, python: str, here: Environment) -> Environment:
     Args:
         target: The device.
         python: The interpreter that has the compilers.
-        here: The machine on which they run.
+        here: The environment of the machine that runs the compiler.
     """
     code = {"jaxpool code": here.versions["jaxpool code"]}
     versions = environment.versions_in(python, _PACKAGES) | code
@@ -79,13 +79,13 @@ def describe(target: Target, python: str, here: Environment) -> Environment:
 
 @dataclass(frozen=True)
 class ProgramEstimate:
-    """What the compiler says of a program.
+    """A compiler's estimate for a program.
 
     Attributes:
         seconds: Time of one call.
-        bytes_moved: To and from the device's memory.
-        kernels: How many are started one after the other.
-        temporaries: Bytes of memory beside arguments and results.
+        bytes_moved: Bytes read from and written to the device's memory.
+        kernels: Number of kernels, which run one after the other.
+        temporaries: Bytes of temporary memory, without arguments and results.
     """
 
     seconds: float
@@ -95,7 +95,7 @@ class ProgramEstimate:
 
 
 def devices(target: Target, count: int = 1) -> list[Any]:
-    """Descriptions of so many devices of one kind, beside each other."""
+    """Descriptions of `count` adjacent devices of one kind."""
     if target == "h100":
         topology = topologies.get_topology_desc(
             "h100", platform="cuda", target_config=_H100, topology=f"1x1x{count}"
@@ -112,7 +112,7 @@ def compile_for(target: Target, function: Callable[..., Any], *operands: Any) ->
 
     Args:
         target: The device.
-        function: What to compile.
+        function: The function to compile.
         operands: Pytrees of arrays, or of `jax.ShapeDtypeStruct`s.
     """
     sharding = SingleDeviceSharding(devices(target)[0])
@@ -126,17 +126,17 @@ def compile_for(target: Target, function: Callable[..., Any], *operands: Any) ->
 
 
 def estimate(target: Target, compiled: Any) -> ProgramEstimate:
-    """What the compiler says of a program that it has compiled for this target."""
+    """The estimate for a program compiled by `compile_for` for the same target."""
     text = compiled.as_text()
     entry = text[text.index("\nENTRY ") :]
     if target == "h100":
-        # XLA's cost model writes microseconds of each kernel into the program.
+        # XLA's cost model writes the microseconds of each kernel into the program text.
         costs = [_microseconds(line) for line in entry.splitlines() if '"exec_time_us":' in line]
         seconds, kernels = sum(time for time, _ in costs) / 1e6, len(costs)
         moved = sum(memory for _, memory in costs) / 1e6 * _BANDWIDTH
     else:
         cost = compiled.cost_analysis()
-        # Each of these custom calls, which cost nothing, counts as -1 s.
+        # Each ConcatBitcast custom call costs nothing, but XLA counts it as -1 s.
         seconds = cost["optimal_seconds"] + text.count('custom_call_target="ConcatBitcast"')
         kernels, moved = len(re.findall(_STARTED, entry)), cost["bytes accessed"]
     temporaries = compiled.memory_analysis().temp_size_in_bytes
@@ -144,7 +144,7 @@ def estimate(target: Target, compiled: Any) -> ProgramEstimate:
 
 
 def _microseconds(line: str) -> tuple[float, float]:
-    """Of a kernel: its time, and the part of it that memory takes."""
+    """The time of a kernel and its memory access time, in microseconds."""
     names = ("exec_time_us", "memory_access_time_us")
     time, memory = (re.findall(f'"{name}":([0-9.e+-]+)', line)[0] for name in names)
     return float(time), float(memory)

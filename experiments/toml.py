@@ -1,4 +1,4 @@
-"""Reading TOML that may be damaged or hostile: bounded in size, in depth and in time."""
+"""Reader of TOML that may be damaged or hostile, with limits on size, depth and time."""
 
 import re
 import tomllib
@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 _LARGEST = 1_000_000
-"""Largest config that is read, in bytes; the largest published one has 4,000."""
+"""Maximum size of a config in bytes; the largest published config has 4,000."""
 _PART = r"(?:[A-Za-z0-9_-]+|\"[^\"\n]*\"|'[^'\n]*')[ \t]*"
 _LONG_KEY = re.compile(rf"{_PART}(?:\.[ \t]*{_PART}){{64}}")
-"""A key of more than 64 parts: the parser takes a time that grows with the square of them."""
+"""A key of more than 64 parts; the parser's time grows with the square of the number of parts."""
 
 
 class TomlError(ValueError):
-    """A text is not TOML, or larger or deeper than any config is."""
+    """A text is not valid TOML, or exceeds the limits on size and depth."""
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -23,11 +23,11 @@ def read(path: Path) -> dict[str, Any]:
         path: The file.
 
     Returns:
-        What it says.
+        The parsed table.
 
     Raises:
-        TomlError: It is not TOML, too large or too deep.
-        OSError: It cannot be read.
+        TomlError: The file is not valid TOML, too large or too deep.
+        OSError: The file cannot be read.
     """
     with path.open("rb") as file:
         content = file.read(_LARGEST + 1)
@@ -46,10 +46,10 @@ def parse(text: str) -> dict[str, Any]:
         text: The TOML.
 
     Returns:
-        What it says.
+        The parsed table.
 
     Raises:
-        TomlError: It is not TOML, or too deep.
+        TomlError: The text is not valid TOML, or too deep.
 
     Example:
         >>> parse("a.b = 1")

@@ -1,4 +1,4 @@
-"""Writing files so that a process killed at any moment, or a full disk, loses nothing finished."""
+"""Atomic file writes, which survive a killed process or a full disk, and one-line write errors."""
 
 import errno
 import os
@@ -8,10 +8,10 @@ from pathlib import Path
 
 
 class RecordError(Exception):
-    """A results folder or one of its files cannot be used; the message says which and why."""
+    """A results folder or one of its files cannot be used; the message names it and the reason."""
 
 
-_MENDED_BY = {
+_REMEDIES = {
     errno.ENOSPC: "free some space",
     errno.EDQUOT: "free some space",
     errno.EFBIG: "raise the limit on the size of files (`ulimit -f`)",
@@ -22,25 +22,25 @@ _MENDED_BY = {
     errno.ENOTDIR: "move the file that is in the way, or give --out another folder,",
     errno.EISDIR: "move the folder that is in the way",
 }
-"""What a user can do about an error of the operating system."""
+"""A remedy for each error of the operating system that a user can fix."""
 
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turns an error of the operating system into one line that says what to do.
+    """Turns an error of the operating system into a one-line message with a remedy.
 
     Args:
-        path: What is written meanwhile.
+        path: The file or folder that the `with` block writes.
 
     Raises:
-        RecordError: It cannot be written.
+        RecordError: The path cannot be written.
     """
     try:
         yield
     except OSError as error:
-        advice = _MENDED_BY.get(error.errno or 0, "mend that")
+        advice = _REMEDIES.get(error.errno or 0, "remove the cause")
         raise RecordError(
-            f"{path}: cannot be written: {error.strerror}; {advice} and give the same command again"
+            f"{path}: cannot be written: {error.strerror}; {advice} and run the same command again"
         ) from error
 
 
@@ -52,7 +52,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         content: Its whole content; text is written as UTF-8.
 
     Raises:
-        RecordError: It cannot be written; what was there before is still there.
+        RecordError: The file cannot be written; its previous content is unchanged.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with writing(path):
@@ -68,7 +68,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 
 def remove_torn(folder: Path) -> None:
-    """Removes what processes that were killed while they wrote have left in a folder."""
+    """Removes the temporary files of processes that were killed during a write."""
     with writing(folder):
         for path in folder.rglob(".*.tmp"):
             path.unlink(missing_ok=True)

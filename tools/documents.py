@@ -22,7 +22,7 @@ from experiments.config import reference
 from experiments.records import RecordError, write_atomically
 from experiments.report import summary
 from experiments.report.rows import read_csv
-from tools import operators
+from tools import operators, scale
 
 ROOT = Path(__file__).parents[1]
 
@@ -40,6 +40,7 @@ GENERATORS: dict[str, Callable[[], str]] = {
     "faults": faults.table,
     "modules": operators.modules,
     "quickstart": lambda: summary.brief(read_csv(ROOT / "results/quickstart/summary.csv")),
+    "scale": scale.markdown,
 }
 """The text of each generated part of a document, by its name."""
 _HEADING = re.compile(r"^#+ .*\n+")

@@ -1,14 +1,14 @@
-"""The operator benchmark: jaxpool and its peers side by side, on equal terms.
+"""Operator benchmark: jaxpool and other libraries side by side under equal conditions.
 
-config.py       what a benchmark's TOML file may say; case.py: one pooling
-bench.py        the whole of it: one process a round and dtype, resumed where it was left
-worker.py       what such a process does with a round: one case, or all windows to be compared
-contest.py      prepare every contender, check its answer, time them in turns
-judging.py      what a check says; reference.py: the answers it knows
+config.py       sections of a benchmark's TOML file; case.py: one pooling
+runner.py       all rounds of a benchmark, one process per round and dtype; resumes unfinished runs
+worker.py       such a process: one case, or all windows to be compared
+contest.py      preparation, check and interleaved timing of contenders
+judging.py      check of results against references; reference.py: references of pooling
 timing.py       the clock
-contenders/     one library a file
-calls/          every operator of jaxpool beside its own max pooling
+contenders/     one library per file
+calls/          every operator of jaxpool beside jaxpool's max pooling
 network/        the same for a whole training step
-records.py      what is written down; results.py: put side by side
-summary.py, table.py, plot.py    what is read from it
+records.py      record types; results.py: records grouped for comparison
+summary.py, table.py, plot.py, page.py    reports made from the records
 """

@@ -1,4 +1,4 @@
-"""One pooling to time, in terms that belong to no library: plain sizes, explicit padding."""
+"""One pooling to time, described independently of any library: plain sizes, explicit padding."""
 
 import itertools
 import math
@@ -23,16 +23,17 @@ class Case(Section):
     """A pooling of a channels-last array `(batch, *spatial, channels)`.
 
     Attributes:
-        name: What tables call it.
-        operator: What is pooled.
-        shape: The input's shape.
-        window: Taps, one number for every spatial axis or one an axis; `"global"`: the whole map.
-        strides: Steps between windows, likewise.
+        name: Name of the case in tables.
+        operator: The pooling operator.
+        shape: Shape of the input.
+        window: Window size, one number for all spatial axes or one per axis; `"global"`: the whole
+            map.
+        strides: Strides of the window, one number or one per axis.
         padding: Elements on both sides of every axis, `"VALID"` (none) or `"SAME"`.
         dilation: Distance between neighbouring taps, on every axis.
-        count_include_pad: Whether padding counts in an average's divisor.
-        dtypes: The dtypes to time it in.
-        leave_out: Contenders not to time here, each with the reason that the records will give.
+        count_include_pad: Whether the divisor of an average counts padding.
+        dtypes: The dtypes to time.
+        leave_out: Contenders not to time in this case, each with the reason for the records.
     """
 
     name: Name
@@ -52,14 +53,14 @@ class Case(Section):
             given = getattr(self, key)
             if isinstance(given, tuple) and len(given) != len(self.spatial):
                 raise complaint(
-                    f"must have {len(self.spatial)} entries, one a spatial axis of shape "
+                    f"must have {len(self.spatial)} entries, one per spatial axis of shape "
                     f"{list(self.shape)}",
                     key,
                 )
         if self.is_global:
             for key in ("strides", "padding", "dilation"):
                 if getattr(self, key) != type(self).model_fields[key].default:
-                    raise complaint("means nothing beside window = 'global'", key)
+                    raise complaint("has no meaning with window = 'global'", key)
         if min(self.output) < 1:
             raise complaint(f"does not fit the padded map of sizes {list(self.spatial)}", "window")
         return self
@@ -76,21 +77,21 @@ class Case(Section):
 
     @property
     def windows(self) -> tuple[int, ...]:
-        """Taps an axis."""
+        """Window size per axis."""
         if self.window == "global":
             return self.spatial
         return self.window if isinstance(self.window, tuple) else (self.window,) * len(self.spatial)
 
     @property
     def steps(self) -> tuple[int, ...]:
-        """Stride an axis."""
+        """Stride per axis."""
         if isinstance(self.strides, tuple):
             return self.strides
         return (self.strides,) * len(self.spatial)
 
     @property
     def pads(self) -> tuple[tuple[int, int], ...]:
-        """Padding (low, high) an axis; of SAME's odd total, the high side has more."""
+        """Padding (low, high) per axis; if SAME's total is odd, the high side has one more."""
         if isinstance(self.padding, int):
             return ((self.padding, self.padding),) * len(self.spatial)
         if self.padding == "VALID":
@@ -103,7 +104,7 @@ class Case(Section):
 
     @property
     def symmetric_pads(self) -> tuple[int, ...] | None:
-        """Padding an axis if both sides have the same, else None."""
+        """Padding per axis if both sides are equal, otherwise None."""
         return tuple(low for low, _ in self.pads) if all(a == b for a, b in self.pads) else None
 
     @property
@@ -121,7 +122,7 @@ class Case(Section):
         return (self.shape[0], *self.output, self.shape[-1])
 
     def modes(self, asked: tuple[Mode, ...]) -> tuple[str, ...]:
-        """What of it is timed."""
+        """The modes to time."""
         return asked
 
     def input_bytes(self, dtype: Dtype) -> int:
@@ -129,16 +130,16 @@ class Case(Section):
         return math.prod(self.shape) * ITEM_BYTES[dtype]
 
     def traffic_bytes(self, dtype: Dtype, mode: str) -> int:
-        """The least that can move: every operand read once, every result written once.
+        """The minimum traffic in bytes: every operand is read once, every result is written once.
 
-        Forward reads x and writes y. The backward pass also reads dy and writes dx; forward mode
-        also reads an input's tangent and writes an output's.
+        Forward reads x and writes y. The backward pass also reads dy and writes dx; forward-mode
+        differentiation also reads the input's tangent and writes the output's.
         """
         once = (math.prod(self.shape) + math.prod(self.output_shape)) * ITEM_BYTES[dtype]
         return once if mode in ("forward", "eager") else 2 * once
 
     def describe(self) -> str:
-        """The case in a few signs, for example `max 32x112x112x64 k3 s2 p1`."""
+        """A short description of the case, for example `max 32x112x112x64 k3 s2 p1`."""
 
         def compact(numbers: tuple[int, ...]) -> str:
             alike = len({*numbers}) == 1

@@ -1,4 +1,4 @@
-"""What a benchmark's TOML file may say."""
+"""Sections of a benchmark's TOML file."""
 
 from collections.abc import Hashable, Iterable
 from typing import Annotated, Literal, Self
@@ -12,7 +12,7 @@ from experiments.bench.network.config import Network
 from experiments.section import Section, complaint, hint
 
 Subject = Case | Call | Network
-"""Anything that is timed."""
+"""A problem that is timed."""
 
 Allocator = Literal["default", "keep"]
 
@@ -24,12 +24,12 @@ ALLOCATORS: dict[Allocator, dict[str, str]] = {
         "MALLOC_TRIM_THRESHOLD_": str(2**32),
     },
 }
-"""The environment of every contender, by name.
+"""The environment variables of each allocator setting, by name.
 
-By default glibc takes fresh pages from the kernel for every large array and gives them back when
-it is freed, so each call pays for clearing them. `keep` holds on to them. The thresholds alone do
-not do it: threads other than the first have arenas of 64 MB at most, and fall back to fresh pages
-for what is larger, hence the one arena.
+By default glibc gets new pages from the kernel for every large array and returns them when the
+array is freed, so each call pays for page faults. `keep` makes glibc keep the pages. The thresholds
+alone do not suffice: threads other than the first use arenas of at most 64 MB and fall back to new
+pages for larger arrays. `keep` therefore also limits glibc to one arena.
 """
 
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -37,19 +37,19 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Budget(Section):
-    """`[budget]`: how long the timing of one case in one dtype and mode takes.
+    """`[budget]`: time limits for timing one case in one dtype and mode.
 
-    Cases that are timed together share what they have.
+    Cases that are timed together share the sum of their budgets.
 
     Attributes:
-        seconds: Of timed and warm-up calls, shared equally by the contenders.
-        samples: The most samples a contender gets.
-        min_samples: The fewest, unless they take longer than `patience_s`; from 6 on, the median
-            has a 95% interval.
-        patience_s: How far a slow contender may go beyond its share to get them.
-        sample_ms: Calls shorter than this are repeated until a sample takes as long.
-        timeout_s: When to give up on one case in one dtype, compilation and all, or on so many
-            times as long of cases that are timed together.
+        seconds: Time of timed and warm-up calls, divided equally among the contenders.
+        samples: Maximum number of samples per contender.
+        min_samples: Minimum number of samples, unless they take longer than `patience_s`; from 6
+            samples on, the median has a 95% interval.
+        patience_s: Time that a slow contender may use to reach `min_samples`.
+        sample_ms: Minimum duration of a sample; shorter calls are repeated within a sample.
+        timeout_s: Time limit of one case in one dtype, including compilation; cases that are timed
+            together share the sum of their limits.
     """
 
     seconds: Positive = 3.0
@@ -61,21 +61,21 @@ class Budget(Section):
 
 
 class Bench(Section):
-    """The whole file.
+    """The whole file of a benchmark.
 
     Attributes:
-        name: Of the benchmark; its results go to the folder `bench-NAME`.
-        title: What the table and the plot are headed with.
-        x_axis: What the plot shows from left to right: the cases' times one below the other
-            (`time`), or times against the window (`window`). In the latter, cases that differ in
-            nothing but the window are timed together, in turns, so that they can be compared.
-        contenders: Who takes part; `"jaxpool:*"` stands for every method of it.
-        modes: What is timed of each pooling.
-        allocators: The memory allocator's settings, each a whole run of its own.
-        budget: How long it takes.
+        name: Name of the benchmark; its results go to the folder `bench-NAME`.
+        title: Heading of the table and the plot.
+        x_axis: The x axis of the plot: `time`, with one row per case, or `window`, with the time on
+            the y axis. With `window`, cases that differ only in the window are timed together in
+            interleaved order, so that their times can be compared.
+        contenders: Names of the contenders; `"jaxpool:*"` matches all methods of jaxpool.
+        modes: The modes to time of each pooling.
+        allocators: Settings of the memory allocator; each is a complete run of the benchmark.
+        budget: The time limits.
         cases: The poolings.
-        calls: Operators of jaxpool that are timed beside its max pooling.
-        networks: The networks whose training step is timed.
+        calls: Operators of jaxpool to time beside its max pooling.
+        networks: Networks whose training step is timed.
     """
 
     name: Name
@@ -95,11 +95,11 @@ class Bench(Section):
 
     @property
     def problems(self) -> tuple[Subject, ...]:
-        """All there is to time."""
+        """All problems to time."""
         return (*self.cases, *(call for calls in self.calls for call in calls.each), *self.networks)
 
     def rounds(self, problems: Iterable[Subject]) -> list[tuple[tuple[Subject, ...], Dtype]]:
-        """What is timed together: each round some of the problems, in one dtype."""
+        """The rounds: problems that are timed together, in one dtype."""
         groups: dict[tuple[Hashable, Dtype], list[Subject]] = {}
         for problem in problems:
             key = problem.name
@@ -123,7 +123,7 @@ class Bench(Section):
         names = [problem.name for problem in self.problems]
         for name in names:
             if names.count(name) > 1:
-                raise complaint(f"two have the name {name!r}", "cases")
+                raise complaint(f"the name {name!r} is used twice", "cases")
         for case in self.cases:
             for name in case.leave_out:
                 if name not in NAMES:

@@ -1,4 +1,4 @@
-"""A contest: prepare every contender, check its answer, then time those that are right."""
+"""Contests: preparation of all contenders, check of their results, timing of the correct ones."""
 
 import time
 import traceback
@@ -18,13 +18,13 @@ from experiments.bench.timing import Run
 
 @dataclass
 class Standing:
-    """How a contender fared.
+    """The state of a contender in a contest.
 
     Attributes:
-        fields: Some of the fields of its record, by name.
-        run: What is to be timed; None if nothing.
-        first_s: Seconds that the first run took.
-        text: The program's text, by which equal programs are known.
+        fields: Fields of the contender's record, by name.
+        run: The function to time; None if the contender is not timed.
+        first_s: Seconds of the first run.
+        text: The program's text, by which equal programs are detected.
     """
 
     fields: dict[str, Any]
@@ -43,19 +43,19 @@ def enter(
 
     Args:
         names: The contenders, in the order of the table.
-        prepare: Makes a contender's program, or raises LeftOut.
-        judge: Checks its results, given its name.
-        extra: Further things to time, not checked.
+        prepare: Creates a contender's program, or raises LeftOut.
+        judge: Checks the results of the contender with the given name.
+        extra: Further functions to time without a check.
 
     Returns:
-        By name, how each fares so far.
+        The state of each contender, by name.
     """
     standings: dict[str, Standing] = {}
     for name in names:
         if name != ITSELF:
             standings[name] = _enter(name, prepare, judge, standings)
     if ITSELF in names:
-        standings[ITSELF] = _double(standings["jaxpool"])
+        standings[ITSELF] = _second_entry(standings["jaxpool"])
     for name, run in extra.items():
         _, seconds = _timed(run)
         standings[name] = Standing({"outcome": "timed"}, run, seconds)
@@ -63,12 +63,12 @@ def enter(
 
 
 def estimate(prepare: Callable[[], Program]) -> dict[str, Any]:
-    """Some of the fields of the record of a contender that is compiled for an absent device."""
+    """Fields of the record of a contender that is compiled for an absent device."""
     try:
         program = prepare()
     except LeftOut as reason:
         return {"outcome": "left_out", "reason": str(reason), "device_source": "estimated"}
-    except Exception as error:  # A compiler's fault is a result, recorded and shown, not our end.
+    except Exception as error:  # A compiler error is recorded as a result; the benchmark goes on.
         traceback.print_exc()
         reason = f"{type(error).__name__}: {error}"[:500]
         return {"outcome": "failed", "reason": reason, "device_source": "estimated"}
@@ -90,12 +90,12 @@ def estimate(prepare: Callable[[], Program]) -> dict[str, Any]:
 
 
 def race(contests: Sequence[dict[str, Standing]], budget: Budget, seed: int) -> None:
-    """Times all who are ready, of all contests in turns, and notes their times.
+    """Times all ready contenders of all contests in interleaved order, and stores their times.
 
     Args:
-        contests: By name, who has entered each.
-        budget: How long to time one contest.
-        seed: Decides the order of the samples.
+        contests: Contests, each a mapping from contender to state.
+        budget: The time limit of one contest.
+        seed: Random seed of the order of the samples.
     """
     ready = {
         (number, name): (standing.run, standing.first_s)
@@ -130,7 +130,7 @@ def _enter(
         verdict = judge(name, program.fetch(output))
     except LeftOut as reason:
         return Standing({"outcome": "left_out", "reason": str(reason)})
-    except Exception as error:  # A peer's fault is a result, recorded and shown, not our end.
+    except Exception as error:  # A peer's error is recorded as a result; the benchmark goes on.
         traceback.print_exc()
         return Standing({"outcome": "failed", "reason": f"{type(error).__name__}: {error}"[:500]})
     known["error"] = verdict.error if np.isfinite(verdict.error) else None
@@ -139,8 +139,8 @@ def _enter(
     return Standing({**known, "outcome": "timed"}, program.run, seconds, program.text)
 
 
-def _double(original: Standing) -> Standing:
-    """A second entry of the same program."""
+def _second_entry(original: Standing) -> Standing:
+    """A second entry of the same program, which shows the noise."""
     if original.run is not None:
         return Standing({"outcome": "timed"}, original.run, original.first_s)
     return Standing({"outcome": "left_out", "reason": "jaxpool itself is not timed"})

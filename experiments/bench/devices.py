@@ -1,4 +1,4 @@
-"""The README's table of devices: jaxpool against lax on each, measured or estimated."""
+"""The README's table of devices: jaxpool against lax on each device, measured or estimated."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ _NAME = "bench-core"
 
 
 def table() -> str:
-    """One row per device whose records of the poolings of well-known networks are published."""
+    """One row per device with published records of the poolings of well-known networks."""
     rows = [_row("CPU", "measured", _RESULTS / _NAME)]
     rows += [
         _row(title, "estimated", folder)

@@ -1,4 +1,4 @@
-"""What a check says of a contender's answer."""
+"""Check of a contender's results against the reference."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ Results = tuple[np.ndarray, ...]
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a check says of an answer.
+    """The result of a check.
 
     Attributes:
         error: The largest relative error.
-        complaint: What is wrong with it; empty if nothing is.
+        complaint: Description of the first error; empty if the results are correct.
     """
 
     error: float
@@ -25,15 +25,15 @@ class Verdict:
 
 
 def judge(results: Results, expected: Sequence[Expected], dtype: np.dtype) -> Verdict:
-    """Checks a pooling's results, all of them: dtype, shape, and every element.
+    """Checks a pooling's results: dtype, shape, and every element.
 
     Args:
-        results: What a contender gave.
-        expected: What it should have given.
-        dtype: The dtype that all of it must have, but for integers.
+        results: The arrays from a contender.
+        expected: The reference arrays.
+        dtype: The required dtype of all arrays except integer ones.
 
     Returns:
-        The largest error, and the first thing that is wrong.
+        The largest error, and a description of the first wrong result.
     """
     if len(results) != len(expected):
         return Verdict(0.0, f"gave {len(results)} results, not {len(expected)}")

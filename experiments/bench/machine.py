@@ -1,23 +1,23 @@
-"""Whether the machine is free, without which no timing means much."""
+"""Detection of other load on the machine, which would disturb timings."""
 
 import os
 import time
 from pathlib import Path
 
 _STAT = Path("/proc/stat")
-_IDLE_FIELDS = (3, 4)  # idle, and idle while waiting for a disk
+_IDLE_FIELDS = (3, 4)  # idle, and idle while waiting for I/O
 
 BUSY = 0.25
-"""Cores kept busy by others from which on a warning is due."""
+"""Number of cores used by others above which a warning is printed."""
 
 
 def busy_cores(seconds: float = 0.3) -> float | None:
-    """How many cores others keep busy while this process sleeps; None where that is not known.
+    """The number of cores that other processes use while this process sleeps; None if unknown.
 
-    Time that a hypervisor gave to other guests counts as busy.
+    Time that a hypervisor gives to other guests counts as used.
 
     Args:
-        seconds: How long to look.
+        seconds: Duration of the observation.
 
     Returns:
         A number between 0 and the machine's cores, whichever of them this process may use.
@@ -31,7 +31,7 @@ def busy_cores(seconds: float = 0.3) -> float | None:
 
 
 def _busy_ticks(stat: str) -> int:
-    """Ticks since the start that were not idle, of all cores together."""
+    """Ticks since boot that were not idle, summed over all cores."""
     total, *_ = stat.splitlines()
-    ticks = [int(field) for field in total.split()[1:9]]  # what follows is counted among these
+    ticks = [int(field) for field in total.split()[1:9]]  # later fields are included in these
     return sum(n for i, n in enumerate(ticks) if i not in _IDLE_FIELDS)

@@ -1,4 +1,4 @@
-"""report.html of a benchmark: ratios of times per case and contender, as a table and as dots."""
+"""report.html of a benchmark: ratios of times per case and contender, as a table and a dot plot."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -58,11 +58,12 @@ def page(
     """The page of a benchmark.
 
     Args:
-        title: Of the benchmark.
-        environment: Where it ran.
-        records: What it found; at least one.
-        index: The page to link back to, if there is one.
-        assets: The folder of the libraries' files, relative to the page; empty puts them inside.
+        title: Title of the benchmark.
+        environment: Environment of the benchmark.
+        records: The records; at least one.
+        index: The page to link back to; empty for none.
+        assets: The folder of the libraries' files, relative to the page; if empty, the page
+            contains them.
 
     Returns:
         HTML.
@@ -94,12 +95,12 @@ def page(
 
 
 def _timed(found: Sequence[Entry]) -> list[str]:
-    """The other libraries that were timed in one case at least."""
+    """The other libraries that were timed in at least one case."""
     return [peer for peer in peers(found) if any(e.ratio(peer) is not None for e in found)]
 
 
 def means(records: Sequence[BenchRecord]) -> list[str]:
-    """One sentence per mode: the time of each peer over jaxpool's in float32."""
+    """One sentence per mode: the mean time of each peer over jaxpool's in float32."""
     found = [entry for entry in entries(records) if entry.any.dtype == "float32"]
     lines = []
     for mode, title in MODES.items():
@@ -111,7 +112,7 @@ def means(records: Sequence[BenchRecord]) -> list[str]:
 
 
 def _means(found: Sequence[Entry]) -> Table:
-    """Geometric means and the lowest case, per allocator, mode and dtype."""
+    """Geometric means and the lowest case, by allocator, mode and dtype."""
     groups: dict[tuple[str, ...], list[Entry]] = {}
     for entry in found:
         groups.setdefault(_group(entry), []).append(entry)
@@ -135,7 +136,7 @@ def _cells_of_means(group: Sequence[Entry], columns: Sequence[str]) -> list[Cell
 
 
 def _group(entry: Entry) -> tuple[str, ...]:
-    """What a chart shows together: mode, dtype and the allocator if it is not the system's."""
+    """The chart of an entry: its mode, its dtype, and its allocator if that is not the system's."""
     one = entry.any
     allocator = [] if one.allocator == "default" else [f"{one.allocator} allocator"]
     return MODES[one.mode], one.dtype, *allocator

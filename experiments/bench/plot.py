@@ -1,4 +1,4 @@
-"""plot.png: what a benchmark found, at a glance."""
+"""plot.png: the times of a benchmark."""
 
 import io
 import textwrap
@@ -23,21 +23,21 @@ _STYLES = {
     name: (COLOURS[i], MARKERS[i])
     for i, name in enumerate((OURS, "torch", "lax", "flax", "onnxruntime", "equinox", "haiku"))
 }
-_STYLES[YARDSTICK] = _STYLES["torch"]  # which never meet
-_SIZES = {OURS: 9, "lax": 8, "flax": 4}  # lax and Flax are often one program, and one point
+_STYLES[YARDSTICK] = _STYLES["torch"]  # the two are never in one plot
+_SIZES = {OURS: 9, "lax": 8, "flax": 4}  # lax and Flax are often one program, so points coincide
 
 
 _CROWDED = 3e3
-"""From this ratio of the largest time to the least on, only powers of ten find room for a label."""
+"""Ratio of the largest to the smallest time above which only powers of ten get a label."""
 
 
 def draw(bench: Bench, environment: Environment, records: Sequence[BenchRecord]) -> bytes:
-    """Draws the records of the benchmark's first allocator.
+    """Plots the records of the benchmark's first allocator.
 
     Args:
         bench: The benchmark.
-        environment: Where it ran.
-        records: What it found.
+        environment: Environment of the benchmark.
+        records: The benchmark's records.
 
     Returns:
         A PNG.
@@ -62,7 +62,7 @@ def draw(bench: Bench, environment: Environment, records: Sequence[BenchRecord])
 
 
 def _over_cases(found: Sequence[Entry]) -> Figure:
-    """One panel a mode, one row a case; from left to right the time, in copies of the input."""
+    """One panel per mode, one row per case; x is the time relative to a copy of the input."""
     modes = [mode for mode in MODES if any(entry.any.mode == mode for entry in found)]
     rows = list(dict.fromkeys(_row(entry) for entry in found))
     figure = Figure(
@@ -91,7 +91,7 @@ def _over_cases(found: Sequence[Entry]) -> Figure:
             )
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.set_yticks(range(len(rows)), rows, fontsize=9)
-        _dress(axes)
+        _style(axes)
     return figure
 
 
@@ -124,7 +124,7 @@ def _draw_row(axes: Axes, entry: Entry, row: int, copies: bool) -> None:
 
 
 def _over_windows(bench: Bench, found: Sequence[Entry]) -> Figure:
-    """One panel a mode and operator; times against the window."""
+    """One panel per mode and operator: times against the window."""
     series = window_series(bench, found)
     columns = max(1, len({each[0][1].any.mode for each in series}))
     lines = -(-len(series) // columns)
@@ -166,10 +166,10 @@ def _draw_series(axes: Axes, series: Sequence[tuple[int, Entry]]) -> None:
     axes.set_xticks([window for window, _ in series], [str(window) for window, _ in series])
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: duration(value)))
     axes.yaxis.set_minor_locator(NullLocator())
-    _dress(axes)
+    _style(axes)
 
 
-def _dress(axes: Axes) -> None:
+def _style(axes: Axes) -> None:
     axes.grid(color="#E5E5E5", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)

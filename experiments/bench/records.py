@@ -1,4 +1,4 @@
-"""What a benchmark leaves on disk: records.jsonl, one line a contender, and how it is read back."""
+"""Records of a benchmark: records.jsonl, one line per contender, and its reader."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -8,21 +8,21 @@ from pydantic import Field
 from experiments.records import Count, NonNegative, Positive, Record, read_lines
 
 COPY = "copy"
-"""The contender that is no pooling: `x + 1` into a new array, the floor under everything."""
+"""The contender that computes `x + 1` into a new array; its time is a lower bound of pooling."""
 
 Outcome = Literal["timed", "same", "left_out", "disagrees", "failed"]
 
 
 class Timing(Record):
-    """Seconds of one call.
+    """Times of one call in seconds.
 
     Attributes:
-        median_s: Of the samples.
-        low_s: Lower end of the median's 95% interval; None if the samples are too few for one.
-        high_s: Upper end of it.
+        median_s: Median of the samples.
+        low_s: Lower end of the median's 95% interval; None if there are too few samples.
+        high_s: Upper end of the median's 95% interval.
         min_s: The shortest sample.
-        calls: Calls in a sample, which is their mean.
-        samples_s: All samples, in the order taken.
+        calls: Calls per sample; a sample is their mean.
+        samples_s: All samples, in the order of measurement.
     """
 
     median_s: Positive
@@ -34,33 +34,33 @@ class Timing(Record):
 
 
 class BenchRecord(Record):
-    """What became of one contender in one case, dtype and mode.
+    """The result of one contender in one case, dtype and mode.
 
     Attributes:
-        case: The case's or network's name.
+        case: Name of the case or network.
         description: The case in words.
-        dtype: Of the arrays.
-        mode: What was computed.
-        contender: Who computed it.
-        allocator: The allocator's setting.
-        group: Names the process that timed this; only times of one group may be compared.
-        outcome: `timed`; `same`: has the very program of `same_as` and was not timed again;
-            `left_out`: cannot or should not take part; `disagrees`: gave a wrong answer, and was
-            therefore not timed; `failed`: raised an error.
-        reason: Why not timed.
+        dtype: Dtype of the arrays.
+        mode: The computation, such as forward or gradient.
+        contender: Name of the contender.
+        allocator: Name of the allocator's setting.
+        group: Identifies the process of the timing; only times of one group may be compared.
+        outcome: `timed`; `same`: has exactly the program of `same_as` and was not timed again;
+            `left_out`: cannot or should not take part; `disagrees`: gave a wrong result and was not
+            timed; `failed`: raised an error.
+        reason: Why the contender was not timed.
         same_as: The contender with the same program.
-        detail: What the contender chose: layout, threads.
-        busy_cores: Cores that other processes kept busy just before.
+        detail: Options selected by the contender: layout, threads.
+        busy_cores: Number of cores used by other processes just before the timing.
         input_bytes: Size of the input.
-        traffic_bytes: What must be read and written at least.
-        error: Largest error, relative to the terms' magnitudes.
-        device_source: `measured` on the machine at hand, or `estimated` by the compiler for a
-            device that is absent; measured and estimated times are never compared.
+        traffic_bytes: Minimum number of bytes to read and write.
+        error: Largest error, relative to the magnitude of the terms.
+        device_source: `measured` on this machine, or `estimated` by the compiler for an absent
+            device; measured and estimated times are never compared.
         bytes_moved: Estimated traffic to and from the device's memory, in bytes.
         kernels: Number of kernels that the compiled program launches, where estimated.
         compile_s: Seconds to trace and compile.
         temp_bytes: Temporary memory of the compiled program.
-        timing: The times.
+        timing: The times; None if not timed.
     """
 
     case: str
@@ -87,7 +87,7 @@ class BenchRecord(Record):
 
 
 def read(path: Path) -> list[BenchRecord]:
-    """Reads the records that count: of each case, dtype and allocator the last group.
+    """Reads the valid records: for each case, dtype and allocator those of the last group.
 
     Args:
         path: A records.jsonl.

@@ -1,7 +1,7 @@
-"""What the answer is: NumPy in 64 bits, by a way that no contender takes.
+"""Reference results of pooling in NumPy, by an algorithm that no contender uses.
 
-A maximum is found over integer keys that sort by value first and by position second, so the
-largest key of a window *is* its first winner, whatever the order of comparison. Sums are taken in
+Maxima are taken over 64-bit integer keys that sort by value first and by position second, so the
+largest key of a window identifies its first maximum in any order of comparison. Sums are taken in
 float64.
 """
 
@@ -18,13 +18,13 @@ _NOWHERE = np.iinfo(np.int64).min
 
 @dataclass(frozen=True)
 class Expected:
-    """One array of the answer, and how far rounding may take a correct contender from it.
+    """One array of the reference result, and the rounding error that a correct contender may have.
 
     Attributes:
-        value: The answer in float64.
-        scale: Per element, the sum of the magnitudes of the terms that it is a sum of.
-        terms: The most terms that any element is a sum of; 1 means that the answer is exact.
-        name: What to call it in a complaint.
+        value: The result in float64.
+        scale: Per element, the sum of the magnitudes of its terms.
+        terms: The maximum number of terms per element; 1 means that the result is exact.
+        name: The array's name in error messages.
     """
 
     value: np.ndarray
@@ -33,11 +33,11 @@ class Expected:
     name: str = "the value"
 
     def error(self, given: np.ndarray, smallest: float = 0.0) -> float:
-        """The largest deviation of `given`, relative to the scale; infinity for NaN.
+        """The largest error of `given` relative to `scale`; infinity for NaN.
 
         Args:
-            given: What a contender gave.
-            smallest: The smallest number of its dtype; of a sum, no rounding can be finer.
+            given: The array from a contender.
+            smallest: The smallest positive number of the dtype, which bounds the rounding of a sum.
         """
         deviation = np.abs(given.astype(np.float64) - self.value)
         if self.terms > 1:
@@ -49,15 +49,16 @@ class Expected:
         return worst if worst == worst else float("inf")
 
     def tolerance(self, resolution: float) -> float:
-        """The largest error allowed to a dtype whose rounding error is `resolution`.
+        """The largest allowed error of a dtype whose relative rounding error is `resolution`.
 
-        Rounding errors of a sum grow like the square root of its terms; twice that is allowed.
+        The rounding error of a sum grows like the square root of its number of terms; twice that is
+        allowed.
         """
         return 0.0 if self.terms == 1 else 2 * resolution * self.terms**0.5
 
 
 class Reference:
-    """The answers for one case and one input."""
+    """The reference results of one case and one input."""
 
     def __init__(self, case: Case, x: np.ndarray):
         self._case = case
@@ -76,7 +77,7 @@ class Reference:
         return replace(self._pooled(np.asarray(t, np.float64)), name="the derivative")
 
     def gradient(self, dy: np.ndarray) -> Expected:
-        """The cotangent of the input, given that of the output."""
+        """The cotangent of the input, from the cotangent of the output."""
         dy = np.asarray(dy, np.float64)
         pulled, scale = self._pulled(dy), self._pulled(np.abs(dy))
         return Expected(pulled, scale, self._overlap(), "the derivative")
@@ -95,18 +96,18 @@ class Reference:
         return _transposed_window_sums(self._case, dy / self._divisor)
 
     def _overlap(self) -> int:
-        """How many terms an element of the gradient has, at most."""
+        """The maximum number of terms of an element of the gradient."""
         taps = self._case.windows
         shared = zip(taps, self._case.steps, strict=True)
         windows = int(np.prod([-(-k // s) if self._case.dilation == 1 else k for k, s in shared]))
-        # An average rounds once more, at the division, even where windows do not overlap.
+        # An average also rounds at the division, even if windows do not overlap.
         return windows if self._case.operator == "max" else windows + 1
 
 
 def _first_winners(case: Case, x: np.ndarray) -> np.ndarray:
-    """For every window, the flat index of its first largest element; `x` must hold no NaN."""
+    """The flat index of each window's first largest element; `x` must contain no NaN."""
     bits = np.asarray(x, np.float32).view(np.int32)
-    ordered = np.where(bits < 0, np.int32(-(2**31)) - bits, bits)  # sorts as the floats do
+    ordered = np.where(bits < 0, np.int32(-(2**31)) - bits, bits)  # sorts like the floats
     ascending = np.arange(x.size, dtype=np.int64).reshape(x.shape)
     keys = (ordered.astype(np.int64) << 32) | (2**32 - 1 - ascending)
     return 2**32 - 1 - (_over_windows(case, keys, np.maximum, _NOWHERE) & (2**32 - 1))
@@ -119,7 +120,7 @@ def _window_sums(case: Case, x: np.ndarray) -> np.ndarray:
 def _over_windows(case: Case, x: np.ndarray, combine: Combine, nothing: float) -> np.ndarray:
     axes = zip(case.windows, case.steps, case.pads, case.output, strict=True)
     for axis, (k, s, (low, high), size) in enumerate(axes, start=1):
-        padded = _pad(x, axis, low, high + s, nothing)  # so that a stride never ends too early
+        padded = _pad(x, axis, low, high + s, nothing)  # s more, so that slices have full length
         x = _take(_sliding(padded, axis, k, case.dilation, combine), axis, 0, size * s)
         x = x[(slice(None),) * axis + (slice(None, None, s),)]
     return x
@@ -143,7 +144,7 @@ def _divisors(case: Case) -> np.ndarray:
 
 
 def _sliding(x: np.ndarray, axis: int, k: int, dilation: int, combine: Combine) -> np.ndarray:
-    """Combine `k` elements at a distance, from every start, by the binary digits of `k`."""
+    """Combines `k` elements at distance `dilation` from every start, in power-of-two pieces."""
     length = x.shape[axis] - (k - 1) * dilation
     result, taken, power, width = None, 0, x, 1
     while True:

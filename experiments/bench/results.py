@@ -1,4 +1,4 @@
-"""Records put side by side: one entry for each case, dtype, mode and allocator."""
+"""Records grouped for comparison: one entry per case, dtype, mode and allocator."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -15,40 +15,40 @@ OURS = "jaxpool"
 
 
 def median(timing: Timing) -> float:
-    """The middle of the samples: what a call takes."""
+    """The median of the samples, the typical time of a call."""
     return timing.median_s
 
 
 def minimum(timing: Timing) -> float:
-    """The shortest sample: what a call takes when nothing disturbs it."""
+    """The shortest sample, the time of a call without disturbances."""
     return timing.min_s
 
 
 @dataclass(frozen=True)
 class Entry:
-    """All contenders of one group in one mode: what may be compared."""
+    """The records of all contenders of one group in one mode, which may be compared."""
 
     records: dict[str, BenchRecord]
 
     @property
     def any(self) -> BenchRecord:
-        """One of the records, for what all share."""
+        """One of the records, for fields that all records share."""
         return next(iter(self.records.values()))
 
     def timing(self, contender: str) -> Timing | None:
-        """Its times, or those of the contender with the same program; None if it was not timed."""
+        """The contender's times, or those of the same program; None if it was not timed."""
         record = self.records.get(contender)
         if record is not None and record.same_as is not None:
             record = self.records[record.same_as]
         return None if record is None else record.timing
 
     def ratio(self, peer: str, statistic: Statistic = median) -> float | None:
-        """How many times as long as ours the peer takes."""
+        """The peer's time over ours."""
         ours, theirs = self.timing(OURS), self.timing(peer)
         return None if ours is None or theirs is None else statistic(theirs) / statistic(ours)
 
     def ratio_interval(self, peer: str) -> tuple[float, float] | None:
-        """From the least to the greatest ratio that the intervals of both medians allow."""
+        """The smallest and the largest ratio that the intervals of both medians allow."""
         ours, theirs = self.timing(OURS), self.timing(peer)
         if ours is None or theirs is None:
             return None
@@ -57,15 +57,16 @@ class Entry:
 
     @property
     def noise(self) -> float | None:
-        """By which factor, at least 1, one program differs from itself."""
+        """The ratio, at least 1, of two timings of the same program."""
         ratio = self.ratio(ITSELF)
         return None if ratio is None else max(ratio, 1 / ratio)
 
     def verdict(self, peer: str) -> Verdict:
-        """Whether the ratio to a peer means anything.
+        """Whether the ratio to a peer is significant.
 
-        It does if it exceeds what our program shows against itself, and the two medians' intervals
-        do not meet. Of samples too few for an interval the whole range is taken.
+        It is significant if it exceeds the noise, the ratio of our program to itself, and the
+        intervals of the two medians do not overlap. If there are too few samples for an interval,
+        their whole range is used.
         """
         ours, theirs, ratio = self.timing(OURS), self.timing(peer), self.ratio(peer)
         if ours is None or theirs is None or ratio is None:
@@ -78,7 +79,7 @@ class Entry:
         return "slower" if their_high < our_low else "even"
 
     def share(self, contender: str = OURS) -> float | None:
-        """The least traffic over the time, as a share of the same of the copy: 1 is the floor."""
+        """The minimum traffic per time, relative to the copy's bandwidth; 1 is a copy's speed."""
         time, copy = self.timing(contender), self.timing(COPY)
         if time is None or copy is None:
             return None
@@ -87,7 +88,7 @@ class Entry:
 
     @property
     def temporaries(self) -> float | None:
-        """Our program's temporary memory, as a multiple of the input."""
+        """Temporary memory of our program, as a multiple of the input."""
         record = self.records.get(OURS)
         if record is None or record.temp_bytes is None or COPY not in self.records:
             return None  # not timed, or no pooling
@@ -95,12 +96,12 @@ class Entry:
 
     @property
     def compile_s(self) -> float | None:
-        """Seconds to compile ours."""
+        """Compilation time of our program in seconds."""
         record = self.records.get(OURS)
         return None if record is None else record.compile_s
 
     def compile_ratio(self, peer: str) -> float | None:
-        """How many times as long as the peer's program ours takes to compile."""
+        """Compilation time of our program over that of the peer's program."""
         record = self.records.get(peer)
         if record is None or not record.compile_s or self.compile_s is None:
             return None
@@ -108,7 +109,7 @@ class Entry:
 
     @property
     def best_method(self) -> tuple[str, float] | None:
-        """Our fastest method and its speed as a multiple of the planner's choice, if faster."""
+        """Our fastest method and its speed relative to the planner's choice, if it is faster."""
         ratios = {
             name.partition(":")[2]: 1 / ratio
             for name in self.records
@@ -121,7 +122,7 @@ class Entry:
 
 
 def entries(records: Iterable[BenchRecord]) -> list[Entry]:
-    """Groups records, in the order in which the groups first appear."""
+    """Groups records into entries, in the order of their first record."""
     groups: dict[tuple[str, ...], dict[str, BenchRecord]] = {}
     for record in records:
         key = (record.allocator, record.mode, record.case, record.dtype)

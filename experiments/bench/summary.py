@@ -1,4 +1,4 @@
-"""What a benchmark's records come to: means over its cases, and the worst of them."""
+"""Summary of a benchmark's records: means over its cases, and the worst cases."""
 
 from collections.abc import Sequence
 
@@ -20,15 +20,15 @@ _ORDER = ("max_pool", "torch", "lax", "flax", "onnxruntime", "equinox", "haiku")
 
 
 def summary(bench: Bench, records: Sequence[BenchRecord], *, minima: bool = True) -> list[str]:
-    """The sums of one allocator's records.
+    """The summary of one allocator's records.
 
     Args:
         bench: The benchmark.
-        records: Its records under one allocator.
-        minima: Whether to give the means by minima too.
+        records: The benchmark's records with one allocator.
+        minima: Whether to add the means of minima.
 
     Returns:
-        Markdown: a table of means by medians, one by minima, and lists of what else is notable.
+        Markdown: a table of means of medians, one of minima, and lists of further notable results.
     """
     found = entries(records)
     parts = [
@@ -41,7 +41,7 @@ def summary(bench: Bench, records: Sequence[BenchRecord], *, minima: bool = True
 
 
 def progress(found: Sequence[Entry]) -> list[str]:
-    """What one case gave, a line a mode, for whoever is waiting."""
+    """The results of one case, one line per mode, for progress output."""
     lines = []
     for entry in found:
         timing = entry.timing(OURS)
@@ -71,7 +71,7 @@ def _summary_table(found: Sequence[Entry], statistic: Statistic, title: str) -> 
 
 
 def mean_and_lowest(found: Sequence[Entry], peer: str, statistic: Statistic) -> str:
-    """How often our time goes into a peer's: the geometric mean, and the lowest case."""
+    """The peer's time over ours: the geometric mean, and the lowest case."""
     ratios = {e.any.case: r for e in found if (r := e.ratio(peer, statistic)) is not None}
     if not ratios:
         return ""
@@ -92,7 +92,7 @@ def _lines(found: Sequence[Entry]) -> list[str]:
 
 
 def _widest_against_narrowest(bench: Bench, found: Sequence[Entry]) -> list[str]:
-    """What a wider window costs, where the cases differ in nothing else and ran together."""
+    """The cost of the widest window over the narrowest, for cases timed together."""
     lines = []
     for series in window_series(bench, found):
         (narrow, first), *_, (wide, last) = series if len(series) > 1 else [*series, *series]
@@ -112,8 +112,9 @@ def window_series(bench: Bench, found: Sequence[Entry]) -> list[list[tuple[int, 
     """The entries of a benchmark over windows, by operator, shape, dtype and mode.
 
     Args:
-        bench: The benchmark; unless its x axis is the window, there are no series.
-        found: Its entries.
+        bench: The benchmark; if its x axis is not the window, there are no series.
+        found: The benchmark's entries.
+        The series, lists of (window, entry) with ascending window.
 
     Returns:
         The series, each of (window, entry) with the window ascending.
@@ -161,7 +162,7 @@ def _compilation(found: Sequence[Entry]) -> str:
 
 
 def peers(found: Sequence[Entry]) -> list[str]:
-    """The other libraries that took part, in the order in which to show them."""
+    """The other libraries that took part, in display order."""
     return [peer for peer in _ORDER if any(peer in entry.records for entry in found)]
 
 

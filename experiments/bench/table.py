@@ -1,4 +1,4 @@
-"""table.md and its digest, summary.md: what a benchmark found, made from its records."""
+"""table.md and its digest, summary.md, made from a benchmark's records."""
 
 from collections.abc import Callable, Sequence
 
@@ -32,12 +32,12 @@ window of the case."""
 
 
 def table(bench: Bench, environment: Environment, records: Sequence[BenchRecord]) -> str:
-    """The whole page.
+    """The whole of table.md.
 
     Args:
         bench: The benchmark.
-        environment: Where it ran.
-        records: What it found.
+        environment: Environment of the benchmark.
+        records: The benchmark's records.
 
     Returns:
         Markdown.
@@ -56,12 +56,12 @@ def table(bench: Bench, environment: Environment, records: Sequence[BenchRecord]
 
 
 def digest(bench: Bench, environment: Environment, records: Sequence[BenchRecord]) -> str:
-    """The sums of the page, for a document to include.
+    """The summary of the page, for inclusion in a document.
 
     Args:
         bench: The benchmark.
-        environment: Where it ran.
-        records: What it found.
+        environment: Environment of the benchmark.
+        records: The benchmark's records.
 
     Returns:
         Markdown.
@@ -82,11 +82,11 @@ def digest(bench: Bench, environment: Environment, records: Sequence[BenchRecord
 
 
 def headline(environment: Environment, records: Sequence[BenchRecord]) -> str:
-    """The means in float32 against the best-known peers: one row per mode, for the README.
+    """The means in float32 against the best-known peers, one row per mode, for the README.
 
     Args:
-        environment: Where the benchmark ran.
-        records: What it found; of several allocators, the last one counts.
+        environment: Environment of the benchmark.
+        records: The benchmark's records; of several allocators, the last one is used.
 
     Returns:
         Markdown.
@@ -145,7 +145,7 @@ def _mode_table(found: Sequence[Entry]) -> str:
         "case": lambda e: f"{e.any.case}: {e.any.description}",
         "dtype": lambda e: e.any.dtype,
         "jaxpool": _time,
-        "least": lambda e: "" if e.any.device_source == "estimated" else _least(e),
+        "least": lambda e: "" if e.any.device_source == "estimated" else _shortest(e),
         "noise": lambda e: "" if e.noise is None else f"{e.noise - 1:.0%}",
         **{LABELS[peer]: _ratio_column(peer) for peer in peers(found)},
         "share of copy": lambda e: "" if (s := e.share()) is None else f"{s:.0%}",
@@ -176,7 +176,7 @@ def _kernels(entry: Entry) -> str:
     return "" if record is None or record.kernels is None else str(record.kernels)
 
 
-def _least(entry: Entry) -> str:
+def _shortest(entry: Entry) -> str:
     timing = entry.timing(OURS)
     return "" if timing is None else duration(timing.min_s)
 
@@ -218,7 +218,7 @@ def _methods(records: Sequence[BenchRecord]) -> str:
 
 
 def _absent(records: Sequence[BenchRecord]) -> str:
-    """Who was left out, failed or disagreed, by name, with the reason and where."""
+    """Contenders that were left out, failed or disagreed, with the reason and the cases."""
     return "\n".join(
         f"- {'' if outcome == 'left_out' else '**'}{name} {outcome.replace('_', ' ')}"
         f"{'' if outcome == 'left_out' else '**'}: {markdown.escape(reason)} ({where})"
@@ -227,7 +227,7 @@ def _absent(records: Sequence[BenchRecord]) -> str:
 
 
 def absences(records: Sequence[BenchRecord]) -> list[tuple[str, str, str, str]]:
-    """Outcome, contender, reason and places of what was not timed; those left out come last."""
+    """Outcome, contender, reason and cases of contenders not timed; those left out come last."""
     reasons: dict[tuple[str, str, str], list[str]] = {}
     for record in records:
         if record.outcome not in ("timed", "same"):

@@ -1,7 +1,8 @@
-"""Timing several programs fairly: interleaved at random, each on a quiet machine.
+"""Fair timing of several programs: samples in random interleaved order, after threads are idle.
 
-Every program gets the same share of the time. Its samples are spread over the whole of it, one at
-a random moment of each stretch, so that whatever slows the machine for a while slows all alike.
+Every program gets the same share of the time. The whole time is divided into as many stretches as a
+program has samples; each sample is at a random moment of its stretch, so that a temporary slowdown
+of the machine affects all programs alike.
 """
 
 import gc
@@ -18,10 +19,10 @@ from experiments.statistics import median_interval
 Run = Callable[[], Any]
 Name = TypeVar("Name", bound=Hashable)
 
-_QUIET = 0.3  # cores busy while this thread sleeps, below which nothing of ours is running
-_LOOK_S = 0.0005
+_IDLE_CORES = 0.3  # busy cores while this thread sleeps; below, no other thread of ours runs
+_POLL_S = 0.0005
 _PATIENCE_S = 0.1
-_LONG_S = 1.0  # calls so long that what the caches hold at their start is no matter
+_LONG_S = 1.0  # calls so long that the contents of the caches at their start do not matter
 _ESTIMATE_S = 0.1
 _ESTIMATE_CALLS = 10
 
@@ -32,13 +33,13 @@ def interleave(
     budget: Budget,
     seed: int,
 ) -> dict[Name, Timing]:
-    """Times programs that have all been run before.
+    """Times programs, each of which has been run at least once.
 
     Args:
         runs: The programs by name.
-        firsts: Seconds that their first runs took.
-        budget: How long this may take.
-        seed: Decides the order.
+        firsts: Seconds of the first runs.
+        budget: The time limit.
+        seed: Random seed of the order.
 
     Returns:
         The timings by name.
@@ -65,11 +66,11 @@ def interleave(
 
 
 def samples(sample_s: float, share_s: float, budget: Budget) -> int:
-    """How many samples of a given length a program gets.
+    """The number of samples of a given length for one program.
 
-    As many as its share of the time allows, each with an untimed call before it unless calls are
-    long; but at least `min_samples`, unless those take longer than `patience_s`; and one in any
-    case.
+    As many as fit into the program's share of the time, each with an untimed call before it unless
+    calls are long; at least `min_samples`, unless these take longer than `patience_s`; and at least
+    one.
     """
     fitting = int(share_s / (2 * sample_s))
     patient = int(budget.patience_s / (2 * sample_s))
@@ -77,7 +78,7 @@ def samples(sample_s: float, share_s: float, budget: Budget) -> int:
 
 
 def timing(seconds: Sequence[float], calls: int) -> Timing:
-    """Condenses samples, each the mean of `calls` calls."""
+    """The timing record of samples, each the mean of `calls` calls."""
     median, low, high = median_interval(seconds)
     return Timing(
         median_s=median,
@@ -90,17 +91,17 @@ def timing(seconds: Sequence[float], calls: int) -> Timing:
 
 
 def settle() -> None:
-    """Waits until the process is quiet: libraries' threads spin for a while when work ends."""
+    """Waits until the process is idle, since libraries' threads spin for a while after work."""
     deadline = time.perf_counter() + _PATIENCE_S
     while time.perf_counter() < deadline:
         cpu, wall = time.process_time(), time.perf_counter()
-        time.sleep(_LOOK_S)
-        if time.process_time() - cpu < _QUIET * (time.perf_counter() - wall):
+        time.sleep(_POLL_S)
+        if time.process_time() - cpu < _IDLE_CORES * (time.perf_counter() - wall):
             return
 
 
 def _estimate(run: Run) -> float:
-    """Seconds of one call: the shortest of a few."""
+    """Seconds of one call: the shortest of a few calls."""
     calls = [_elapsed(run, 1)]
     while sum(calls) < _ESTIMATE_S and len(calls) < _ESTIMATE_CALLS:
         calls.append(_elapsed(run, 1))
@@ -110,12 +111,12 @@ def _estimate(run: Run) -> float:
 def _sample(run: Run, calls: int, *, warm: bool) -> float:
     settle()
     if warm:
-        run()  # puts this program's data, not its predecessor's, into the caches
+        run()  # loads this program's data into the caches, in place of the previous program's
     return _elapsed(run, calls)
 
 
 def _elapsed(run: Run, calls: int) -> float:
-    if isinstance(run, Turns):  # in another process, which looks at its own clock
+    if isinstance(run, Turns):  # runs in another process, which measures the time itself
         return run.elapsed(calls)
     started = time.perf_counter()
     for _ in range(calls):

@@ -1,4 +1,4 @@
-"""Names and durations as a reader wants them."""
+"""Formatting of modes, names and durations for readers."""
 
 MODES = {
     "forward": "forward",
@@ -20,7 +20,7 @@ LABELS = {
 
 
 def duration(seconds: float) -> str:
-    """Three significant digits in the unit that suits.
+    """Formats a duration with three significant digits in a suitable unit.
 
     Example:
         >>> duration(0.01234), duration(2), duration(5.67e-6)

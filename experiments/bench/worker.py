@@ -1,8 +1,8 @@
-"""One round in one dtype, in a process of its own: `python -m experiments.bench.worker`.
+"""Worker process of one round in one dtype: `python -m experiments.bench.worker`.
 
-A fresh process, because the memory allocator takes its settings from the environment at its start,
-and because nothing that one round leaves behind may help or hinder the next. The job comes as JSON
-on standard input; the records go, all at once, to the file that it names.
+Each round gets a new process, because the memory allocator reads its settings from the environment
+at the start, and so that no round affects the next one. The job is read as JSON from standard
+input; all records are written at once to the file that the job names.
 """
 
 import sys
@@ -41,19 +41,19 @@ Contests = Iterator[tuple[str, dict[str, contest.Standing]]]
 
 
 class Job(Record):
-    """What one process does.
+    """The job of one worker process.
 
     Attributes:
         problems: The cases, calls or networks of the round.
-        dtype: Of the arrays.
-        modes: What to time of a case; a network has its training step.
-        contenders: Who takes part.
-        allocator: The allocator's setting, already in force.
+        dtype: Dtype of the arrays.
+        modes: The modes to time of a case; a network has its training step instead.
+        contenders: Names of the contenders.
+        allocator: Name of the allocator's setting, which is already active.
         group: The name of this process in the records.
-        budget: How long each problem takes in each mode.
-        busy_cores: Cores that other processes kept busy just before.
-        output: Where the records go.
-        target: A device that is not there, for which to compile instead of timing.
+        budget: The time limit of each problem and mode.
+        busy_cores: Number of cores used by other processes just before the timing.
+        output: The file for the records.
+        target: An absent device to compile for instead of timing.
         interpreter: Another Python, for contenders whose library is not installed in this one.
     """
 
@@ -70,7 +70,7 @@ class Job(Record):
     interpreter: str | None = None
 
     def seed(self, problem: Subject) -> int:
-        """A number of the problem and its dtype, the same in every run."""
+        """A random seed derived from the problem and its dtype, equal in every run."""
         return zlib.crc32(f"{problem.name} {self.dtype}".encode())
 
     def records(
@@ -98,7 +98,7 @@ class Job(Record):
 
 
 def run(job: Job) -> list[BenchRecord]:
-    """Does a job in this process: mode by mode, the contests of all its problems at a time."""
+    """Runs a job in this process: for each mode, the contests of all problems together."""
     if job.target is not None:
         return [
             record
@@ -117,7 +117,7 @@ def run(job: Job) -> list[BenchRecord]:
 
 
 def _estimates(job: Job, problem: Subject, mode: Mode, target: Target) -> dict[str, dict]:
-    """Fields of the records of one case in one mode, by contender."""
+    """Fields of the records of one case in one mode, by contender, from compilers' estimates."""
     dtype = np.dtype(jnp.dtype(job.dtype))
 
     def zeros(shape: Sequence[int]) -> np.ndarray:
@@ -185,7 +185,7 @@ def _expected(reference: Reference, problem: Problem) -> tuple[Expected, ...]:
 
 
 def _calling(job: Job, call: Call) -> Contests:
-    """The call as `jaxpool`, beside its yardstick."""
+    """The contests of a call, as the contender `jaxpool`, beside its yardstick."""
     seed = job.seed(call)
     rng = np.random.default_rng(seed)
     extra = {COPY: _copy(rng.standard_normal(call.shape, np.float32))}
@@ -228,7 +228,7 @@ def _training(job: Job, net: Network) -> Contests:
 
 
 def _warm_up() -> None:
-    """Lets JAX do what it does once a process, so that no contender's compilation pays for it."""
+    """Runs a small program, so that JAX's one-time initialisation is in no contender's time."""
     jax.block_until_ready(jax.jit(jax.grad(lambda x: jnp.sin(x).sum()))(jnp.ones((8, 8))))
 
 

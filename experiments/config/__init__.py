@@ -1,4 +1,4 @@
-"""What a study's TOML file may say, and how it is read."""
+"""Sections of a study's TOML file, and its loader."""
 
 from experiments.config.loading import ConfigError, differences, dump, load
 from experiments.config.schema import Study

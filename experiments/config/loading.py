@@ -1,4 +1,4 @@
-"""Reading a study's TOML file, with complaints that say where, what, and what is allowed."""
+"""Loader of a study's TOML file; error messages name the key, the value and what is allowed."""
 
 import json
 import re
@@ -26,15 +26,15 @@ def load(path: Path, overrides: Sequence[str] = (), kind: type[S] = Study) -> S:
 
     Args:
         path: The TOML file.
-        overrides: Changes to it, such as `"training.epochs=3"`: a key in TOML's spelling, and a
-            value in TOML's spelling or a bare word.
-        kind: What the file must describe; it has a `name`, by default that of the file.
+        overrides: Changes to the file, such as `"training.epochs=3"`: a key in TOML's spelling, and
+            a value in TOML's spelling or a bare word.
+        kind: The section class of the file; its `name` defaults to the file's name.
 
     Returns:
-        The study, complete with defaults.
+        The study, with all defaults filled in.
 
     Raises:
-        ConfigError: The file or an override cannot be read, or what it says is not allowed.
+        ConfigError: The file or an override cannot be read, or a key or value is not allowed.
     """
     try:
         raw = toml.read(path)
@@ -54,15 +54,15 @@ def load(path: Path, overrides: Sequence[str] = (), kind: type[S] = Study) -> S:
 
 
 def dump(study: Section) -> str:
-    """The config as TOML, defaults written out."""
+    """The config as TOML, including defaults."""
     return tomli_w.dumps(study.model_dump(mode="json", exclude_none=True))
 
 
 def differences(before: str, after: str) -> list[str]:
-    """What differs between two configs in TOML, a line a key.
+    """The differences between two configs in TOML, one line per key.
 
     Raises:
-        TomlError: One of them is not TOML.
+        TomlError: One of the texts is not TOML.
     """
     old, new = (dict(_flat(toml.parse(text))) for text in (before, after))
     return [
@@ -83,11 +83,11 @@ def _flat(value: Any, place: str = "") -> list[tuple[str, Any]]:
 
 
 def _show(value: Any) -> str:
-    return "not there" if value is None else repr(value)
+    return "absent" if value is None else repr(value)
 
 
 def _apply(raw: dict[str, Any], override: str) -> None:
-    """Sets one key of the raw config."""
+    """Sets one key of the raw config, from `key=value`."""
     place = f"--set {override}"
     key, equals, value = override.partition("=")
     if not equals:
@@ -121,7 +121,7 @@ def _path(nested: dict[str, Any]) -> list[str]:
 def _explain(
     detail: Any, raw: Any, source: str, overrides: Sequence[str], kind: type[Section]
 ) -> str:
-    """One complaint of pydantic's, on one line."""
+    """One pydantic error, on one line."""
     context = detail.get("ctx", {})
     place, value, known = [], raw, True
     for step in [*detail["loc"], *filter(None, context.get("key", "").split("."))]:
@@ -129,7 +129,7 @@ def _explain(
         if inside or (isinstance(value, list) and isinstance(step, int)):
             place.append(str(step))
             value = value[step]
-        elif step not in ("table", "list", "[key]"):  # Words by which pydantic tells types apart.
+        elif step not in ("table", "list", "[key]"):  # the tags of pydantic's union types
             place.append(str(step))
             known = False
     key = ".".join(place)
@@ -168,17 +168,17 @@ _REASONS = {
 def _section(place: list[str], whole: type[Section], raw: Any) -> type[Section]:
     """The section that a path of keys leads to."""
     section = whole
-    for step in place:  # Steps that are no fields are the keys and indices of tables and lists.
-        if section is Study and step in _NAMED:
+    for step in place:  # Steps that are no fields are keys of tables or indices of lists.
+        if section is Study and step in _CLASSES_BY_NAME:
             name = raw[step].get("name", "small_cnn")
-            section = _NAMED[step]()[name]
+            section = _CLASSES_BY_NAME[step]()[name]
         elif step in section.model_fields:
             section = _first_section(section.model_fields[step].annotation) or section
     return section
 
 
-_NAMED = {"dataset": register.datasets, "model": register.models, "task": lambda: TASKS}
-"""The tables whose keys depend on their `name`."""
+_CLASSES_BY_NAME = {"dataset": register.datasets, "model": register.models, "task": lambda: TASKS}
+"""The tables whose keys depend on their `name`, with the classes of each."""
 
 
 def _first_section(annotation: Any) -> type[Section] | None:

@@ -1,4 +1,4 @@
-"""`[published]`: what others have published, shown beside a study's own results."""
+"""`[published]`: published accuracies to show beside a study's own results."""
 
 from typing import Annotated, Any
 
@@ -14,11 +14,11 @@ def _without_a_sweep(value: Any) -> Any:
 
 
 class Published(Section):
-    """`[published]`: accuracies that others have published, shown beside those of this study.
+    """`[published]`: accuracies published by others, shown beside those of this study.
 
     Attributes:
-        source: Where they are published.
-        accuracy: Test accuracy in percent by variant; of a sweep, such a table for each cell, such
+        source: Reference of the publication.
+        accuracy: Test accuracy in percent by variant; with a sweep, one such table per cell, such
             as `"dataset.examples=2000"`.
     """
 

@@ -1,4 +1,4 @@
-"""Every key of a study's config as a table, from the sections' types and docstrings."""
+"""Generator of the reference of all config keys, from the sections' types and docstrings."""
 
 import inspect
 import re
@@ -25,7 +25,7 @@ _ATTRIBUTE = re.compile(r"^    (\w+): (.*(?:\n {8}.*)*)", re.MULTILINE)
 
 
 def reference() -> str:
-    """The reference: sections, then every dataset, network, task, head and pooling."""
+    """The reference as Markdown: sections, then every dataset, network, task, head and pooling."""
     parts = [
         _section("The file", Study),
         _section("`[dataset]`, of every dataset", DatasetOptions),
@@ -64,7 +64,7 @@ def _section(title: str, section: type[Section], without: type[Section] | None =
 
 
 def _entry(key: str, name: str, section: type[Section], base: type[Section]) -> str:
-    """One dataset, network or task: what it is, and the keys that only it has."""
+    """The entry of a dataset, network or task: its summary, and the keys that only it has."""
     own = [key for key in section.model_fields if key not in base.model_fields]
     summary = _cell(_summary(section))
     title = f'`[{key}] name = "{name}"`'
@@ -76,7 +76,7 @@ def _entry(key: str, name: str, section: type[Section], base: type[Section]) -> 
 
 
 def _attributes(section: type[Section]) -> dict[str, str]:
-    """What the docstrings of a section and its bases say of its keys."""
+    """The descriptions of a section's keys, from the docstrings of the section and its bases."""
     found: dict[str, str] = {}
     for base in reversed(section.__mro__):
         if issubclass(base, Section):

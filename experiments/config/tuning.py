@@ -1,4 +1,4 @@
-"""`[tuning]` and `[search]`: what is tried before a study, and chosen on the validation split."""
+"""`[tuning]` and `[search]`: trials before the final runs, scored on the validation split."""
 
 import itertools
 import math
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from experiments.config.schema import Study
 
 _NOT_TUNED = {"epochs", "steps", "batch_size", "seeds", "seeds_together"}
-"""Keys of `[training]` that decide the budget of a trial, which all trials share."""
+"""Keys of `[training]` that decide the budget of a trial, which is equal for all trials."""
 _DIGITS = 4
-"""Significant digits of a drawn number, so that a table can show it whole."""
+"""Significant digits of a drawn number, few enough to show all of them in a table."""
 
 
 class Range(Section):
-    """An entry of `[tuning.space]`: numbers to draw from, instead of a list of values.
+    """An entry of `[tuning.space]`: a range of numbers to draw from, instead of a list of values.
 
     Attributes:
-        low: The least number.
-        high: The greatest number.
-        log: Whether the logarithm of the number is uniform, instead of the number.
+        low: The smallest number.
+        high: The largest number.
+        log: Whether the logarithm of the number is drawn uniformly, instead of the number.
     """
 
     low: Annotated[float, Field(allow_inf_nan=False)]
@@ -43,7 +43,7 @@ class Range(Section):
         return self
 
     def draw(self, random: np.random.Generator) -> float:
-        """One number of the range."""
+        """Draws one number of the range."""
         low, high = (math.log(end) if self.log else end for end in (self.low, self.high))
         drawn = random.uniform(low, high)
         drawn = float(f"{math.exp(drawn) if self.log else drawn:.{_DIGITS}g}")
@@ -57,12 +57,12 @@ Values = Annotated[
 
 
 class Trials(Section):
-    """What `[tuning]` and `[search]` share.
+    """The common keys of `[tuning]` and `[search]`.
 
     Attributes:
         seeds: Seeds of the trials; none of them may be a seed of `[training]`.
-        factor: Of successive halving: one candidate in `factor` goes on to the next rung, whose
-            trials have `factor` times as many steps.
+        factor: The factor of successive halving: one candidate in `factor` reaches the next rung,
+            whose trials have `factor` times as many steps.
     """
 
     seeds: Annotated[tuple[Seed, ...], Field(strict=False), AfterValidator(filled)]
@@ -75,11 +75,11 @@ class Trials(Section):
         return self
 
     def check_splits(self, study: "Study", table: str) -> None:
-        """Refuses trials that would have no validation split, or seeds of the final runs."""
+        """Refuses trials without a validation split, and trials with seeds of the final runs."""
         if not study.dataset.validation:
             raise complaint(
                 f"[{table}] chooses by the accuracy on validation examples, and there are none; "
-                "set apart a share of the training examples, such as 0.2",
+                "reserve a share of the training examples for validation, such as 0.2",
                 "dataset.validation",
             )
         if shared := sorted(set(self.seeds) & set(study.training.seeds)):
@@ -91,19 +91,19 @@ class Trials(Section):
 
 
 class Tuning(Trials):
-    """`[tuning]`: settings that each variant chooses for itself, all with the same budget.
+    """`[tuning]`: choice of each variant's settings, with the same budget for every variant.
 
     Attributes:
-        method: `"grid"` tries every combination of the values, `"random"` tries `trials` random
-            ones; `"halving"` is successive halving of either: few steps for all of them, more
-            steps for the best.
-        space: What is tried, by key: a list of values, or a range such as
-            `{ low = 1e-4, high = 1e-1, log = true }`. A key is one of `[training]`, such as
-            `"training.learning_rate"`, or one of a variant, such as
-            `"variants.lp.arguments.p"`, which only that variant is tuned over.
-        trials: How many combinations to draw for each variant: of `"random"`, and of `"halving"`
+        method: `"grid"` tries every combination of the values; `"random"` tries `trials` random
+            combinations; `"halving"` tries either set by successive halving: few steps for all
+            combinations, more steps for the best.
+        space: The values to try, by key: a list of values, or a range such as `{ low = 1e-4, high =
+            1e-1, log = true }`. A key belongs to `[training]`, such as `"training.learning_rate"`,
+            or to one variant, such as `"variants.lp.arguments.p"`; only this variant is then tuned
+            over the key.
+        trials: The number of combinations to draw per variant, for `"random"`, and for `"halving"`
             unless it tries every combination.
-        draw_seed: Which combinations these are.
+        draw_seed: The random seed of the drawn combinations.
         exclude: Variants that are not tuned; they keep the settings of `[training]`.
     """
 
@@ -125,7 +125,7 @@ class Tuning(Trials):
                 "space",
             )
         if self.method != "grid" and self.trials is None and (ranges or self.method == "random"):
-            raise complaint("missing; how many combinations are to be drawn", "trials")
+            raise complaint("missing; must be the number of combinations to draw", "trials")
         for key in self.space:
             table, _, name = key.partition(".")
             if table not in ("training", "variants") or not name:
@@ -139,14 +139,15 @@ class Tuning(Trials):
         return self
 
     def keys(self, variant: str) -> list[str]:
-        """The keys that a variant is tuned over."""
+        """The keys over which a variant is tuned."""
         own = ("training.", f"variants.{variant}.")
         return [key for key in self.space if key.startswith(own)]
 
     def choices(self, variant: str) -> list[dict[str, Any]]:
         """The combinations of values to try for a variant, in order.
 
-        A key's draws depend on nothing but the key and `draw_seed`, so all variants try the same.
+        The draws of a key depend only on the key and `draw_seed`, so all variants try the same
+        values.
 
         Raises:
             PydanticCustomError: There are fewer combinations than `trials`.
@@ -161,8 +162,8 @@ class Tuning(Trials):
             return every
         if self.trials > len(every):
             raise complaint(
-                f"{variant} has only {len(every)} combinations of values; let trials be at most "
-                "that, widen tuning.space, or name the variant in tuning.exclude",
+                f"{variant} has only {len(every)} combinations of values; reduce trials to at most "
+                "this number, widen tuning.space, or name the variant in tuning.exclude",
                 "tuning.trials",
             )
         random = np.random.default_rng(self.draw_seed)
@@ -170,7 +171,7 @@ class Tuning(Trials):
         return [every[index] for index in sorted(chosen)]
 
     def _column(self, key: str, values: list[Any] | Range) -> list[Any]:
-        """The draws for one key."""
+        """The values drawn for one key."""
         random = np.random.default_rng([self.draw_seed, zlib.crc32(key.encode())])
         draw: Callable[[], Any] = (
             (lambda: values.draw(random))
@@ -180,10 +181,10 @@ class Tuning(Trials):
         return [draw() for _ in range(self.trials or 0)]
 
     def check(self, study: "Study") -> None:
-        """Refuses a tuning that a study cannot have.
+        """Refuses a tuning that does not suit the study.
 
         Raises:
-            PydanticCustomError: It is unfair, or a combination of values is not allowed.
+            PydanticCustomError: The tuning is unfair, or a combination of values is not allowed.
         """
         self.check_splits(study, "tuning")
         for name in self.exclude:
@@ -199,7 +200,7 @@ class Tuning(Trials):
                 raise complaint(f"{key!r} is swept, so it cannot be tuned as well", "tuning.space")
             if not any(key in self.keys(name) for name in tuned):
                 raise complaint(
-                    f"{key!r} is for no variant that is tuned; those are {', '.join(tuned)}",
+                    f"{key!r} belongs to no tuned variant; tuned variants are {', '.join(tuned)}",
                     "tuning.space",
                 )
         choices = {name: self.choices(name) for name in tuned}
@@ -225,22 +226,23 @@ def _refuse_untunable(key: str, name: str) -> None:
 
 
 class Search(Trials):
-    """`[search]`: which pooling at which stage, chosen by successive halving.
+    """`[search]`: choice of the pooling of each stage, by successive halving.
 
-    The candidates have one of `poolings` at each stage, in every combination. The best that mixes
-    poolings and the best that pools alike at every stage are then trained as the study's variants.
+    The candidates are all networks with one of `poolings` at each stage. The best network that
+    mixes poolings and the best with the same pooling at every stage are then trained as the study's
+    variants.
 
     Attributes:
-        poolings: Names of variants, each one pooling for every stage.
+        poolings: Names of variants, each of which has one pooling for every stage.
     """
 
     poolings: Annotated[tuple[str, ...], Field(strict=False, min_length=2)]
 
     def check(self, study: "Study") -> None:
-        """Refuses a search that a study cannot have.
+        """Refuses a search that does not suit the study.
 
         Raises:
-            PydanticCustomError: The message says why.
+            PydanticCustomError: The search is not possible; the message says why.
         """
         self.check_splits(study, "search")
         for other in ("sweep", "tuning", "published"):
@@ -269,7 +271,7 @@ class Search(Trials):
         names = [network_name(poolings) for poolings in networks]
         if len(set(names)) < len(names):
             raise complaint(
-                "names with '-' make two candidates of one name; rename a variant",
+                "names with '-' give two candidates the same name; rename a variant",
                 "search.poolings",
             )
 
@@ -279,7 +281,7 @@ class Search(Trials):
 
 
 def network_name(poolings: tuple[str, ...]) -> str:
-    """The name of a candidate: that of its one pooling, or all of them, as in `max-max-average`.
+    """The name of a candidate: its pooling if it has only one, else all, as in `max-max-average`.
 
     Example:
         >>> network_name(("max", "max")), network_name(("max", "average"))

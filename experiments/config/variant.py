@@ -17,8 +17,8 @@ from experiments.section import (
     tuples,
 )
 
-_SUGAR = {"window": "window_shape", "stride": "strides", "padding": "padding"}
-"""The keys of a pool that stand for an operator's argument of another name."""
+_ARGUMENT_OF_KEY = {"window": "window_shape", "stride": "strides", "padding": "padding"}
+"""The keys of a pool that are shorter names of an operator's arguments."""
 _NOT_FROM_A_CONFIG = {"x", "key", "where", "kernel_init", "rngs"}
 
 
@@ -28,14 +28,14 @@ class Pool(Section):
     Attributes:
         pool: An operator of jaxpool by name, one of the learned poolings of `experiments.models`,
             a pooling of a plug-in, `"strided"` (the convolution takes the stride) or `"none"`.
-            It may be left out, for `"none"`, where `head` is given.
+            It may be omitted if `head` is given, and then is `"none"`.
         window: The operator's `window_shape`.
-        stride: The operator's `strides`; of `"strided"`, the convolution's.
+        stride: The operator's `strides`; with `"strided"`, the stride of the convolution.
         padding: The operator's `padding`.
         arguments: The operator's further arguments, by their own names.
-        extra_convolutions: Convolutions before it, beside the network's own; the last one takes the
-            stride of `"strided"`.
-        head: The last pooling of the network; the model's own if left out.
+        extra_convolutions: Convolutions before the pooling, in addition to those of the network;
+            with `"strided"`, the last one takes the stride.
+        head: The last pooling of the network; by default, the head of `[model]`.
     """
 
     pool: Annotated[str, known("pool", slot.names)] = "none"
@@ -58,7 +58,7 @@ class Pool(Section):
             parameters = slot.parameters(operator)
             takes = set(parameters) - _NOT_FROM_A_CONFIG
             required = {n for n in takes if parameters[n].default is inspect.Parameter.empty}
-        plain = {key: name if operator else key for key, name in _SUGAR.items()}
+        plain = {key: name if operator else key for key, name in _ARGUMENT_OF_KEY.items()}
         for key, name in plain.items():
             if getattr(self, key) is not None and name not in takes:
                 raise complaint(f"pool = {self.pool!r} takes no {key}", key)
@@ -79,10 +79,10 @@ class Pool(Section):
         return self
 
     def slot(self, place: str) -> Slot:
-        """The network's slot for this pooling.
+        """The network's pooling slot for this variant.
 
         Args:
-            place: Where the config asks for it, for error messages.
+            place: The config key that sets it, for error messages.
 
         Returns:
             The slot.
@@ -91,7 +91,7 @@ class Pool(Section):
         if self.pool in slot.WITHOUT_OPERATOR:
             stride = 1 if self.pool == "none" else self.stride or 2
             return Slot(self.pool, stride=stride, place=place, extra_convolutions=extra)
-        given = {name: getattr(self, key) for key, name in _SUGAR.items()}
+        given = {name: getattr(self, key) for key, name in _ARGUMENT_OF_KEY.items()}
         arguments = {name: value for name, value in given.items() if value is not None}
         arguments |= {name: tuples(value) for name, value in (self.arguments or {}).items()}
         return Slot(self.pool, arguments=arguments, place=place, extra_convolutions=extra)

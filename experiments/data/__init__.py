@@ -1,8 +1,9 @@
-"""The datasets, one file each.
+"""Datasets, one file each.
 
-A dataset is a subclass of `DatasetOptions`: its fields are what `[dataset]` may say, `describe()`
-gives shapes and sizes without reading examples, `load()` gives the examples. Adding one is a new
-file and its name in the import below; a plug-in adds one with `experiments.register.dataset`.
+A dataset is a subclass of `DatasetOptions`: its fields are the keys of `[dataset]`, `describe()`
+returns shapes and sizes without reading examples, and `load()` returns the examples. A new dataset
+needs a file and its name in the import below; a plug-in adds one with
+`experiments.register.dataset`.
 """
 
 from experiments.data import (

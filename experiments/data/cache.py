@@ -1,4 +1,4 @@
-"""What takes minutes to compute, kept in the user's cache by the hash of what it is made of."""
+"""Cache of arrays that take minutes to compute, in the user's cache folder."""
 
 import contextlib
 import os
@@ -15,17 +15,17 @@ Arrays = dict[str, NDArray[Any]]
 
 
 def cached(name: str, key: str, compute: Callable[[], Arrays]) -> Arrays:
-    """Arrays from the user's cache, or computed and put there.
+    """Returns arrays from the user's cache, or computes and stores them.
 
     Args:
-        name: What they are, a folder of the cache.
-        key: SHA-256 of all that decides what they are.
-        compute: Computes them.
+        name: A folder of the cache.
+        key: SHA-256 of all inputs of the computation.
+        compute: Computes the arrays.
 
     Returns:
-        The arrays by name. A cache that cannot be read or written changes nothing but the time.
+        The arrays by name. If the cache cannot be read or written, they are computed each time.
     """
-    import pooch  # pulls in requests, so only on use
+    import pooch  # imported here because it loads requests
 
     path = Path(pooch.os_cache("jaxpool")) / name / f"{key}.npz"
     try:

@@ -1,8 +1,8 @@
 """CIFAR-10: 60,000 photographs, 32x32, colour (Krizhevsky, 2009), from its binary archive.
 
-The archive is a gzip-compressed tar of six files. Each is a run of records of 3,073 bytes: a label,
-then the red, green and blue planes of one image. The files are read out of the archive by their
-exact names; nothing is extracted to disk, links are not followed, and there is no pickle.
+The archive is a gzip-compressed tar of six files. Each file is a sequence of records: 3,073 bytes
+with a label, then the red, green and blue planes of one image. The files are read from the archive
+by their exact names. Nothing is extracted to disk or unpickled, and links are not followed.
 """
 
 import gzip
@@ -38,7 +38,7 @@ _LARGEST = 10_000 * _RECORD
 
 @register.dataset("cifar10")
 class Cifar10(FileDatasetOptions):
-    """CIFAR-10: 60,000 photographs, 32x32, from cifar-10-binary.tar.gz; downloaded if not there."""
+    """CIFAR-10: 60,000 photographs, 32x32, from cifar-10-binary.tar.gz, downloaded if missing."""
 
     def describe(self) -> DatasetInfo:
         """Shapes and sizes."""
@@ -76,7 +76,7 @@ def _read_members(archive: Path, wanted: set[str]) -> dict[str, bytes]:
                     )
                 contents[member.name] = stream.read()
             while unpacked.read(1 << 20):
-                pass  # gzip checks its sum only at the very end, beyond the tar's own
+                pass  # gzip checks its checksum only at its end, behind the end of the tar
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
         raise damaged(archive, f"a broken archive ({error})", "an intact tar.gz") from error
     if missing := sorted(wanted - contents.keys()):

@@ -1,4 +1,4 @@
-"""Composes one scene: a background, items on it, and proposals of where items may be."""
+"""Composition of a scene: a background, items on it, and proposals of item positions."""
 
 from typing import Any, NamedTuple
 
@@ -9,9 +9,9 @@ from PIL import Image
 from experiments import boxes
 
 OBJECT_IOU = 0.5
-"""A proposal that overlaps an item by so much is a region of that item, as in Fast R-CNN."""
+"""Minimum IoU of a proposal with an item to be a region of the item, as in Fast R-CNN."""
 LARGEST_STRETCH = 1.15
-"""Sides of items are drawn from `1 / LARGEST_STRETCH` to this times their scale."""
+"""The sides of items are drawn between `scale / LARGEST_STRETCH` and `scale * LARGEST_STRETCH`."""
 
 _BACKGROUND_IOU = 0.3
 _PLACES = 20
@@ -21,13 +21,13 @@ _CANDIDATES = 32
 
 
 class Scene(NamedTuple):
-    """A scene.
+    """A scene with the ground truth of its items.
 
     Attributes:
         image: Brightness (S, S), float32 from 0 to 1.
         boxes: The box of each item (M, 4), float32.
-        classes: Its class (M,), int32 from 0.
-        sizes: Which of the scales it has (M,), int32 from 0.
+        classes: The class of each item (M,), int32 from 0.
+        sizes: The index of each item's scale (M,), int32 from 0.
     """
 
     image: NDArray[np.float32]
@@ -46,17 +46,17 @@ def compose(
 ) -> Scene:
     """Draws a scene.
 
-    An item is cut out to its tight box, resized, dimmed, and put where it covers at most a tenth of
-    any other item's box (and they of its). An item that finds no such place in 20 tries is left
-    out; the first, which is the largest, always finds one.
+    An item is cropped to its tight box, resized, dimmed, and placed where it covers at most a tenth
+    of any other item's box, and no other item covers more than a tenth of its box. An item without
+    such a place after 20 tries is left out; the first item, the largest, always has one.
 
     Args:
-        random: What decides everything.
+        random: The random generator.
         images: The items to choose from (N, H, W).
         classes: Their classes (N,).
-        size: Side of the scene.
-        most: The largest number of items; from one to so many are drawn.
-        scales: Lengths of the longer side of an item.
+        size: Side of the scene in pixels.
+        most: Maximum number of items; at least one is drawn.
+        scales: Lengths of the longer side of an item in pixels.
 
     Returns:
         The scene.
@@ -67,11 +67,11 @@ def compose(
     for kind in sorted(random.integers(0, len(scales), count).tolist(), reverse=True):
         number = int(random.integers(len(images)))
         stretch = LARGEST_STRETCH ** random.uniform(-1, 1)
-        item = _resized(_cut_out(images[number]), scales[kind] * stretch)
-        place = _place(random, item.shape, np.array([box for box, _, _ in found]), size)
+        item = _resized(_cropped(images[number]), scales[kind] * stretch)
+        place = _free_position(random, item.shape, np.array([box for box, _, _ in found]), size)
         if place is None:
             continue
-        _lay(canvas, item * random.uniform(0.5, 1), place)
+        _paste(canvas, item * random.uniform(0.5, 1), place)
         x, y = place
         found.append(([x, y, x + item.shape[1], y + item.shape[0]], int(classes[number]), kind))
     canvas += random.normal(0, 0.04, canvas.shape)
@@ -93,17 +93,18 @@ def propose(
 ) -> NDArray[np.float32]:
     """Draws proposals of regions: the first half near the items, the others in the background.
 
-    A proposal near an item is its box, moved by up to 0.3 of its sides and stretched by up to a
-    factor of `exp(0.3)` along each axis, drawn again until it overlaps the item by `OBJECT_IOU`.
-    A background proposal has the size of an item and overlaps no item by 0.3. If none of 32 drawn
-    boxes does so, the one with the least overlap is taken.
+    A proposal near an item is the item's box, moved by up to 0.3 of its sides and stretched by up
+    to a factor of `exp(0.3)` along each axis, and drawn again until its IoU with the item is at
+    least `OBJECT_IOU`; after 32 boxes, the item's box itself is used. A background proposal has the
+    size of an item and an IoU below 0.3 with every item; after 32 boxes, the one with the smallest
+    IoU is used.
 
     Args:
-        random: What decides everything.
+        random: The random generator.
         truth: The boxes of the items (M, 4).
-        count: How many proposals.
-        size: Side of the scene.
-        scales: Lengths of the longer side of an item.
+        count: Number of proposals.
+        size: Side of the scene in pixels.
+        scales: Lengths of the longer side of an item in pixels.
 
     Returns:
         Boxes (count, 4).
@@ -114,7 +115,7 @@ def propose(
     shape = (near, _CANDIDATES, 2)
     centre = own[..., :2] + extent / 2 + random.uniform(-0.3, 0.3, shape) * extent
     moved = _around(centre, extent * np.exp(random.uniform(-0.3, 0.3, shape)), size)
-    moved = np.concatenate([moved, own], axis=1)  # the last resort: the item's own box
+    moved = np.concatenate([moved, own], axis=1)  # fallback: the item's own box
     chosen = (boxes.iou(moved, own) >= OBJECT_IOU).argmax(1)
 
     shape = (count - near, _CANDIDATES, 1)
@@ -132,16 +133,17 @@ def propose(
 
 
 def labelled(proposals: NDArray[np.float32], scene: Scene) -> dict[str, NDArray[np.generic]]:
-    """What each proposal is a region of: the item that it overlaps most, by `OBJECT_IOU` at least.
+    """The labels of proposals: a proposal belongs to the item of highest IoU, or to the background.
 
     Args:
         proposals: Boxes (R, 4).
         scene: The scene.
 
     Returns:
-        `class` (R,), 0 for background, else one more than the item's class; `box` (R, 4), the
-        item's box, of background the proposal itself; `target` (R, 4), the deltas to that box;
-        `size` (R,), which of the scales the item has, -1 for background.
+        `class` (R,): 0 for background, otherwise the item's class plus 1; `box` (R, 4): the item's
+        box, or the proposal itself for background; `target` (R, 4): the deltas from the proposal to
+        `box`; `size` (R,): the index of the item's scale, -1 for background. A proposal is
+        background if its highest IoU is below `OBJECT_IOU`.
     """
     overlap = boxes.iou(proposals[:, None], scene.boxes)
     item = overlap.argmax(1)
@@ -158,7 +160,7 @@ def labelled(proposals: NDArray[np.float32], scene: Scene) -> dict[str, NDArray[
 def _background(
     random: np.random.Generator, images: NDArray[np.uint8], size: int
 ) -> NDArray[np.float64]:
-    """Soft light and shade, and on it faint fragments of items."""
+    """A background of soft shades with faint fragments of items."""
     shade = Image.fromarray(random.uniform(0, 0.3, (6, 6)).astype(np.float32))
     canvas = np.asarray(shade.resize((size, size), Image.Resampling.BICUBIC), np.float64).copy()
     for _ in range(random.integers(4, 9)):
@@ -170,12 +172,12 @@ def _background(
         )
         fragment = item[y : y + height, x : x + width] / 255 * random.uniform(0.3, 0.6)
         left, top = random.integers(size - width + 1), random.integers(size - height + 1)
-        _lay(canvas, fragment, (int(left), int(top)))
+        _paste(canvas, fragment, (int(left), int(top)))
     return canvas
 
 
-def _cut_out(item: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The part of an image that is not dark; all of it, if it is dark everywhere."""
+def _cropped(item: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Crops an image to the bounding box of its bright pixels; an all-dark image stays whole."""
     rows, columns = (np.flatnonzero((item > _DARK).any(axis)) for axis in (1, 0))
     if not len(rows):
         return item
@@ -183,17 +185,17 @@ def _cut_out(item: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _resized(item: NDArray[np.uint8], side: float) -> NDArray[np.float64]:
-    """The item with a longer side of so many pixels, from 0 to 1; shrunk without aliasing."""
+    """The item resized to a longer side of `side` pixels, from 0 to 1, without aliasing."""
     factor = side / max(item.shape)
     height, width = (max(round(n * factor), 2) for n in item.shape)
     image = Image.fromarray(np.ascontiguousarray(item))
     return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR), np.float64) / 255
 
 
-def _place(
+def _free_position(
     random: np.random.Generator, shape: tuple[int, ...], others: NDArray[np.int64], size: int
 ) -> tuple[int, int] | None:
-    """Left and top of a free place; None if there was none in so many tries."""
+    """Left and top of a free position; None if no try finds one."""
     height, width = shape
     for _ in range(_PLACES):
         x, y = int(random.integers(size - width + 1)), int(random.integers(size - height + 1))
@@ -207,13 +209,13 @@ def _place(
     return None
 
 
-def _lay(canvas: NDArray[np.float64], item: NDArray[np.float64], place: tuple[int, int]) -> None:
-    """Puts an item on a canvas where it is the brighter of the two, for items come on black."""
+def _paste(canvas: NDArray[np.float64], item: NDArray[np.float64], place: tuple[int, int]) -> None:
+    """Draws an item on a canvas by the maximum of both, since items have a black background."""
     x, y = place
     part = canvas[y : y + item.shape[0], x : x + item.shape[1]]
     np.maximum(part, item, out=part)
 
 
 def _around(centre: NDArray[Any], extent: NDArray[Any], size: int) -> NDArray[Any]:
-    """Boxes of a centre and an extent, cut off at the edges of the scene."""
+    """Boxes from centres and extents, clipped to the scene."""
     return np.clip(np.concatenate([centre - extent / 2, centre + extent / 2], axis=-1), 0, size)

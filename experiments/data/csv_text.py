@@ -1,4 +1,4 @@
-"""Labelled texts from a CSV file of the user's."""
+"""Labelled texts from a user's CSV file."""
 
 import csv
 import functools
@@ -22,8 +22,8 @@ class CsvText(TextOptions):
 
     Attributes:
         path: The file.
-        text: The column of the texts.
-        label: The column of the labels; every different word is a class, in sorted order.
+        text: Name of the column of texts.
+        label: Name of the column of labels. Each distinct label is a class; classes are sorted.
     """
 
     path: Folder
@@ -55,13 +55,13 @@ def _read(path: Path, size: int, changed: int, text: str, label: str) -> Corpus:
             if len(row) != len(header):
                 raise DataError(
                     f"{path}, line {rows.line_num}: found {len(row)} fields; expected the "
-                    f"{len(header)} of the header. Put fields that hold commas into quotes"
+                    f"{len(header)} of the header. Quote fields that contain commas"
                 )
             texts.append(row[header.index(text)])
             words.append(row[header.index(label)])
     except csv.Error as error:
         raise DataError(
-            f"{path}, line {rows.line_num}: found {error}; expected {_EXPECTED}. Mend this line"
+            f"{path}, line {rows.line_num}: found {error}; expected {_EXPECTED}. Correct this line"
         ) from error
     classes, labels = np.unique(np.array(words, object), return_inverse=True)
     if len(classes) < 2:

@@ -1,4 +1,4 @@
-"""Debian's package descriptions: where apt keeps them, and how they divide into sentences."""
+"""Reader of Debian's package descriptions from apt's lists, split into sentences."""
 
 import functools
 import hashlib
@@ -12,7 +12,7 @@ from experiments.data.dataset import DataError
 from experiments.data.text import stamp
 
 LISTS = Path("/var/lib/apt/lists")
-"""Where apt keeps what `apt-get update` brings."""
+"""The folder into which `apt-get update` downloads lists."""
 _HELPER = Path("/usr/lib/apt/apt-helper")
 _PATTERN = "*_main_i18n_Translation-en*"
 _UPDATE = "apt-get -o Acquire::Languages=en update"
@@ -27,11 +27,11 @@ _WORD = re.compile(r"\w")
 
 @dataclass(frozen=True)
 class Package:
-    """A package's description.
+    """The description of one package.
 
     Attributes:
-        synopsis: Its first line.
-        sentences: The sentences, and items of lists, of the long text.
+        synopsis: The first line of the description.
+        sentences: The sentences and list items of the long description.
     """
 
     synopsis: str
@@ -48,10 +48,10 @@ class Descriptions:
 
 
 def installed() -> Path:
-    """The largest file of descriptions in apt's lists: that of the release's main section.
+    """The largest file of descriptions in apt's lists, which is that of the release's main section.
 
     Raises:
-        DataError: There is none.
+        DataError: There is no such file.
     """
     found = [path for path in LISTS.glob(_PATTERN) if path.is_file()]
     if not found:
@@ -66,22 +66,22 @@ def read(path: Path) -> Descriptions:
     """Reads a file of descriptions, once per process.
 
     Args:
-        path: The file. A compressed one is unpacked by apt's helper, which apt's lists need.
+        path: The file. A compressed file is unpacked by apt's helper, as apt's own lists require.
 
     Returns:
-        Its entries.
+        The file's entries.
 
     Raises:
-        DataError: It is missing, cannot be unpacked, or holds no description.
+        DataError: The file is missing, cannot be unpacked, or contains no description.
     """
     return _read(*stamp(path, _EXPECTED))
 
 
 def parse(text: str) -> list[Package]:
-    """The entries of a file's text: paragraphs with a field `Description-en`.
+    """Parses the entries of a file's text: paragraphs with a field `Description-en`.
 
     Args:
-        text: The text. In a description, the first line is the synopsis, ` .` ends a paragraph.
+        text: The text. The first line of a description is the synopsis; ` .` ends a paragraph.
 
     Returns:
         The entries, in the file's order.
@@ -117,11 +117,11 @@ def _read(path: Path, size: int, changed: int) -> Descriptions:
     except UnicodeDecodeError as error:
         raise DataError(
             f"{path}: found a byte that is not UTF-8 at position {error.start}; expected "
-            f"{_EXPECTED}. Bring it anew: {_UPDATE}"
+            f"{_EXPECTED}. Download it again: {_UPDATE}"
         ) from error
     if not entries:
         raise DataError(
-            f"{path}: found no field Description-en; expected {_EXPECTED}. Bring it anew: {_UPDATE}"
+            f"{path}: found no field Description-en; expected {_EXPECTED}. Renew it: {_UPDATE}"
         )
     return Descriptions(path, entries, hashlib.sha256(content).hexdigest())
 
@@ -142,13 +142,13 @@ def _unpacked(path: Path) -> bytes:
         )
     except FileNotFoundError as error:
         raise DataError(
-            f"{path}: is compressed, and apt's helper {_HELPER} is not here to unpack it. Unpack "
+            f"{path}: is compressed, and apt's helper {_HELPER} is missing. Unpack "
             "it, and set dataset.path to the result"
         ) from error
     except subprocess.CalledProcessError as error:
         said = error.stderr.decode(errors="replace").strip().splitlines() or ["nothing"]
         raise DataError(
-            f"{path}: cannot be unpacked, apt's helper says: {said[0]}; expected {_EXPECTED}. "
-            f"Bring it anew: {_UPDATE}"
+            f"{path}: cannot be unpacked; apt's helper reports: {said[0]}; expected {_EXPECTED}. "
+            f"Download it again: {_UPDATE}"
         ) from error
     return process.stdout

@@ -1,6 +1,6 @@
-"""Debian's package descriptions: find the sentence of each that is nearest to its synopsis.
+"""Debian's package descriptions: selection of the sentence closest to a package's synopsis.
 
-The synopsis, a package's one-line description, stands in for a summary of the long description.
+The synopsis, a package's one-line description, serves as the summary of the long description.
 """
 
 import functools
@@ -26,29 +26,31 @@ from experiments.section import Folder, PositiveInt, Seed
 _FEWEST_SENTENCES = 3
 _SHARED_WORDS = 8
 """Entries that share a sentence of at least this many words are kept in one split. Shorter
-sentences, such as "This package contains the documentation.", would link a third of all entries."""
+sentences, such as "This package contains the documentation.", would link a third of all entries.
+"""
 _ROUGE_WORD = re.compile(r"[a-z0-9]+")
-"""What counts as a word for ROUGE."""
+"""Pattern of a word for ROUGE."""
 
 
 @register.dataset("descriptions")
 class DescriptionsOptions(DatasetOptions):
-    """Debian's package descriptions: find the sentence of each that is nearest to its synopsis.
+    """Debian's package descriptions: selection of the sentence closest to a package's synopsis.
 
     The labels are ROUGE-1 and ROUGE-L (F1, without stemming, by the package rouge-score) of each
-    sentence against the synopsis; a network reads the sentences only. Entries with fewer than three
-    sentences are left out, and entries of which no sentence has a word of the synopsis. Entries
-    with a sentence of eight words or more in common are never in two splits.
+    sentence against the synopsis; a network reads only the sentences. Entries with fewer than three
+    sentences, and entries without a sentence that has a word of the synopsis, are left out. Entries
+    that share a sentence of eight or more words are kept in one split.
 
     Attributes:
-        path: A file `Translation-en`; if left out, the largest one of a main section in apt's
-            lists, where `apt-get -o Acquire::Languages=en update` brings it.
-        max_sentences: Sentences kept of each entry, from the first.
-        max_length: Words kept of each sentence, from the first. ROUGE is of the whole sentence.
-        vocabulary: How many words get a number of their own: the most frequent ones of the entries
-            that are trained on. All others count as one unknown word.
-        test: The share of the entries that is held out as the test split.
-        test_seed: Which entries these are.
+        path: A file `Translation-en`; by default, the largest one of a main section in apt's lists,
+            which `apt-get -o Acquire::Languages=en update` downloads.
+        max_sentences: Maximum number of sentences per entry; further sentences are dropped.
+        max_length: Maximum number of words per sentence that the network reads. ROUGE is that of
+            the whole sentence.
+        vocabulary: Number of words with their own id: the most frequent ones of the training
+            entries. All other words share one id.
+        test: The share of entries that form the test split.
+        test_seed: The random seed of the test split.
     """
 
     path: Folder | None = None
@@ -82,12 +84,12 @@ class DescriptionsOptions(DatasetOptions):
         )
 
     def load(self) -> Dataset:
-        """All entries, limits and validation aside."""
+        """All entries, without limits and without a validation split."""
         changes = {"train_limit": None, "test_limit": None, "validation": 0.0}
         return self.model_copy(update=changes).limited()
 
     def limited(self) -> Dataset:
-        """The entries that the config asks for; the vocabulary is that of its training split."""
+        """The entries after limits, split; the vocabulary is that of the training split."""
         entries, split = self._parts()
         rouge = _rouge(entries, self.max_sentences)
         labels = {**rouge, "best": rouge["rouge_1"].argmax(1).astype(np.int32)}
@@ -110,12 +112,12 @@ class DescriptionsOptions(DatasetOptions):
         )
 
     def identity(self) -> dict[str, Any]:
-        """The options, and the hash of the file."""
+        """The options and the hash of the file."""
         return {**super().identity(), "sha256": self._descriptions().sha256}
 
     @property
     def train_size(self) -> int:
-        """Training entries: after the limit, without those set apart for validation."""
+        """Number of training entries after `train_limit`, without validation entries."""
         return len(self._parts()[1].train)
 
     def _descriptions(self) -> Descriptions:
@@ -136,13 +138,13 @@ class DescriptionsOptions(DatasetOptions):
 
 
 def baselines(labels: Arrays) -> dict[str, dict[str, float]]:
-    """What is reached without reading: the first sentence, the best one, one drawn at random.
+    """Metrics of the first sentence, of the best sentence and of a random sentence.
 
     Args:
-        labels: The labels of the test split; ROUGE is -1 where there is no sentence.
+        labels: The labels of the test split; ROUGE is -1 for a missing sentence.
 
     Returns:
-        Metrics by method; those of a random sentence are their expectations.
+        Metrics by method; those of a random sentence are expected values.
     """
     exist = labels["rouge_1"] >= 0
     counts = exist.sum(1)
@@ -181,7 +183,7 @@ def _parts(
 def _usable(
     descriptions: Descriptions, max_sentences: int
 ) -> tuple[Sequence[Package], NDArray[np.int64]]:
-    """The entries that have a nearest sentence, cut to their first sentences; and their groups."""
+    """The entries that have a closest sentence, shortened to `max_sentences`; and their groups."""
     entries, shared = [], []
     for entry in descriptions.entries:
         sentences = entry.sentences[:max_sentences]
@@ -197,7 +199,7 @@ def _usable(
 
 
 def _rouge(entries: Sequence[Package], max_sentences: int) -> Arrays:
-    """ROUGE-1 and ROUGE-L of every sentence against the synopsis; -1 where there is none."""
+    """ROUGE-1 and ROUGE-L of every sentence against the synopsis; -1 for a missing sentence."""
     digest = hashlib.sha256(f"{metadata.version('rouge-score')} {max_sentences}".encode())
     for entry in entries:
         digest.update("\n".join(("", entry.synopsis, *entry.sentences)).encode())
@@ -205,7 +207,7 @@ def _rouge(entries: Sequence[Package], max_sentences: int) -> Arrays:
 
 
 def _scored(entries: Sequence[Package], max_sentences: int) -> Arrays:
-    from rouge_score.rouge_scorer import RougeScorer  # takes a second to import, so only on use
+    from rouge_score.rouge_scorer import RougeScorer  # imported here: the import takes a second
 
     scorer = RougeScorer(["rouge1", "rougeL"])
     scores = np.full((2, len(entries), max_sentences), -1, np.float32)

@@ -1,7 +1,7 @@
-"""scikit-learn's digits: 1,797 grey images of 8x8, values 0 to 16; nothing to download.
+"""scikit-learn's digits: 1,797 grey images of 8x8, values 0 to 16, part of the package.
 
-The split is fixed and needs no random numbers: of each class, in the order of the file, every
-third image (the 1st, 4th, 7th, ...) is test and the others are training.
+The split is deterministic: every third image of each class in the order of the file (the 1st, 4th,
+7th, ...) is a test image; the others are training images.
 """
 
 import numpy as np
@@ -15,15 +15,15 @@ INFO = DatasetInfo(input_shape=(8, 8, 1), classes=10, train_size=1195, test_size
 
 @register.dataset("digits")
 class Digits(DatasetOptions):
-    """scikit-learn's digits: 1,797 grey images of 8x8; part of the installed package."""
+    """scikit-learn's digits: 1,797 grey images of 8x8, without a download."""
 
     def describe(self) -> DatasetInfo:
         """Shapes and sizes."""
         return INFO
 
     def load(self) -> Dataset:
-        """The images that come with scikit-learn, standardised."""
-        from sklearn.datasets import load_digits  # takes a second to import, so only on use
+        """The images of scikit-learn, standardised."""
+        from sklearn.datasets import load_digits  # imported here because the import takes a second
 
         pixels, targets = load_digits(return_X_y=True)
         images = np.asarray(pixels, np.uint8).reshape(-1, *INFO.input_shape)

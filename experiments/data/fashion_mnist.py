@@ -9,8 +9,8 @@ from experiments.data.sources import RemoteFile, locate
 
 INFO = DatasetInfo(input_shape=(28, 28, 1), classes=10, train_size=60_000, test_size=10_000)
 
-# Debian's copies were checked against these sums: with the gzip header's name and date put back,
-# all four files are the published ones, byte for byte.
+# Debian's copies match these checksums: after restoring the name and date of the gzip header, all
+# four files are identical to the published ones.
 _BASE = "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion"
 FILES = (
     RemoteFile(
@@ -37,7 +37,7 @@ DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 class FashionMnist(FileDatasetOptions):
     """Fashion-MNIST: 70,000 articles of clothing, 28x28, from four IDX files.
 
-    They are taken from `directory`, from Debian's package dataset-fashion-mnist, or downloaded.
+    The files are read from `directory`, from Debian's package dataset-fashion-mnist, or downloaded.
     """
 
     def describe(self) -> DatasetInfo:

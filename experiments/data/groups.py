@@ -1,4 +1,4 @@
-"""Splits of examples that must stay together, such as copies of one text."""
+"""Splits that keep groups of examples together, such as copies of one text."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from experiments.data.dataset import DatasetOptions
 
 @dataclass(frozen=True)
 class Places:
-    """Which examples each split has, by their numbers, in the order of the split.
+    """Indices of the examples of each split, in the order of the split.
 
     Attributes:
-        train: Training examples, after the limit, without those for validation.
-        validation: Examples for validation; none if the config asks for none.
-        test: Test examples, after the limit.
-        train_size: Training examples before the limit, those for validation included.
-        test_size: Test examples before the limit.
+        train: Training examples, after `train_limit`, without validation examples.
+        validation: Validation examples; empty if the config asks for none.
+        test: Test examples, after `test_limit`.
+        train_size: Number of training examples before the limit, including validation examples.
+        test_size: Number of test examples before the limit.
     """
 
     train: NDArray[np.int64]
@@ -36,17 +36,17 @@ def places(
     groups: NDArray[Any],
     labels: NDArray[Any] | None = None,
 ) -> Places:
-    """Splits examples into training, validation and test, no group across two of them.
+    """Splits examples into training, validation and test examples; keeps each group in one split.
 
     Args:
-        options: What is said of limits and validation.
+        options: The dataset options, with limits and the share of validation examples.
         test: The share of test examples.
-        test_seed: Which ones, and the order of all examples.
+        test_seed: The random seed of the test examples and of the order of all examples.
         groups: The group of each example (N,).
-        labels: The class of each example (N,), of which every split gets its share.
+        labels: The class of each example (N,), for splits stratified by class.
 
     Returns:
-        The numbers of the examples of each split.
+        The indices of the examples of each split.
     """
     if labels is None:
         labels = np.zeros(len(groups), np.int32)
@@ -67,13 +67,13 @@ def places(
 def marked(
     groups: NDArray[Any], labels: NDArray[Any], share: float, seed: int
 ) -> NDArray[np.bool_]:
-    """Marks whole groups at random, with at most a share of the examples of each class.
+    """Marks random whole groups, with at most a share of the examples of each class.
 
     Args:
         groups: The group of each example (N,).
-        labels: The class of each example (N,); a group counts for that of its first example.
-        share: The share to mark. Small groups fill it almost exactly.
-        seed: Which ones.
+        labels: The class of each example (N,); the class of a group is that of its first example.
+        share: The share to mark. Small groups reach it almost exactly.
+        seed: The random seed.
 
     Returns:
         Booleans (N,).
@@ -94,7 +94,7 @@ def marked(
 
 
 def connected(parts: Sequence[Sequence[Hashable]]) -> NDArray[np.int64]:
-    """Groups examples that have a part in common, directly or through others.
+    """Groups examples by connected components: two examples are linked if they share a part.
 
     Args:
         parts: The parts of each example.

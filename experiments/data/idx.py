@@ -1,7 +1,7 @@
-"""The IDX format of MNIST and its successors, gzip-compressed or plain.
+"""Reader of the IDX format of MNIST and its successors, gzip-compressed or plain.
 
-A file is the magic number 0x0000TTDD (TT = 8: unsigned bytes; DD: dimensions), DD big-endian 32-bit
-sizes, then exactly as many bytes as the sizes' product.
+A file consists of the magic number 0x0000TTDD (TT = 8: unsigned bytes; DD: number of dimensions),
+DD big-endian 32-bit sizes, and as many bytes as the product of the sizes.
 """
 
 import gzip
@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from experiments.data.dataset import Dataset, DatasetInfo, damaged, standardised
 
 _UNSIGNED_BYTES = 8
-_LARGEST = 1 << 29  # bytes; MNIST has 47 million, so more is a corrupt header
-_DENSEST = 1032  # bytes that one byte of a gzip stream can stand for, at most
-_PIECE = 1 << 20  # read at a time, so that memory is taken only for what is there
+_LARGEST = 1 << 29  # bytes; a header with more is corrupt, since MNIST has 47 million
+_DENSEST = 1032  # maximum number of bytes that one byte of a gzip stream can expand to
+_PIECE = 1 << 20  # bytes per read; memory then grows only with the data that exists
 
 
 def read_dataset(name: str, info: DatasetInfo, paths: Sequence[Path]) -> Dataset:
-    """Reads the four files of an MNIST-like dataset, however many examples they hold.
+    """Reads the four files of an MNIST-like dataset with any number of examples.
 
     Args:
         name: The dataset's name.
@@ -35,7 +35,7 @@ def read_dataset(name: str, info: DatasetInfo, paths: Sequence[Path]) -> Dataset
         The dataset, standardised.
 
     Raises:
-        DataError: A file is damaged, or images and labels do not belong together.
+        DataError: A file is damaged, or the numbers of images and labels differ.
     """
     train_images, train_labels, test_images, test_labels = paths
     return standardised(
@@ -51,13 +51,13 @@ def read(path: Path, dimensions: int) -> NDArray[np.uint8]:
 
     Args:
         path: The file.
-        dimensions: How many dimensions it must have.
+        dimensions: The required number of dimensions.
 
     Returns:
         The array.
 
     Raises:
-        DataError: The file is unreadable, not such a file, or not of exactly the right length.
+        DataError: The file is unreadable, is not an IDX file of bytes, or has a wrong length.
     """
     try:
         with path.open("rb") as plain:
@@ -77,7 +77,7 @@ def read(path: Path, dimensions: int) -> NDArray[np.uint8]:
 
 
 def _parse(path: Path, stream: BinaryIO, dimensions: int, most: int) -> NDArray[np.uint8]:
-    """Reads a stream that cannot hold more than `most` bytes."""
+    """Parses a stream that can hold at most `most` bytes."""
     header = stream.read(4 * (dimensions + 1))
     magic = _UNSIGNED_BYTES << 8 | dimensions
     if len(header) < 4 * (dimensions + 1):
@@ -109,13 +109,13 @@ def read_split(
     Args:
         images: The file of images.
         labels: The file of labels.
-        info: The shape and the number of classes that they must have.
+        info: The required shape and number of classes.
 
     Returns:
         Images (N, H, W, 1) and labels (N,).
 
     Raises:
-        DataError: A file is damaged, or they do not belong together.
+        DataError: A file is damaged, or the numbers of images and labels differ.
     """
     pixels = read(images, dimensions=3)
     targets = read(labels, dimensions=1)

@@ -30,7 +30,7 @@ FILES = (
 
 @register.dataset("mnist")
 class Mnist(FileDatasetOptions):
-    """MNIST: 70,000 handwritten digits, 28x28, from four IDX files; downloaded if not there."""
+    """MNIST: 70,000 handwritten digits, 28x28, from four IDX files, downloaded if missing."""
 
     def describe(self) -> DatasetInfo:
         """Shapes and sizes."""

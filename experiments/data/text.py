@@ -1,4 +1,4 @@
-"""What datasets of labelled texts have in common: tokens, their numbers, splits of whole texts."""
+"""Base class of datasets of labelled texts: tokens, vocabulary, and splits by whole texts."""
 
 import functools
 import hashlib
@@ -19,7 +19,7 @@ from experiments.data.groups import Places, places
 from experiments.section import PositiveInt, Seed
 
 PADDING, UNKNOWN = 0, 1
-"""The numbers of what stands behind the end of a text, and of tokens outside the vocabulary."""
+"""Token ids of padding behind the end of a text, and of tokens outside the vocabulary."""
 _WORD = re.compile(r"\w+")
 
 Tokens = Literal["character", "word"]
@@ -35,7 +35,7 @@ def tokenize(text: str, tokens: Tokens) -> list[str]:
             letters and digits, in lower case.
 
     Returns:
-        The tokens, in their order.
+        The tokens, in order.
 
     Example:
         >>> tokenize("It's 4 o'clock.", "word")
@@ -47,14 +47,14 @@ def tokenize(text: str, tokens: Tokens) -> list[str]:
 
 
 def vocabulary(texts: Iterable[Sequence[str]], size: int) -> dict[str, int]:
-    """Numbers of the most frequent tokens.
+    """Assigns ids to the most frequent tokens.
 
     Args:
         texts: The tokens of each text.
-        size: How many tokens at most get a number of their own.
+        size: Maximum number of tokens with their own id.
 
     Returns:
-        Token numbers by token. They begin at 2: 0 is padding, 1 is an unknown token.
+        Token ids by token, from 2: id 0 is padding, id 1 an unknown token.
     """
     counts = Counter(token for text in texts for token in text)
     ordered = sorted(counts, key=lambda token: (-counts[token], token))
@@ -64,16 +64,16 @@ def vocabulary(texts: Iterable[Sequence[str]], size: int) -> dict[str, int]:
 def numbered(
     texts: Sequence[Sequence[str]], known: Mapping[str, int], max_length: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """The numbers of the tokens of texts, as a network reads them.
+    """Converts texts to padded arrays of token ids.
 
     Args:
         texts: The tokens of each text.
-        known: The number of each token of the vocabulary.
-        max_length: How many tokens are kept, from the first.
+        known: Ids of the vocabulary, by token.
+        max_length: Maximum number of tokens per text; further tokens are dropped.
 
     Returns:
-        Numbers (N, max_length), padded with 0, and lengths (N,). A text without tokens counts as
-        one unknown token, so that every text has something to pool.
+        Token ids (N, max_length), padded with 0, and lengths (N,). A text without tokens has one
+        unknown token, so that every text has at least one position to pool.
     """
     tokens = np.full((len(texts), max_length), PADDING, np.int32)
     lengths = np.ones(len(texts), np.int32)
@@ -91,9 +91,9 @@ class Corpus:
     Attributes:
         texts: The texts.
         labels: Their classes (N,).
-        classes: How many classes there are.
-        sha256: Of the files that they come from.
-        source: The file or folder, for messages.
+        classes: Number of classes.
+        sha256: Hash of the source files.
+        source: The source file or folder, for error messages.
     """
 
     texts: Sequence[str]
@@ -104,15 +104,15 @@ class Corpus:
 
 
 class TextOptions(DatasetOptions):
-    """A dataset of labelled texts; copies of one text are never in two splits.
+    """A dataset of labelled texts, which keeps copies of one text in one split.
 
     Attributes:
-        tokens: What a token is: `"character"` or `"word"`.
-        max_length: Tokens kept of each text, from the first.
-        vocabulary: How many tokens get a number of their own: the most frequent ones of the
-            examples that are trained on. All others count as one unknown token.
-        test: The share of the examples, of each class alike, that is held out as the test split.
-        test_seed: Which examples these are.
+        tokens: The kind of tokens: `"character"` or `"word"`.
+        max_length: Maximum number of tokens per text; further tokens are dropped.
+        vocabulary: Number of tokens with their own id: the most frequent ones of the training
+            examples. All other tokens share one id.
+        test: The share of examples of each class that form the test split.
+        test_seed: The random seed of the test split.
     """
 
     tokens: Tokens = "character"
@@ -130,7 +130,7 @@ class TextOptions(DatasetOptions):
         raise NotImplementedError
 
     def baselines(self, corpus: Corpus, split: Places) -> dict[str, dict[str, float]]:
-        """Metrics of methods that need no training: the most frequent class of training."""
+        """Metrics of methods that need no training: the most frequent training class."""
         most_frequent = np.bincount(corpus.labels[split.train]).argmax()
         share = float((corpus.labels[split.test] == most_frequent).mean())
         return {"majority class": {"accuracy": share}}
@@ -152,12 +152,12 @@ class TextOptions(DatasetOptions):
         )
 
     def load(self) -> Dataset:
-        """All texts, limits and validation aside."""
+        """All texts, without limits and without a validation split."""
         changes = {"train_limit": None, "test_limit": None, "validation": 0.0}
         return self.model_copy(update=changes).limited()
 
     def limited(self) -> Dataset:
-        """The texts that the config asks for; the vocabulary is that of its training split."""
+        """The texts after limits, split; the vocabulary is that of the training split."""
         corpus, split = self.corpus(), self._split()
         texts = [tokenize(text, self.tokens) for text in corpus.texts]
         known = vocabulary((texts[place] for place in split.train), self.vocabulary)
@@ -178,12 +178,12 @@ class TextOptions(DatasetOptions):
         )
 
     def identity(self) -> dict[str, Any]:
-        """The options, and the hash of the files."""
+        """The options and the hash of the files."""
         return {**super().identity(), "sha256": self.corpus().sha256}
 
     @property
     def train_size(self) -> int:
-        """Training examples: after the limit, without those set apart for validation."""
+        """Number of training examples after `train_limit`, without validation examples."""
         return len(self._split().train)
 
     def _split(self) -> Places:
@@ -204,14 +204,14 @@ def _split(options: TextOptions, corpus: Corpus) -> Places:
 
 
 def stamp(path: Path, expected: str) -> tuple[Path, int, int]:
-    """A file's path, size and time of change: what decides whether it must be read again.
+    """A file's path, size and modification time, which key the cache of the parsed file.
 
     Args:
         path: The file.
-        expected: What it should be, for the message.
+        expected: Description of the expected file, for the error message.
 
     Raises:
-        DataError: There is no such file.
+        DataError: The file does not exist.
     """
     try:
         found = path.stat()
@@ -227,10 +227,10 @@ def read_text(path: Path, expected: str) -> tuple[str, str]:
 
     Args:
         path: The file.
-        expected: What it should be, for the message.
+        expected: Description of the expected file, for the error message.
 
     Raises:
-        DataError: It cannot be read, or is not UTF-8.
+        DataError: The file cannot be read, or is not UTF-8.
     """
     try:
         content = path.read_bytes()

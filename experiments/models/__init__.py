@@ -1,9 +1,9 @@
-"""The networks, one file each, and what they have in common: pooling slots and heads.
+"""Networks, one file each, and their common parts: pooling slots and heads.
 
 A network is an `nnx.Module`, called as `network(inputs, train=..., key=...)`. Its options are a
-subclass of `ModelOptions`, whose `build` makes it from the dataset's shapes, one `Slot` per stage
-and a `Head`. Adding one is a new file and its name in the import below; a plug-in adds one with
-`experiments.register.model`.
+subclass of `ModelOptions`, whose `build` creates the network from the dataset's shapes, one `Slot`
+per stage and a `Head`. A new network needs a file and its name in the import below; a plug-in adds
+one with `experiments.register.model`.
 """
 
 from experiments.models import (

@@ -1,6 +1,6 @@
-"""The networks of "Striving for simplicity: the all convolutional net", and their relatives.
+"""The networks of "Striving for simplicity: the all convolutional net", and variations of them.
 
-Springenberg, Dosovitskiy, Brox and Riedmiller, 2015, compare four forms of one network, which here
+Springenberg, Dosovitskiy, Brox and Riedmiller, 2015, compare four forms of one network; here they
 are variants of one config:
 
     [variants.base]        pool = "max_pool", window = 3, stride = 2, padding = "SAME"
@@ -34,13 +34,14 @@ from experiments.section import PositiveInt, Share, Widths
 
 @register.model("all_cnn")
 class AllCNNOptions(StagedOptions):
-    """`[model]`: Springenberg's base C; stages of 3x3 convolutions, then 3x3, 1x1 and classifier.
+    """`[model]`: Springenberg's base C: stages of 3x3 convolutions, then 3x3, 1x1 and classifier.
 
     Attributes:
-        widths: Channels of each stage; the convolutions after the stages have those of the last.
-        norm: The normalisation after each convolution; none as published.
-        input_dropout: The share of the input that is dropped in training.
-        dropout: The share that is dropped after each pooling, or what stands in its place.
+        widths: Channels of each stage; the convolutions after the stages have those of the last
+            one.
+        norm: The normalisation after each convolution; the published networks have none.
+        input_dropout: The share of input values dropped in training.
+        dropout: The share of values dropped in training after each pooling slot.
     """
 
     name: str = "all_cnn"
@@ -61,11 +62,11 @@ class AllCNNOptions(StagedOptions):
 
 
 class AllCNN(nnx.Module):
-    """Stages of convolutions and a slot each, two more convolutions, head and linear layer.
+    """Stages of convolutions and a pooling slot, then two convolutions, a head and a linear layer.
 
-    The published network ends in a 1x1 convolution to the classes and the average over positions;
-    a linear layer after the average computes the same. The ReLU that the paper's table has between
-    the two is left out, for it would keep logits from being negative.
+    The published network ends with a 1x1 convolution to the classes and an average over positions;
+    a linear layer after the average is equivalent. The ReLU between the two in the paper's table is
+    left out, since logits would then never be negative.
     """
 
     def __init__(
@@ -110,8 +111,8 @@ class AllCNN(nnx.Module):
 
         Args:
             x: Images (N, H, W, C) or signals (N, L, C).
-            train: Whether normalisation uses, and updates from, the batch's own statistics.
-            key: Randomness of dropout, and of poolings that draw in training; None drops nothing.
+            train: Whether to normalise by batch statistics and update the running ones.
+            key: Random key of dropout and of random poolings; None disables both.
 
         Returns:
             Logits (N, classes).
@@ -123,7 +124,7 @@ class AllCNN(nnx.Module):
             x = dropout(x, of_stages, key, 1 + number)
         for number, (convolution, norm) in enumerate(zip(self.last, self.norms, strict=True)):
             x = convolution(x)
-            if number == 0:  # without padding: the inner part of a convolution with SAME padding
+            if number == 0:  # A valid convolution is the inner part of one with SAME padding.
                 x = x[(slice(None), *[slice(1, -1)] * (x.ndim - 2))]
             x = jax.nn.relu(normalised(x, norm, train))
         return self.classifier(self.head(x))

@@ -1,23 +1,23 @@
-"""Dropout as a function of its key, which a network gets with every call in training."""
+"""Dropout as a function of the key of the network's call."""
 
 import jax
 import jax.numpy as jnp
 
 _FIRST = 2**30
-"""Beyond the numbers by which poolings fold the same key."""
+"""Offset of dropout's fold numbers, larger than the numbers with which poolings fold the key."""
 
 
 def dropout(x: jax.Array, rate: float, key: jax.Array | None, place: int | None = 0) -> jax.Array:
-    """Sets a share of the values to 0 at random, and scales up the others to keep the mean.
+    """Sets a random share of the values to 0, and scales the others to preserve the mean.
 
     Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", 2014.
 
     Args:
         x: Any array.
-        rate: The share, below 1.
+        rate: The share to drop, below 1.
         key: The key of the network's call; None in evaluation, which drops nothing.
-        place: Tells one dropout of a network from another; None if the network draws nothing else
-            with the key.
+        place: Number that distinguishes several dropouts of a network; None if the key has no other
+            use.
 
     Returns:
         An array of the same shape.

@@ -1,7 +1,8 @@
-"""The last pooling of a network: from a feature map or a sequence to one vector per example.
+"""Heads: the last pooling of a network, from a feature map or a sequence to a vector per example.
 
-`head = "max"` in a config, or `head = {pool = "k_max", arguments = {k = 3}}`. Heads take any number
-of spatial axes and a mask of the positions that exist, so the padding of a sequence never counts.
+A config selects one by `head = "max"` or `head = {pool = "k_max", arguments = {k = 3}}`. Heads take
+any number of spatial axes and a mask of valid positions, so the padding of a sequence has no
+effect.
 """
 
 import inspect
@@ -20,24 +21,24 @@ from jaxpool import nn
 
 
 class HeadError(ModelError):
-    """A head cannot pool what it meets; the message says where and why."""
+    """A head cannot pool its input; the message names the config key and the reason."""
 
 
 class HeadModule(nnx.Module):
-    """A head that has been built.
+    """Base class of a head module.
 
     Attributes:
-        features: The length of the vectors that it gives.
+        features: Length of the output vectors.
     """
 
     features: int
 
     def __call__(self, x: jax.Array, where: jax.Array | None = None) -> jax.Array:
-        """Pools.
+        """Pools feature maps to vectors.
 
         Args:
             x: Feature maps (N, *spatial, C).
-            where: Booleans (N, *spatial): which positions exist; None for all.
+            where: Mask (N, *spatial) of valid positions; None if all are valid.
 
         Returns:
             Vectors (N, features).
@@ -69,7 +70,7 @@ class _Gem(HeadModule):
 
 
 class _Attention(HeadModule):
-    """The mean of all positions, weighted by a learned score (Yang et al., 2016)."""
+    """The mean over positions, weighted by a learned score (Yang et al., 2016)."""
 
     def __init__(self, channels: int, rngs: nnx.Rngs):
         self.pool, self.features = nn.SequenceAttentionPool(channels, rngs=rngs), channels
@@ -100,7 +101,7 @@ def _last(x: jax.Array, where: jax.Array | None = None) -> jax.Array:
 
 
 def _k_max(channels: int, spatial: Sequence[int], rngs: nnx.Rngs, k: int = 3) -> HeadModule:
-    """The k largest values of each channel, in the order in which they stand."""
+    """The k largest values of each channel, in the order of their positions."""
     del rngs
     positions = math.prod(spatial)
     if not 1 <= k <= positions:
@@ -160,23 +161,23 @@ HEADS: dict[str, Callable[..., HeadModule]] = {
     "last": _plain(_last),
     "flatten": _flatten,
 }
-"""The heads by name, each a function of channels, spatial shape and rngs, and of its arguments."""
+"""The heads by name: functions of channels, spatial shape, rngs and the head's arguments."""
 
 
 def head_arguments(builder: Callable[..., Any]) -> tuple[str, ...]:
-    """The arguments that a config may give to a head, one of the functions in a table of heads."""
+    """The arguments that a config may pass to a head of a table of heads."""
     parameters = inspect.signature(builder).parameters
     return tuple(name for name in parameters if name not in ("channels", "spatial", "rngs"))
 
 
 @dataclass(frozen=True)
 class Head:
-    """A head as a config asks for it.
+    """A head as configured.
 
     Attributes:
-        pool: One of `HEADS`, or of another table that the network takes its heads from.
-        arguments: Its further arguments.
-        place: Where a config asked for it, for error messages.
+        pool: A name in `HEADS`, or in another table of the network's heads.
+        arguments: Arguments of the head.
+        place: The config key that sets the head, for error messages.
     """
 
     pool: str = "average"
@@ -190,19 +191,19 @@ class Head:
         rngs: nnx.Rngs,
         table: Mapping[str, Callable[..., Any]] = HEADS,
     ) -> Any:
-        """Builds the head for feature maps of a certain shape.
+        """Builds the head for feature maps of a given shape.
 
         Args:
-            channels: Their channels.
-            spatial: Their spatial shape.
-            rngs: Where initial parameters come from.
-            table: What builds a head, by name.
+            channels: Channels of the feature maps.
+            spatial: Spatial shape of the feature maps.
+            rngs: Random keys of the initial parameters.
+            table: The functions that build heads, by name.
 
         Returns:
-            The module; of `HEADS`, a `HeadModule`.
+            The module; a `HeadModule` for `HEADS`.
 
         Raises:
-            HeadError: It cannot pool such maps.
+            HeadError: The head cannot pool feature maps of this shape.
         """
         try:
             return table[self.pool](channels, tuple(spatial), rngs, **self.arguments)

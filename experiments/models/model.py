@@ -1,4 +1,4 @@
-"""What every network is: its options in a config, its pooling slots, how it is built."""
+"""Base class of networks' options: the head, the number of pooling slots, the builder."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Self
@@ -20,7 +20,7 @@ class HeadOptions(Section):
 
     Attributes:
         pool: The head's name.
-        arguments: Its further arguments, such as `k` of `k_max`.
+        arguments: Arguments of the head, such as `k` of `k_max`.
     """
 
     pool: Annotated[str, known("head", lambda: _EVERY_HEAD)]
@@ -37,7 +37,7 @@ class HeadOptions(Section):
         return self
 
     def head(self, place: str) -> Head:
-        """The head that a network is built with."""
+        """The head for building the network."""
         arguments = {name: tuples(value) for name, value in self.arguments.items()}
         return Head(self.pool, arguments, place)
 
@@ -45,26 +45,26 @@ class HeadOptions(Section):
 AnyHead = Annotated[
     HeadOptions, BeforeValidator(lambda v: {"pool": v} if isinstance(v, str) else v)
 ]
-"""A head, or its name."""
+"""A head or its name."""
 
 
 class ModelOptions(Section):
-    """`[model]`: the network that every variant shares. Every network has these keys, and more.
+    """`[model]`: the network shared by all variants. The keys below are common to all networks.
 
     Attributes:
-        name: The network.
-        head: The last pooling, unless a variant has its own.
+        name: Name of the network.
+        head: The last pooling, for variants without their own head.
     """
 
     name: str
     head: AnyHead = HeadOptions(pool="average")
 
     kinds: ClassVar[frozenset[str]] = frozenset()
-    """The kinds of datasets that it reads; see `DatasetInfo.kind`."""
+    """The kinds of datasets that the network supports; see `DatasetInfo.kind`."""
     takes_extra_convolutions: ClassVar[bool] = False
-    """Whether its stages grow by a variant's `extra_convolutions`; see `Slot`."""
+    """Whether the network supports a variant's `extra_convolutions`; see `Slot`."""
     heads: ClassVar[Mapping[str, Callable[..., Any]]] = HEADS
-    """What builds the heads that it takes, by name."""
+    """The functions that build the network's heads, by name."""
 
     @model_validator(mode="after")
     def _takes_its_head(self) -> Self:
@@ -72,14 +72,14 @@ class ModelOptions(Section):
         return self
 
     def refuse_head(self, head: HeadOptions | None, key: str) -> None:
-        """Refuses a head that is for other networks.
+        """Refuses a head that the network does not support.
 
         Args:
             head: The head, if there is one.
-            key: What the config calls it.
+            key: The config key of the head.
 
         Raises:
-            PydanticCustomError: The network does not take it.
+            PydanticCustomError: The network does not support the head.
         """
         if head is not None and head.pool not in self.heads:
             raise complaint(
@@ -100,7 +100,7 @@ class ModelOptions(Section):
             info: The shapes of inputs and the number of classes.
             slots: One pooling per stage.
             head: The last pooling.
-            rngs: Where the initial weights come from.
+            rngs: Random keys of the initial weights.
 
         Returns:
             The network, to be called as `network(inputs, train=..., key=...)`.

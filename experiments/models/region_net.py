@@ -1,4 +1,4 @@
-"""A region network, as Fast R-CNN: one feature map per scene, one vector per proposed box."""
+"""A region network like Fast R-CNN: one feature map per scene, one vector per proposed box."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,13 +21,13 @@ from experiments.section import PositiveInt
 class RegionNetOptions(stage.StagedOptions):
     """`[model]`: the stages of `small_cnn`, then a pooling over boxes and a perceptron per box.
 
-    Every box's vector also holds its corners, as shares of the scene's sides.
+    Every box's vector also contains the box's corners, divided by the scene's sides.
 
     Attributes:
         head: The pooling over boxes: `"roi_pool"`, `"roi_align"`, `"ps_roi_pool"`,
             `"ps_roi_align"`, `"spatial_pyramid"`, or `"global"` for the whole map.
         kernel: Size of every convolution's kernel.
-        hidden: Units of the hidden layer that reads each box's vector.
+        hidden: Units of the hidden layer after the box's vector.
     """
 
     name: str = "region_net"
@@ -68,12 +68,12 @@ class RegionNet(nnx.Module):
     def __call__(
         self, inputs: Any, *, train: bool = False, key: jax.Array | None = None
     ) -> dict[str, jax.Array]:
-        """Says what each region shows, and how its box is to be corrected.
+        """Classifies each region, and predicts the correction of its box.
 
         Args:
             inputs: `image` (N, S, S, 1), and proposals `boxes` (N, R, 4) in pixels.
-            train: Whether normalisation uses, and updates from, the batch's own statistics.
-            key: Randomness for poolings that draw in training.
+            train: Whether to normalise by batch statistics and update the running ones.
+            key: Random key of random poolings; None in evaluation.
 
         Returns:
             Logits `class` (N, R, classes), and `delta` (N, R, 4); see `experiments.boxes`.

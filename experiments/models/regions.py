@@ -1,6 +1,7 @@
-"""The heads of a region network: from a feature map and boxes to one vector per box.
+"""Heads of a region network: from a feature map and boxes to one vector per box.
 
-`head = "roi_align"` in a config, or `head = {pool = "roi_align", arguments = {reduce = "max"}}`.
+A config selects one by `head = "roi_align"` or
+`head = {pool = "roi_align", arguments = {reduce = "max"}}`.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,21 +17,21 @@ Bins = int | Sequence[int]
 
 
 class RegionHead(nnx.Module):
-    """A head that has been built.
+    """A head module of a region network.
 
     Attributes:
-        features: The length of the vectors that it gives.
+        features: Length of the output vectors.
     """
 
     def __init__(self, function: Callable[..., jax.Array], features: int):
         self.function, self.features = function, features
 
     def __call__(self, x: jax.Array, boxes: jax.Array) -> jax.Array:
-        """Pools.
+        """Pools each box to a vector.
 
         Args:
             x: Feature maps (N, H, W, C).
-            boxes: Boxes (N, R, 4) in elements of the maps.
+            boxes: Boxes (N, R, 4), in units of feature map elements.
 
         Returns:
             Vectors (N, R, features).
@@ -39,7 +40,7 @@ class RegionHead(nnx.Module):
 
 
 def _over_boxes(operator: Callable[..., jax.Array], features: int, **arguments: Any) -> RegionHead:
-    """The head of one of jaxpool's poolings over boxes."""
+    """The head that applies one of jaxpool's operators over boxes."""
 
     def pool(x: jax.Array, boxes: jax.Array) -> jax.Array:
         return operator(x, boxes.reshape(-1, 4), batch_indices=_image_of(boxes), **arguments)
@@ -48,7 +49,7 @@ def _over_boxes(operator: Callable[..., jax.Array], features: int, **arguments: 
 
 
 def _image_of(boxes: jax.Array) -> jax.Array:
-    """For each of the boxes (N, R, 4) its image (N * R,)."""
+    """The image index (N * R,) of each of the boxes (N, R, 4)."""
     return jnp.repeat(jnp.arange(boxes.shape[0]), boxes.shape[1])
 
 
@@ -84,7 +85,7 @@ def _roi_align(
 def _ps_roi_pool(
     channels: int, spatial: Sequence[int], rngs: nnx.Rngs, output: Bins = (4, 4)
 ) -> RegionHead:
-    """The mean of every bin in channels of its own (Dai, Li, He and Sun, 2016)."""
+    """The mean of every bin, each bin in its own channels (Dai, Li, He and Sun, 2016)."""
     del spatial, rngs
     return _over_boxes(jaxpool.ps_roi_pool, _dealt(channels, output), output_shape=_bins(output))
 
@@ -96,7 +97,7 @@ def _ps_roi_align(
     output: Bins = (4, 4),
     sampling_ratio: int = 2,
 ) -> RegionHead:
-    """The mean of bilinear samples in every bin, in channels of its own (Li et al., 2017)."""
+    """The mean of bilinear samples in every bin, each bin in its own channels (Li et al., 2017)."""
     del spatial, rngs
     return _over_boxes(
         jaxpool.ps_roi_align,
@@ -109,9 +110,9 @@ def _ps_roi_align(
 def _spatial_pyramid(
     channels: int, spatial: Sequence[int], rngs: nnx.Rngs, levels: Sequence[int] = (1, 2, 4)
 ) -> RegionHead:
-    """The region's part of the map, max-pooled to a pyramid of bins (He et al., SPP-net, 2014).
+    """The region of the map, max-pooled to a pyramid of bins (He et al., SPP-net, 2014).
 
-    The bins of one level are those of RoI pooling, which Girshick (2015) derived from it.
+    The bins of one level are those of RoI pooling, which Girshick (2015) derived from SPP-net.
     """
     del spatial, rngs
     levels = tuple(levels)
@@ -129,7 +130,7 @@ def _spatial_pyramid(
 def _global(
     channels: int, spatial: Sequence[int], rngs: nnx.Rngs, reduce: str = "max"
 ) -> RegionHead:
-    """The whole map, pooled to one vector, the same for every box."""
+    """The whole map pooled to one vector, which is equal for all boxes."""
     del spatial, rngs
     pools = {"max": jaxpool.global_max_pool, "mean": jaxpool.global_avg_pool}
     if reduce not in pools:
@@ -150,7 +151,7 @@ def _bins(output: Bins) -> tuple[int, int]:
 
 
 def _dealt(channels: int, output: Bins) -> int:
-    """The features of a pooling whose bins share the channels out among themselves."""
+    """Number of features of a position-sensitive pooling, whose bins share the channels."""
     height, width = _bins(output)
     if channels % (height * width):
         raise ValueError(
@@ -168,5 +169,5 @@ REGION_HEADS: dict[str, Callable[..., RegionHead]] = {
     "spatial_pyramid": _spatial_pyramid,
     "global": _global,
 }
-"""The heads of a region network by name, each a function of channels, spatial shape and rngs, and
-of its arguments."""
+"""The heads of a region network by name: functions of channels, spatial shape, rngs and the head's
+arguments."""

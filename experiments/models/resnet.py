@@ -1,7 +1,7 @@
-"""The residual network for small images, with pooling slots where it halves the resolution.
+"""The residual network for small images, with pooling slots at each change of resolution.
 
-He, Zhang, Ren and Sun, "Deep residual learning for image recognition", 2016, section 4.2; its form
-with activations first is that of "Identity mappings in deep residual networks", 2016.
+He, Zhang, Ren and Sun, "Deep residual learning for image recognition", 2016, section 4.2. The
+pre-activation form is that of "Identity mappings in deep residual networks", 2016.
 """
 
 import math
@@ -27,17 +27,18 @@ from experiments.section import PositiveInt, Widths, complaint
 class ResNetOptions(ModelOptions):
     """`[model]`: a 3x3 convolution, stages of residual blocks, then head and linear layer.
 
-    A slot decides each change of resolution: one between two stages, in the first block of the
-    second, and one after the first convolution if `stem` is true. With `"strided"` the block's
-    first convolution takes the stride, as published, and so does the shortcut. With a pooling that
-    convolution has no stride, and its activation and the shortcut are both pooled.
+    Each change of resolution has a slot: one between two stages, in the first block of the second
+    stage, and one after the first convolution if `stem` is true. With `"strided"`, the block's
+    first convolution and the shortcut take the stride, as published. With a pooling, that
+    convolution has stride 1, and both its activation and the shortcut are pooled.
 
     Attributes:
-        depth: Layers with weights: `2 n` for each width and 2 more; `6 n + 2` with three widths.
+        depth: Number of layers with weights: `2 n` per width plus 2, that is, `6 n + 2` for three
+            widths.
         widths: Channels of each stage.
-        activation: After convolution and sum (`"post"`), or before the convolutions (`"pre"`).
-        shortcut: What fits a shortcut to more channels: a 1x1 convolution, or (`"identity"`, as
-            published for CIFAR-10) channels of zeros.
+        activation: `"post"`: after the convolution and the sum; `"pre"`: before the convolutions.
+        shortcut: How a shortcut gets more channels: by a 1x1 convolution, or (`"identity"`, as
+            published for CIFAR-10) by channels of zeros.
         stem: Whether a slot follows the first convolution.
     """
 
@@ -62,12 +63,12 @@ class ResNetOptions(ModelOptions):
                 "depth",
             )
         if self.shortcut == "identity" and list(self.widths) != sorted(self.widths):
-            raise complaint('must not fall with shortcut = "identity"', "widths")
+            raise complaint('must not decrease with shortcut = "identity"', "widths")
         return self
 
     @property
     def stages(self) -> int:
-        """One pooling between two stages, and that of the stem."""
+        """One slot between two stages, plus the stem's slot."""
         return len(self.widths) - 1 + self.stem
 
     def build(
@@ -95,7 +96,7 @@ class ResNet(nnx.Module):
         stem, *between = slots if options.stem else (Slot("none"), *slots)
         self.slot = stem
         self.stem = _convolution(channels, width, axes, stem.stride, rngs)
-        # With activations first, the first block has its own, unless a pooling comes before it.
+        # In pre-activation form, the first block has its own norm, unless a pooling precedes it.
         self.stem_norm = None if pre and not options.stem else normalisation("batch", width, rngs)
         spatial = stem.shape(_maps(_strided(spatial, stem), width)).shape[1:-1]
         blocks, changes = [], []
@@ -121,8 +122,8 @@ class ResNet(nnx.Module):
 
         Args:
             x: Images (N, H, W, C) or signals (N, L, C).
-            train: Whether normalisation uses, and updates from, the batch's own statistics.
-            key: Randomness for poolings that draw in training.
+            train: Whether to normalise by batch statistics and update the running ones.
+            key: Random key of random poolings; None in evaluation.
 
         Returns:
             Logits (N, classes).
@@ -140,7 +141,7 @@ class ResNet(nnx.Module):
 
 
 class _Block(nnx.Module):
-    """Two 3x3 convolutions beside a shortcut; between them the slot, if there is one."""
+    """Two 3x3 convolutions and a shortcut, with the slot, if any, between the convolutions."""
 
     def __init__(
         self,
@@ -187,7 +188,7 @@ class _Block(nnx.Module):
         return jax.nn.relu(normalised(x, after, train) + shortcut)
 
     def _fitted(self, x: jax.Array, train: bool) -> jax.Array:
-        """A shortcut with the block's resolution and channels."""
+        """The shortcut with the resolution and channels of the block's output."""
         x = _sampled(x, self.stride)
         if self.projection is not None:
             return normalised(self.projection(x), self.projection_norm, train)
@@ -206,7 +207,7 @@ def _convolution(
 
 
 def _sampled(x: jax.Array, stride: Sequence[int]) -> jax.Array:
-    """The positions on which a 3x3 convolution with SAME padding and this stride is centred."""
+    """Samples the centres of a 3x3 convolution with SAME padding and this stride."""
     index = [slice(None)]
     for size, step in zip(x.shape[1:-1], stride, strict=True):
         reach = (math.ceil(size / step) - 1) * step + 3
@@ -215,7 +216,7 @@ def _sampled(x: jax.Array, stride: Sequence[int]) -> jax.Array:
 
 
 def _strided(spatial: Sequence[int], slot: Slot) -> list[int]:
-    """The spatial shape that a convolution with the slot's stride gives."""
+    """The output shape of a convolution with the slot's stride."""
     stride = (slot.stride,) * len(spatial) if isinstance(slot.stride, int) else slot.stride
     return [math.ceil(size / step) for size, step in zip(spatial, stride, strict=True)]
 

@@ -1,6 +1,6 @@
-"""A score for every sentence of a document, from word vectors pooled to sentence vectors.
+"""A network that scores the sentences of a document, from word vectors pooled per sentence.
 
-What is studied is the head: the pooling from the words of a sentence to one vector.
+The head under study pools the words of a sentence to one vector.
 """
 
 from collections.abc import Sequence
@@ -21,21 +21,22 @@ from experiments.models.words import WordVectors, exist, sequence_head
 from experiments.section import PositiveInt, Share
 
 _NEVER = -1e9
-"""The score of a sentence that does not exist; finite, so that 0 times it is 0."""
+"""The score of a missing sentence; finite, so that multiplication by 0 gives 0."""
 
 
 @register.model("sentence_scorer")
 class SentenceScorerOptions(ModelOptions):
-    """`[model]`: word vectors, head over each sentence, mean over sentences, score.
+    """`[model]`: word vectors, a head over each sentence, a mean over sentences, and a score.
 
-    A sentence's score comes from its own vector, the mean of all sentence vectors of the document,
-    and their product, by two layers. It has no pooling slots: variants differ in `head`.
+    Two layers compute a sentence's score from its own vector, the mean of all sentence vectors of
+    the document, and the product of both. The network has no pooling slots: variants differ in
+    `head`.
 
     Attributes:
-        features: The length of the word vectors.
+        features: Length of the word vectors.
         hidden: Units of the layer before the score.
-        position: Whether the score also sees where in the document the sentence stands.
-        dropout: The share of what the score is computed from that is set to 0 in training.
+        position: Whether the score also depends on the sentence's position in the document.
+        dropout: The share of the score's inputs that is set to 0 in training.
     """
 
     name: str = "sentence_scorer"
@@ -48,7 +49,7 @@ class SentenceScorerOptions(ModelOptions):
 
     @property
     def stages(self) -> int:
-        """None."""
+        """0: the network has no pooling slots."""
         return 0
 
     def build(
@@ -81,17 +82,17 @@ class SentenceScorer(nnx.Module):
         """Scores sentences.
 
         Args:
-            inputs: `"tokens"` (N, S, L), numbers of words; `"length"` (N, S), how many words each
-                sentence has; `"sentences"` (N,), how many sentences each document has.
-            train: Whether elements are dropped.
-            key: Which ones.
+            inputs: `"tokens"` (N, S, L), word ids; `"length"` (N, S), words per sentence;
+                `"sentences"` (N,), sentences per document.
+            train: Whether dropout is active.
+            key: Random key of dropout.
 
         Returns:
-            Scores (N, S); one far below all others where there is no sentence.
+            Scores (N, S); missing sentences get a score far below all others.
         """
         tokens = inputs["tokens"]
         real = exist(inputs["sentences"], tokens.shape[1])
-        # Every sentence has a word to pool, those that do not exist a vector of 0.
+        # Every sentence has a word to pool; the vector of a missing sentence is 0.
         words = exist(jnp.maximum(inputs["length"], 1), tokens.shape[2])
         x = self.vectors(tokens, words & real[..., None])
         pooled = self.head(x.reshape(-1, *x.shape[2:]), words.reshape(-1, words.shape[-1]))

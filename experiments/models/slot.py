@@ -1,7 +1,7 @@
-"""The pooling slot of a network: what `pool = "..."` in a config becomes.
+"""Pooling slots of a network, configured by `pool = "..."`.
 
-A slot changes the stride of the convolution before it (`"strided"`), does nothing (`"none"`), or
-applies an operator or a learned pooling of jaxpool to the convolution's output.
+A slot sets the stride of the convolution before it (`"strided"`), does nothing (`"none"`), or
+applies an operator or a learned pooling of jaxpool to the output of the convolution.
 """
 
 import inspect
@@ -18,22 +18,22 @@ from experiments import register
 from jaxpool import nn, pooling
 
 WITHOUT_OPERATOR = ("strided", "none")
-"""The two honest forms of no pooling: the convolution takes the stride, or nothing does."""
+"""The two values without a pooling operator: a strided convolution, or no change of resolution."""
 LEARNED: dict[str, type[nnx.Module]] = {
     "gated_pool": nn.GatedPool,
     "learned_gem_pool": nn.LearnedGemPool,
     "learned_logsumexp_pool": nn.LearnedLogSumExpPool,
     "learned_mixed_pool": nn.LearnedMixedPool,
 }
-"""The poolings that have parameters: modules, to be built before they are called."""
+"""The poolings with parameters, which are modules built before the call."""
 
 
 class ModelError(Exception):
-    """A network cannot be built; the message says where and why."""
+    """A network cannot be built; the message names the config key and the reason."""
 
 
 class SlotError(ModelError):
-    """A pooling cannot work on the feature map it meets; the message says where and why."""
+    """A pooling does not suit its feature map; the message names the config key and the reason."""
 
 
 def operators() -> Mapping[str, Callable[..., Any]]:
@@ -43,7 +43,7 @@ def operators() -> Mapping[str, Callable[..., Any]]:
 
 @cache
 def _of_jaxpool() -> Mapping[str, Callable[..., Any]]:
-    """The operators of jaxpool that take one array `x`, and the poolings that are learned."""
+    """The operators of jaxpool that take one array `x`, and the learned poolings."""
     public = {name: getattr(jaxpool, name) for name in pooling.__all__}
     functions = {
         name: value
@@ -54,18 +54,18 @@ def _of_jaxpool() -> Mapping[str, Callable[..., Any]]:
 
 
 def names() -> tuple[str, ...]:
-    """Every word that `pool = "..."` may say."""
+    """All values that `pool` may have in a config."""
     return (*WITHOUT_OPERATOR, *sorted(operators()))
 
 
 def parameters(operator: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
-    """The parameters of a pooling by name: of a function its own, of a class those of `__init__`.
+    """The parameters of a pooling by name: those of a function, or of a class's `__init__`.
 
     Args:
         operator: One of `operators()`.
     """
     if inspect.isclass(operator) and not hasattr(operator, "__signature__"):
-        # The metaclass of nnx.Module shows `*args, **kwargs` in place of the parameters.
+        # The metaclass of nnx.Module hides the parameters behind `*args, **kwargs`.
         _, *others = inspect.signature(operator.__init__).parameters.items()
         return dict(others)
     return inspect.signature(operator).parameters
@@ -73,14 +73,14 @@ def parameters(operator: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
 
 @dataclass(frozen=True)
 class Slot:
-    """One stage's pooling.
+    """The pooling of one stage.
 
     Attributes:
         pool: One of `names()`.
         stride: The stride of the convolution before the slot: 1, unless `pool` is `"strided"`.
-        arguments: What the operator is called with, beside the array.
-        place: Where a config asked for it, for error messages.
-        extra_convolutions: Convolutions that the network has before the slot beside its own.
+        arguments: The arguments of the operator, without the array.
+        place: The config key that sets the pooling, for error messages.
+        extra_convolutions: Convolutions before the slot, in addition to the network's own.
     """
 
     pool: str
@@ -90,17 +90,17 @@ class Slot:
     extra_convolutions: int = 0
 
     def module(self, rngs: nnx.Rngs, spatial: int = 2) -> nnx.Module | None:
-        """What is learned, if anything.
+        """Builds the module of a learned pooling.
 
         Args:
-            rngs: Where initial parameters come from.
-            spatial: How many spatial axes the feature maps have.
+            rngs: Random keys of the initial parameters.
+            spatial: Number of spatial axes of the feature maps.
 
         Returns:
-            The module, to be handed to every call; None for a pooling without parameters.
+            The module, to pass to every call; None for a pooling without parameters.
 
         Raises:
-            SlotError: The module refuses its arguments.
+            SlotError: The module does not accept its arguments.
         """
         operator, arguments = operators().get(self.pool), dict(self.arguments)
         if not inspect.isclass(operator):
@@ -122,14 +122,14 @@ class Slot:
 
         Args:
             x: Feature maps (N, *spatial, C).
-            key: Randomness for operators that draw in training; None in evaluation.
-            module: What `module` built.
+            key: Random key of random operators in training; None in evaluation.
+            module: The module built by `module`, or None.
 
         Returns:
             Feature maps (N, *smaller, C').
 
         Raises:
-            SlotError: The operator refuses them, or gives something else than feature maps.
+            SlotError: The operator raises an error, or does not return feature maps.
         """
         if self.pool in WITHOUT_OPERATOR:
             return x
@@ -147,7 +147,7 @@ class Slot:
         if len(shape) != x.ndim or shape[0] != x.shape[0]:
             raise self._error(x, f"returns shape {shape}, not {x.ndim}-D feature maps of {len(x)}")
         if 0 in shape:
-            raise self._error(x, "nothing is left, for the window is larger than the feature map")
+            raise self._error(x, "the output is empty: the window is larger than the feature map")
         return pooled
 
     def _call(self) -> str:
@@ -161,10 +161,10 @@ class Slot:
         )
 
     def shape(self, x: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
-        """The shape and dtype of what it gives, from those of the feature maps.
+        """The output's shape and dtype, from those of the feature maps.
 
         Raises:
-            SlotError: It cannot pool such maps.
+            SlotError: The operator cannot pool feature maps of this shape.
         """
 
         def pool(x: jax.Array) -> jax.Array:

@@ -21,7 +21,7 @@ class SmallCNNOptions(stage.StagedOptions):
 
     Attributes:
         kernel: Size of every convolution's kernel: one integer, or one per spatial axis.
-        initializer: Of the weights: `"he"`, or `"torch"` for what PyTorch's layers begin with.
+        initializer: Initializer of the weights: `"he"`, or `"torch"` for that of PyTorch's layers.
     """
 
     name: str = "small_cnn"
@@ -41,9 +41,9 @@ class SmallCNNOptions(stage.StagedOptions):
 class SmallCNN(nnx.Module):
     """Stages of convolution, normalisation, ReLU and pooling, then a head and a linear layer.
 
-    With a global head (the average, say) it is the same whatever resolution the pooling leaves, so
-    variants that differ in pooling have the same parameters, and begin with the same, but for what
-    a pooling itself learns.
+    With a global head, such as the average, the parameters do not depend on the resolution after
+    the poolings. Variants that differ in pooling then have the same parameters with the same
+    initial values, except for the parameters of learned poolings.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class SmallCNN(nnx.Module):
         kernel = (kernel,) * axes if isinstance(kernel, int) else kernel
         if len(kernel) != axes:
             raise ModelError(
-                f"model.kernel = {kernel}: must have one size for each of the {axes} spatial axes"
+                f"model.kernel = {kernel}: must have {axes} sizes, one per spatial axis"
             )
         self.stages, spatial, channels = stage.built(
             options, info.input_shape, slots, kernel, rngs, initializer
@@ -77,8 +77,8 @@ class SmallCNN(nnx.Module):
 
         Args:
             x: Images (N, H, W, C) or signals (N, L, C).
-            train: Whether normalisation uses, and updates from, the batch's own statistics.
-            key: Randomness for poolings that draw in training.
+            train: Whether to normalise by batch statistics and update the running ones.
+            key: Random key of random poolings; None in evaluation.
 
         Returns:
             Logits (N, classes).

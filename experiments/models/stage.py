@@ -1,4 +1,4 @@
-"""What networks of convolutional stages have in common: options, stages, and their slots."""
+"""Common parts of networks of convolutional stages: options, stages and slots."""
 
 import math
 from collections.abc import Sequence
@@ -18,9 +18,9 @@ class StagedOptions(ModelOptions):
     """`[model]` of a network of stages, each of convolutions and one pooling.
 
     Attributes:
-        widths: Channels of each stage; as many stages as widths.
-        convolutions: Convolutions per stage, beside the extra ones of a variant; the last one
-            takes the stride of `"strided"`.
+        widths: Channels of each stage; the number of stages is the number of widths.
+        convolutions: Convolutions per stage, without a variant's extra ones; with `"strided"`, the
+            last one takes the stride.
         norm: The normalisation after each convolution.
     """
 
@@ -35,7 +35,7 @@ class StagedOptions(ModelOptions):
 
 
 class Stage(nnx.Module):
-    """Convolution, normalisation and ReLU, as often as asked; then the slot."""
+    """Repeated convolution, normalisation and ReLU, followed by a slot."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class Stage(nnx.Module):
         self.slot = slot
 
     def shape(self, spatial: Sequence[int], width: int) -> tuple[list[int], int]:
-        """The spatial shape and the channels of what it gives, from the spatial shape it reads."""
+        """The output's spatial shape and channels, from the input's spatial shape."""
         stride = self.convolutions[-1].stride
         sizes = [math.ceil(size / step) for size, step in zip(spatial, stride, strict=True)]
         pooled = self.slot.shape(jax.ShapeDtypeStruct((1, *sizes, width), jnp.float32)).shape
@@ -76,7 +76,7 @@ class Stage(nnx.Module):
     def __call__(
         self, x: jax.Array, train: bool, key: jax.Array | None, pool: nnx.Module | None
     ) -> jax.Array:
-        """Feature maps from feature maps; `pool` is what the slot's `module` built."""
+        """Applies the stage to feature maps; `pool` is the module built by the slot's `module`."""
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             x = jax.nn.relu(normalised(convolution(x), norm, train))
         return self.slot(x, key, pool)
@@ -93,15 +93,15 @@ def built(
     """Builds the stages of a network.
 
     Args:
-        options: Its options.
+        options: The network's options.
         input_shape: The shape of one input, (*spatial, channels).
         slots: One pooling per stage.
-        kernel: The size of the convolutions, one per spatial axis.
-        rngs: Where the initial weights come from.
-        initializer: Of the weights.
+        kernel: The kernel size of the convolutions, one per spatial axis.
+        rngs: Random keys of the initial weights.
+        initializer: Initializer of the weights.
 
     Returns:
-        The stages, and the spatial shape and the channels of what the last one gives.
+        The stages, and the spatial shape and channels of the last stage's output.
     """
     *spatial, channels = input_shape
     stages = []
@@ -116,27 +116,28 @@ def built(
 
 
 def pools(slots: Sequence[Slot | None], spatial: int, rngs: nnx.Rngs) -> nnx.List:
-    """What the slots learn, None where nothing.
+    """The modules of learned poolings; None for slots without parameters.
 
-    To be called last, so that what these draw changes nothing that all variants share.
+    Must be called after all other modules are built, so that the shared parameters of all variants
+    get the same random numbers.
 
     Args:
-        slots: The slots, None where a block has none.
-        spatial: How many spatial axes feature maps have.
-        rngs: Where initial parameters come from.
+        slots: The slots; None for a block without a slot.
+        spatial: Number of spatial axes of the feature maps.
+        rngs: Random keys of the initial parameters.
     """
     return nnx.List(slot.module(rngs, spatial) if slot else None for slot in slots)
 
 
 def key_of(key: jax.Array | None, number: int) -> jax.Array | None:
-    """The key of one of several slots, from that of the network's call; None in evaluation."""
+    """The key of one of several slots, from the key of the network's call; None in evaluation."""
     return None if key is None else jax.random.fold_in(key, number)
 
 
 def through(
     stages: nnx.List, pools: nnx.List, x: jax.Array, train: bool, key: jax.Array | None
 ) -> jax.Array:
-    """What all stages make of feature maps, one after the other."""
+    """Applies all stages in order to feature maps."""
     for number, (stage, pool) in enumerate(zip(stages, pools, strict=True)):
         x = stage(x, train, key_of(key, number), pool)
     return x
@@ -146,7 +147,7 @@ def normalisation(norm: str, width: int, rngs: nnx.Rngs) -> nnx.BatchNorm | nnx.
     """The layer for `norm = "batch"`, `"layer"` or `"none"`."""
     match norm:
         case "batch":
-            # Running statistics over some 10 steps: an epoch of a small data set is only 20.
+            # Running statistics over about 10 steps: an epoch of a small dataset has only 20.
             return nnx.BatchNorm(width, momentum=0.9, rngs=rngs)
         case "layer":
             return nnx.LayerNorm(width, rngs=rngs)
@@ -156,7 +157,7 @@ def normalisation(norm: str, width: int, rngs: nnx.Rngs) -> nnx.BatchNorm | nnx.
 
 
 def normalised(x: jax.Array, norm: nnx.BatchNorm | nnx.LayerNorm | None, train: bool) -> jax.Array:
-    """What a layer of `normalisation` makes of feature maps."""
+    """Applies a layer of `normalisation` to feature maps."""
     if isinstance(norm, nnx.BatchNorm):
         return norm(x, use_running_average=not train)
     return x if norm is None else norm(x)

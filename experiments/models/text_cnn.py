@@ -1,7 +1,7 @@
 """Convolutions of several sizes over word or character vectors, and one pooling over the text.
 
-Kim, "Convolutional neural networks for sentence classification", 2014. What is studied is the head:
-the pooling from a sequence of any length to one vector.
+Kim, "Convolutional neural networks for sentence classification", 2014. The head under study pools a
+sequence of any length to one vector.
 """
 
 from collections.abc import Sequence
@@ -25,14 +25,14 @@ from experiments.section import PositiveInt, Share
 
 @register.model("text_cnn")
 class TextCNNOptions(ModelOptions):
-    """`[model]`: token vectors, convolutions side by side, ReLU, head, dropout, classifier.
+    """`[model]`: token vectors, parallel convolutions, ReLU, head, dropout, classifier.
 
-    It has no pooling slots: variants differ in `head`. Padding never changes an answer.
+    The network has no pooling slots: variants differ in `head`. Padding does not affect the output.
 
     Attributes:
-        features: The length of the token vectors.
-        kernels: How many tokens each convolution spans. With `[]` there are none, and the token
-            vectors themselves are pooled.
+        features: Length of the token vectors.
+        kernels: Number of tokens that each convolution spans. With `[]` there are no convolutions,
+            and the head pools the token vectors.
         width: Channels of each convolution.
         dropout: The share of the pooled vector that is set to 0 in training.
     """
@@ -48,7 +48,7 @@ class TextCNNOptions(ModelOptions):
 
     @property
     def stages(self) -> int:
-        """None."""
+        """0: the network has no pooling slots."""
         return 0
 
     def build(
@@ -60,7 +60,7 @@ class TextCNNOptions(ModelOptions):
 
 
 class TextCNN(nnx.Module):
-    """Token vectors, convolutions side by side, ReLU, a head and a linear layer."""
+    """Token vectors, parallel convolutions, ReLU, a head and a linear layer."""
 
     def __init__(self, info: DatasetInfo, head: Head, options: TextCNNOptions, rngs: nnx.Rngs):
         """Builds the network; see `TextCNNOptions`."""
@@ -83,9 +83,9 @@ class TextCNN(nnx.Module):
         """Classifies texts.
 
         Args:
-            inputs: `"tokens"` (N, L), numbers of tokens; and `"length"` (N,), how many there are.
-            train: Whether elements of the pooled vector are dropped.
-            key: Which ones.
+            inputs: `"tokens"` (N, L), token ids; and `"length"` (N,), tokens per text.
+            train: Whether dropout is active.
+            key: Random key of dropout.
 
         Returns:
             Logits (N, classes).

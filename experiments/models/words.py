@@ -1,4 +1,4 @@
-"""What networks that read tokens have in common: word vectors, and a head that sees no padding."""
+"""Common parts of networks that read tokens: token vectors, and heads that ignore padding."""
 
 import jax
 import jax.numpy as jnp
@@ -7,16 +7,16 @@ from flax import nnx
 from experiments.models.head import Head, HeadError, HeadModule
 
 _COUNT_PADDING = ("flatten", "pyramid")
-"""Heads whose answer depends on how far a sequence is padded."""
+"""Heads whose output depends on the padded length of a sequence."""
 
 
 class WordVectors(nnx.Module):
     """A learned vector per token; positions behind the end of a text are 0.
 
     Args:
-        vocabulary: How many tokens there are.
-        features: The length of the vectors.
-        rngs: Where the initial vectors come from.
+        vocabulary: Number of tokens.
+        features: Length of the vectors.
+        rngs: Random keys of the initial vectors.
     """
 
     def __init__(self, vocabulary: int, features: int, rngs: nnx.Rngs):
@@ -29,11 +29,11 @@ class WordVectors(nnx.Module):
 
 
 def exist(lengths: jax.Array, most: int) -> jax.Array:
-    """Which positions of padded sequences exist.
+    """Marks the valid positions of padded sequences.
 
     Args:
-        lengths: How many tokens each has (...).
-        most: How many positions there are.
+        lengths: Number of tokens of each sequence (...).
+        most: Padded length.
 
     Returns:
         Booleans (..., most).
@@ -45,20 +45,20 @@ def sequence_head(head: Head, channels: int, positions: int, rngs: nnx.Rngs) -> 
     """Builds a head for padded sequences.
 
     Args:
-        head: The head that a config asks for.
+        head: The configured head.
         channels: Channels of the sequences.
-        positions: Their length, padding included.
-        rngs: Where initial parameters come from.
+        positions: Padded length of the sequences.
+        rngs: Random keys of the initial parameters.
 
     Returns:
-        The module, to be called with `where`.
+        The module, which must be called with `where`.
 
     Raises:
-        HeadError: Its answer would depend on the padding, or it cannot pool such sequences.
+        HeadError: The head's output would depend on the padding, or it cannot pool sequences.
     """
     if head.pool in _COUNT_PADDING:
         raise HeadError(
             f"{head.place or 'head'}: {head.pool} divides a text by its padded length, so padding "
-            "would change the answer; choose another head, such as max or k_max"
+            "would change its output; choose another head, such as max or k_max"
         )
     return head.build(channels, (positions,), rngs)

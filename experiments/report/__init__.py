@@ -1,9 +1,9 @@
-"""A study's results for people: `summarise` writes them, `show` prints them.
+"""Reports of a study's results: `summarise` writes the files, `show` prints the table.
 
 Each form is a module: `rows` (summary.csv), `tidy` (runs.csv, epochs.csv), `summary` (summary.md),
 `terminal`, `plots` (pareto.png), `sweep` (sweep.png), `frontier` (frontier.png, if a swept key
-changes the cost), `page` (report.html); `columns` and `notes` are what the tables have in common.
-A new form is one more module and one more line in `summarise`.
+changes the cost), `page` (report.html); `columns` and `notes` are shared by the tables. A new form
+needs a module and a line in `summarise`.
 """
 
 from collections.abc import Sequence
@@ -24,8 +24,8 @@ __all__ = ["SummaryRow", "baselines", "choices", "show", "summarise"]
 def summarise(folder: Path) -> list[SummaryRow]:
     """Reads a study's records and writes tables, plots and report.html beside them.
 
-    Of a published folder, which has summary.csv and no runs, what follows from summary.csv is made
-    anew: summary.md, the plots and the page.
+    For a published folder, which has summary.csv and no runs, only the files derived from
+    summary.csv are written: summary.md, the plots and the page.
 
     Args:
         folder: The study's results folder; all its variants must be trained and measured.
@@ -65,7 +65,7 @@ def summarise(folder: Path) -> list[SummaryRow]:
 
 
 def _gathered(study: StudyFolder, plan: Plan) -> list[SummaryRow]:
-    """The rows of a study with its runs."""
+    """Computes the rows of a study from its runs."""
     tuned = chosen.settings(study)
     return [
         row.model_copy(
@@ -86,11 +86,11 @@ def baselines(folder: Path) -> Baselines | None:
 
 
 def choices(folder: Path, rows: Sequence[SummaryRow]) -> list[str]:
-    """What was chosen before the study's final runs and by what, in sentences.
+    """Sentences on the choices before the study's final runs, and on how they were made.
 
     Args:
         folder: The study's results folder.
-        rows: The final runs.
+        rows: The rows of the final runs.
     """
     study = StudyFolder(folder)
     return chosen.sentences(study, read_plan(study), rows)
@@ -104,21 +104,21 @@ def show(
     source: str = "",
     chose: Sequence[str] = (),
 ) -> None:
-    """Prints the table, then what the data allow to be said and what they don't.
+    """Prints the table, the conclusions and the notes.
 
     Args:
-        rows: What `summarise` returned.
-        console: Where to print; one that is no terminal is made wide enough for the table.
+        rows: The rows returned by `summarise`.
+        console: Where to print; a console that is no terminal is widened to fit the table.
         title: A heading, or None.
-        beside: The metrics of methods without training, if there are any.
-        source: Where the accuracies in the column "published" come from, if there are any.
-        chose: What `choices` returned.
+        beside: The metrics of methods without training, or None.
+        source: The source of the accuracies in the column "published"; empty if there are none.
+        chose: The sentences returned by `choices`.
     """
     terminal.show(rows, conclude(rows), console, title, beside, source, chose)
 
 
 def _published(plan: Plan, cell: str, variant: str) -> float | None:
-    """An accuracy that others have published, as a share."""
+    """The published accuracy of a variant as a share, or None."""
     percent = plan.published.get(cell, {}).get(variant)
     return None if percent is None else percent / 100
 

@@ -1,4 +1,4 @@
-"""A choice inside a budget in words, and the table that it rests on."""
+"""Text and table of a choice inside a budget."""
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -16,8 +16,8 @@ def show(choice: Choice, console: Console) -> None:
     """Prints the choice.
 
     Args:
-        choice: What to print.
-        console: Where to.
+        choice: The choice.
+        console: The console.
     """
     widen(console)
     findings = choice.candidates[0].findings
@@ -51,7 +51,7 @@ def show(choice: Choice, console: Console) -> None:
 
 
 def sentences(choice: Choice) -> list[str]:
-    """The answer: the best, who equals it, what is open, and the nearest outside."""
+    """The answer: the best variant, its ties, the undecided variants, and the nearest outside."""
     findings = choice.candidates[0].findings
     budget = words.listed([f"{f.quantity.heading} {_limit(f)}" for f in findings])
     said = [_best(choice, budget)]
@@ -86,7 +86,7 @@ def _best(choice: Choice, budget: str) -> str:
 
 
 def _undecided(choice: Choice) -> list[str]:
-    """Why nobody can say whether some variants are inside: one sentence per reason."""
+    """Why some variants are undecided: one sentence per reason."""
     names: dict[str, list[str]] = {}
     for candidate in choice.candidates:
         if candidate.state != "undecided":

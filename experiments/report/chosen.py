@@ -1,4 +1,4 @@
-"""What was chosen on the validation split before the final runs, in words."""
+"""Sentences on choices that were made on the validation split before the final runs."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +16,7 @@ _METHODS = {"grid": "a grid", "random": "random draws", "halving": "successive h
 
 
 def settings(folder: StudyFolder) -> dict[str, dict[str, dict[str, Any]]]:
-    """What each variant chose, by cell and variant; empty if the study is not tuned."""
+    """The chosen settings, by cell and variant; empty if the study is not tuned."""
     if not folder.tuning.exists():
         return {}
     found = read(folder.tuning, TuningRecord).cells
@@ -27,15 +27,15 @@ def settings(folder: StudyFolder) -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def sentences(folder: StudyFolder, plan: Plan, rows: Sequence[SummaryRow]) -> list[str]:
-    """What was chosen and by what, and of a search what came of it.
+    """Sentences on what was chosen and how, and, for a search, on the result of the final runs.
 
     Args:
         folder: The study's results folder.
-        plan: Its plan.
-        rows: Its final runs.
+        plan: The study's plan.
+        rows: The rows of its final runs.
 
     Returns:
-        Sentences; none if nothing was chosen.
+        The sentences; empty if nothing was chosen.
     """
     measured = [row for row in rows if row.device_source == "measured"]
     if plan.tuning and folder.tuning.exists():
@@ -70,7 +70,7 @@ def _tuned(found: TuningRecord, plan: Plan, rows: Sequence[SummaryRow]) -> list[
 
 
 def _edges(found: TuningRecord, plan: Plan) -> list[str]:
-    """Choices at an end of three or more numbers; 0 is no such end."""
+    """Choices that are the smallest or largest of three or more numbers tried, except 0."""
     edges = {}
     for made in found.cells.values():
         for variant, chosen in made.items():
@@ -106,7 +106,7 @@ def _candidate(chosen: Chosen) -> str:
 
 
 def _verdict(found: SearchRecord, rows: Sequence[SummaryRow]) -> str:
-    """Whether the network that mixes poolings beats the uniform one on the test split."""
+    """Whether the mixed network is more accurate than the uniform one on the test split."""
     mixed, uniform = words.name(found.mixed.candidate), words.name(found.uniform.candidate)
     by_name = {row.variant: row.accuracies for row in rows}
     d = statistics.paired_difference(

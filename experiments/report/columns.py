@@ -11,7 +11,7 @@ from experiments.tasks import METRICS, Metric
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its heading and unit, its text for a row, and who stands out in it."""
+    """One column: heading, unit, the text of a row, and the rows to highlight."""
 
     heading: str
     unit: str
@@ -78,21 +78,21 @@ COSTS = (
 
 
 BRIEF = (ACCURACY, *COSTS[:2], Column("latency", "ms, p50", lambda r: f"{r.latency_ms_p50:.3g}"))
-"""The columns of a table as wide as a page of text."""
+"""The columns of a table that is as wide as a page of text."""
 
 
 def measured(rows: Sequence[SummaryRow]) -> list[SummaryRow]:
-    """The rows whose speeds were measured."""
+    """The rows with measured speeds."""
     return [row for row in rows if row.device_source == "measured"]
 
 
 def estimated(rows: Sequence[SummaryRow]) -> list[SummaryRow]:
-    """The rows whose speeds are a compiler's estimates."""
+    """The rows with speeds estimated by a compiler."""
     return [row for row in rows if row.device_source == "estimated"]
 
 
 def estimate_columns(rows: Sequence[SummaryRow]) -> list[Column]:
-    """The columns of rows with estimated speeds."""
+    """The columns for rows with estimated speeds."""
     return [
         Column("device", "estimated", lambda r: r.device),
         *(_swept(key) for key in rows[0].swept),
@@ -105,7 +105,7 @@ def estimate_columns(rows: Sequence[SummaryRow]) -> list[Column]:
 
 
 def columns(rows: Sequence[SummaryRow]) -> list[Column]:
-    """The columns that these rows have something in."""
+    """The columns that are not empty for these rows."""
     swept = dict.fromkeys(key for row in rows for key in row.swept)
     metrics = dict.fromkeys(name for row in rows for name in row.metrics)
     tuned = dict.fromkeys(_short(key, row) for row in rows for key in row.tuned or ())
@@ -156,7 +156,7 @@ def _metric(name: str) -> Column:
 
 
 def rate(median: float, low: float, high: float) -> str:
-    """A median rate and the wider half of its interval in percent: 71.3k ±2%."""
+    """A median rate and the larger half-width of its interval in percent: 71.3k ±2%."""
     half = 100 * max(high - median, median - low) / median
     return f"{words.si(median)} ±{half:.0f}%" if half >= 0.5 else f"{words.si(median)} ±<1%"
 
@@ -166,7 +166,7 @@ def _latency(row: SummaryRow) -> str:
 
 
 def p99(row: SummaryRow) -> str:
-    """The 99th percentile of the latency with its interval; nothing if it has none."""
+    """The 99th percentile of the latency with its interval; empty without an interval."""
     low, high = row.latency_ms_p99_ci95_low, row.latency_ms_p99_ci95_high
     if low is None or high is None:
         return ""

@@ -1,4 +1,4 @@
-"""A comparison of studies as text: for the terminal, as markdown and as CSV."""
+"""A comparison of studies as text for the terminal, as Markdown and as CSV."""
 
 import csv
 import io
@@ -46,8 +46,8 @@ def show(comparison: Comparison, console: Console) -> None:
     """Prints the comparison.
 
     Args:
-        comparison: What to print.
-        console: Where to.
+        comparison: The comparison.
+        console: The console.
     """
     widen(console)
     table = _drawn(_HEAD)
@@ -69,7 +69,7 @@ def show(comparison: Comparison, console: Console) -> None:
 
 
 def to_markdown(comparison: Comparison) -> str:
-    """The comparison as markdown, all text in it escaped."""
+    """The comparison as Markdown; all text is escaped."""
     rows = [cells for group in _groups(comparison) for cells in group]
     lines = ["# Comparison", "", _markdown_table(_HEAD, rows), ""]
     if comparison.contrasts:
@@ -82,10 +82,10 @@ def to_markdown(comparison: Comparison) -> str:
 
 
 def to_csv(comparison: Comparison) -> str:
-    """The differences of accuracy as CSV: shares, not percent; blank where there is no value.
+    """The differences of accuracy as CSV, as shares; empty where there is no value.
 
-    `ci95_*` is the 95% interval of one difference alone, `holm_ci_*` the one that agrees with
-    `p_holm`.
+    `ci95_*` is the 95% interval of a single difference; `holm_ci_*` is the interval that agrees
+    with `p_holm`.
     """
     output = io.StringIO()
     writer = csv.writer(output, lineterminator="\n")
@@ -108,7 +108,7 @@ def to_csv(comparison: Comparison) -> str:
 
 
 def conclusions(comparison: Comparison) -> list[str]:
-    """What can be said of accuracy, or that nothing can."""
+    """The conclusions on accuracy, or a sentence that there are none."""
     if not comparison.contrasts:
         return ["Nothing can be concluded about accuracy: no two entries share a test set."]
     if all(contrast.adjusted_p is None for contrast in comparison.contrasts):
@@ -124,7 +124,7 @@ def conclusions(comparison: Comparison) -> list[str]:
 
 
 def _groups(comparison: Comparison) -> list[list[tuple[str, ...]]]:
-    """The cells of the table, group by group."""
+    """The cells of the table, by group."""
     return [
         [_cells(_letter(index), entry, entries[0]) for entry in entries]
         for index, entries in enumerate(comparison.groups.values())
@@ -189,7 +189,7 @@ def _markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _relative_speed(entry: Result, reference: Result) -> str:
-    """Inference speed against the reference; "~" if their intervals overlap."""
+    """Inference speed relative to the reference, with "~" if their intervals overlap."""
     if entry is reference:
         return "1"
     mine, other = entry.row, reference.row

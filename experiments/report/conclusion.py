@@ -1,4 +1,4 @@
-"""What the rows allow to be said, in words, and what they don't."""
+"""Conclusions of a study in words: significant differences of accuracy and speed, and caveats."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ UNTUNED = (
 
 @dataclass(frozen=True)
 class Conclusion:
-    """At most two sentences, and the warnings that go with them.
+    """At most two sentences, with their caveats.
 
     Attributes:
-        sentences: What can be said of accuracy and of speed.
-        notes: What a reader must know before believing it.
-        most_accurate: The rows, by key, that nothing shows to be less accurate than the best.
-        fastest: The rows, by key, whose inference nothing shows to be slower than the fastest.
+        sentences: The conclusions on accuracy and on speed.
+        notes: Caveats of the sentences.
+        most_accurate: The keys of the rows that are not significantly less accurate than the best.
+        fastest: The keys of the rows whose inference is not significantly slower than the fastest.
     """
 
     sentences: tuple[str, ...]
@@ -35,15 +35,16 @@ class Conclusion:
 
 
 def contrasts(rows: Sequence[SummaryRow]) -> list[Contrast]:
-    """All pairs of variants, paired by seed and corrected for their number.
+    """The contrasts of all pairs of variants, paired by seed and corrected for their number.
 
-    The best variant is only known after looking, so every pair counts as a comparison made.
+    The best variant is known only after looking at the results, so every pair counts as a
+    comparison.
     """
     return judge(combinations([(row.variant, row.accuracies) for row in rows], 2))
 
 
 def conclude(rows: Sequence[SummaryRow]) -> Conclusion:
-    """Draws the conclusion of one study; of a sweep, cell by cell.
+    """The conclusion of one study; of a sweep, one conclusion per cell.
 
     Args:
         rows: The variants, all trained on one dataset from the same seeds.
@@ -74,14 +75,14 @@ def conclude(rows: Sequence[SummaryRow]) -> Conclusion:
 
 
 def at_equal_cost(rows: Sequence[SummaryRow]) -> list[str]:
-    """What the curves of a sweep over the network's size say at equal throughput.
+    """Comparisons at equal throughput, from the curves of a sweep over the network's size.
 
     Args:
-        rows: The rows of a study, of one or more devices.
+        rows: The rows of a study, on one or more devices.
 
     Returns:
-        A sentence for each device and each throughput at which at least two variants can be
-        compared; none if no swept key changes the cost.
+        One sentence per device and throughput at which at least two variants can be compared; empty
+        if no swept key changes the cost.
     """
     return [
         _at_speed(speed, found, panel, device if shown[0].device_source == "estimated" else "")

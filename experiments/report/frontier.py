@@ -1,4 +1,4 @@
-"""The frontier of each variant, accuracy against cost: frontier.png."""
+"""frontier.png: accuracy against cost, one curve per variant."""
 
 import io
 import textwrap
@@ -20,8 +20,8 @@ Cost = Callable[[SummaryRow], float]
 def plot(title: str, rows: Sequence[SummaryRow]) -> bytes | None:
     """Draws a curve per variant: test accuracy against throughput, and against latency.
 
-    Swept keys that cost nothing, such as the size of the training set, make one row of panels for
-    each combination of their values.
+    If other keys are swept that do not change the cost, such as the size of the training set, each
+    combination of their values gets a row of panels.
 
     Args:
         title: The heading.

@@ -1,4 +1,4 @@
-"""Direct labels on a scatter plot, placed where they cover nothing."""
+"""Placement of labels on a scatter plot without overlaps."""
 
 from collections.abc import Sequence
 from itertools import product
@@ -24,19 +24,19 @@ def place(
     obstacles: Sequence[Bbox],
     colours: Sequence[Colour],
 ) -> list[Annotation]:
-    """Writes a label beside each point, at the nearest place that is free.
+    """Writes a label beside each point, at the nearest free position.
 
-    A place is free if the label lies inside the axes and touches no obstacle and no earlier label.
-    If no place is free, the one with the least overlap is taken. Labels away from their point get
-    a thin line to it. The limits of the axes must be final.
+    A position is free if the label is inside the axes and overlaps no obstacle and no earlier
+    label. If no position is free, the one with the smallest overlap is used. Labels at a distance
+    from their point get a thin line to it. The limits of the axes must be final.
 
     Args:
-        axes: Where to write.
-        canvas: The figure's canvas, which knows how large text is.
+        axes: The axes to write on.
+        canvas: The figure's canvas, which measures the text.
         texts: The labels.
-        points: What they label, in data coordinates.
-        obstacles: What must stay visible, in pixels.
-        colours: One a label.
+        points: The labelled points, in data coordinates.
+        obstacles: Rectangles that must stay visible, in pixels.
+        colours: One colour per label.
 
     Returns:
         The annotations.

@@ -1,4 +1,4 @@
-"""What stands under a results table: what its columns mean, and how the numbers were made."""
+"""Notes under a results table: the meaning of its columns and the method of measurement."""
 
 from collections.abc import Sequence
 
@@ -24,13 +24,13 @@ ESTIMATES = (
 def notes(
     rows: Sequence[SummaryRow], conclusion: Conclusion, beside: Baselines | None, source: str
 ) -> list[str]:
-    """All notes under a table but its legend.
+    """All notes under a table, without its legend.
 
     Args:
-        rows: The variants.
-        conclusion: What they allow to be said.
-        beside: The metrics of methods without training, if there are any.
-        source: Where the accuracies in the column "published" come from, if there are any.
+        rows: The rows of the variants.
+        conclusion: The conclusion.
+        beside: The metrics of methods without training, or None.
+        source: The source of the accuracies in the column "published"; empty if there are none.
     """
     return [
         *where_and_how(rows),
@@ -56,7 +56,7 @@ def beside_lines(beside: Baselines | None) -> list[str]:
 
 
 def published_lines(source: str) -> list[str]:
-    """Where published accuracies come from, if there are any."""
+    """A line with the source of published accuracies, if there are any."""
     return [f"Published: {source}."] if source else []
 
 
@@ -68,7 +68,7 @@ def _said(name: str, value: float) -> str:
 
 
 def where_and_how(rows: Sequence[SummaryRow]) -> list[str]:
-    """One line on the device and the batch behind the speeds."""
+    """Lines with the device and the batch size of the speeds."""
     measured = {(row.device_source.capitalize(), row.device, row.batch_size): None for row in rows}
     return [
         f"{source} on {device}; throughput in batches of {batch}."

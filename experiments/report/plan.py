@@ -1,7 +1,7 @@
-"""What a finished study's config.toml says that a reader of its results must know.
+"""The parts of a finished study's config.toml that reports need.
 
-Read leniently, key by key, and not through `experiments.config`: results of an older version stay
-readable when the config's schema moves on.
+This module reads the keys one by one, without `experiments.config`, so that results of an older
+version stay readable after the config's schema changes.
 """
 
 import itertools
@@ -19,21 +19,21 @@ _NO_SETTINGS = ("measurement.", "sweep.")
 
 @dataclass(frozen=True)
 class Plan:
-    """A study's intent.
+    """The parts of a study's config that reports need.
 
     Attributes:
         name: The study's name.
         question: The question that the study is to answer; empty if the config asks none.
         dataset: The dataset's name.
-        definitions: What each variant is, by its name, in the config's order.
+        definitions: The definition of each variant, by name, in the config's order.
         seeds: The training seeds.
-        settings: What else shapes the training, by dotted key.
-        sweep: Lists of values by the swept key.
-        targets: Devices that are not here, for which the costs are estimated.
-        published: Accuracies that others have published, in percent, by cell and variant.
-        source: Where they have.
+        settings: Other settings that affect training, by dotted key.
+        sweep: The list of values of each swept key.
+        targets: Absent devices for which the costs are estimated.
+        published: Accuracies published by others, in percent, by cell and variant.
+        source: The source of the published accuracies.
         tuning: The section `[tuning]`; empty without one.
-        poolings: What `[search]` combined; empty without one.
+        poolings: The poolings combined by `[search]`; empty without one.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Plan:
 
     @property
     def cells(self) -> dict[str, dict[str, Any]]:
-        """What each cell sets, by its name; one without a name if there is no sweep."""
+        """The swept values of each cell, by name; without a sweep, one cell without a name."""
         chosen = (
             dict(zip(self.sweep, values, strict=True))
             for values in itertools.product(*self.sweep.values())
@@ -74,7 +74,7 @@ def read_plan(folder: StudyFolder) -> Plan:
         The plan.
 
     Raises:
-        RecordError: There is no config.toml, or it lacks the dataset, the variants or the seeds; or
+        RecordError: config.toml is missing or lacks the dataset, the variants or the seeds, or
             search.json is damaged.
     """
     try:
@@ -110,8 +110,8 @@ def read_plan(folder: StudyFolder) -> Plan:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise RecordError(
-            f"{folder.config}: not a study's config: it lacks dataset.name, training.seeds or the "
-            "variants, or they are not what they should be"
+            f"{folder.config}: not a study's config: dataset.name, training.seeds or the "
+            "variants are missing or not valid"
         ) from error
 
 

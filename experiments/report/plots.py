@@ -1,4 +1,4 @@
-"""Accuracy against speed, the picture a study is made for."""
+"""pareto.png: accuracy against speed, and drawing functions shared with the other plots."""
 
 import io
 import textwrap
@@ -15,26 +15,26 @@ from matplotlib.transforms import Bbox
 from experiments.report import labels, words
 from experiments.report.rows import SummaryRow
 
-# Okabe and Ito's colours, told apart with every common colour blindness; yellow is left out, being
-# too pale for text on white.
+# Okabe and Ito's colours, distinguishable with every common colour blindness, without yellow, which
+# is too pale for text on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 _GREY = "#888888"
 _MOST_LABELS = 12
-_LEAST_PADDING = 0.3  # percentage points: keeps the noise of one variant from filling the page
+_LEAST_PADDING = 0.3  # percentage points; otherwise the noise of a single variant fills the plot
 
 
 def pareto_front(rows: Sequence[SummaryRow]) -> list[SummaryRow]:
-    """The variants that no other is shown to beat in both accuracy and inference speed.
+    """The variants that no other variant beats significantly in both accuracy and inference speed.
 
-    A variant is beaten only where both 95% intervals of another lie above its own; where intervals
-    overlap, the data do not say which is better.
+    A variant is beaten if both 95% intervals of another variant lie above its own; overlapping
+    intervals decide nothing.
 
     Args:
         rows: The variants.
 
     Returns:
-        Those on the front, the slowest first.
+        The variants on the front, slowest first.
     """
 
     def dominated(row: SummaryRow) -> bool:
@@ -55,7 +55,7 @@ def best_means(rows: Sequence[SummaryRow]) -> list[SummaryRow]:
         rows: The variants.
 
     Returns:
-        Those variants, the slowest first; their accuracies fall.
+        These variants, slowest first; their accuracies decrease.
     """
     fastest_first = sorted(
         rows, key=lambda row: (-row.infer_examples_per_s, -row.test_accuracy_mean)
@@ -102,7 +102,7 @@ def pareto(title: str, rows: Sequence[SummaryRow]) -> bytes:
         fontsize=9,
         color="#555555",
     )
-    canvas.draw()  # settles the layout, which the labels need
+    canvas.draw()  # computes the layout, which the labels depend on
     labelled = list(range(len(rows)))
     if len(rows) > _MOST_LABELS:  # one label per variant, at its most accurate point
         labelled = [
@@ -150,7 +150,7 @@ def _draw_point(
 
 
 def accuracy_ends(row: SummaryRow) -> tuple[float, float]:
-    """The ends of a row's accuracy interval in percent; its mean for both where it has none."""
+    """The ends of a row's accuracy interval in percent; both are the mean without an interval."""
     mean = row.test_accuracy_mean
     low = mean if row.test_accuracy_ci95_low is None else row.test_accuracy_ci95_low
     high = mean if row.test_accuracy_ci95_high is None else row.test_accuracy_ci95_high
@@ -161,9 +161,9 @@ def curve(axes: Axes, index: int, x: Sequence[float], rows: Sequence[SummaryRow]
     """Draws the accuracies of one variant as a line with their intervals.
 
     Args:
-        axes: Where to draw.
-        index: Which variant it is; it decides colour and marker.
-        x: The place of each row.
+        axes: The axes to draw on.
+        index: The index of the variant, which selects colour and marker.
+        x: The x coordinate of each row.
         rows: The variant's rows.
     """
     means = [100 * row.test_accuracy_mean for row in rows]
@@ -209,7 +209,7 @@ def _set_axes(axes: Axes, rows: Sequence[SummaryRow]) -> None:
 
 
 def _darker(colour: str) -> tuple[float, float, float]:
-    """The same hue, dark enough for text on white."""
+    """The same hue, dark enough for text on a white background."""
     red, green, blue = to_rgb(colour)
     return 0.75 * red, 0.75 * green, 0.75 * blue
 
@@ -232,7 +232,7 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 
 def _boxes(axes: Axes, row: SummaryRow) -> list[Bbox]:
-    """What a point covers, in pixels: its marker and its two error bars."""
+    """The rectangles that a point covers, in pixels: its marker and its two error bars."""
     low, high = accuracy_ends(row)
     accuracy, speed = 100 * row.test_accuracy_mean, row.infer_examples_per_s
     ends = axes.transData.transform(

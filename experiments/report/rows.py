@@ -1,7 +1,7 @@
-"""One variant's results as one row: gathered from the records, written to and read from CSV.
+"""Rows of summary.csv: computation from records, writing and reading.
 
-summary.csv holds everything that comparing needs, each seed's score included, so a published study
-can be compared with without its runs.
+summary.csv contains all data that comparisons need, including the score of each seed, so a
+published study can be compared without its runs.
 """
 
 import csv
@@ -34,14 +34,14 @@ def _blank_is_none(cell: Any) -> Any:
 
 
 def _pairs(cell: Any) -> Any:
-    """Turns ``"0:590 1:588"`` into a dict."""
+    """Parses ``"0:590 1:588"`` to a dict."""
     if not isinstance(cell, str):
         return cell
     return dict(pair.split(":", 1) for pair in cell.split())
 
 
 def _settings(cell: Any) -> Any:
-    """Turns the JSON of a choice into a dict; a blank is no choice."""
+    """Parses the JSON of a choice to a dict; an empty cell is None."""
     return None if cell == "" else json.loads(cell) if isinstance(cell, str) else cell
 
 
@@ -51,18 +51,18 @@ MaybePositive = Annotated[Positive | None, BeforeValidator(_blank_is_none)]
 
 
 class SummaryRow(Record):
-    """One variant, of one cell if there is a sweep, on one device.
+    """The results of one variant, in one cell of a sweep, on one device.
 
-    The fields are the columns of summary.csv, in order; `metrics` and `swept` have a column for
-    each entry: `NAME_mean`, `NAME_std`, `NAME_ci95_low` and `NAME_ci95_high` of a metric, and a
-    swept key under its own name. `published_accuracy`, what others have published, has a column
-    only if there is one, and `tuned`, the settings that a variant chose, only of a tuned study; of
-    a variant that was not tuned it is empty.
+    The fields are the columns of summary.csv, in order, with these exceptions. Each metric in
+    `metrics` has the columns `NAME_mean`, `NAME_std`, `NAME_ci95_low` and `NAME_ci95_high`; each
+    swept key in `swept` has a column of its own name. `published_accuracy`, an accuracy published
+    by others, has a column only if some row has one. `tuned`, the settings chosen for a variant,
+    has a column only in a tuned study, and is empty for a variant that was not tuned.
 
-    Accuracies are shares, times are in the unit of their name, an interval is the 95% interval of
+    Accuracies are shares; times are in the unit of their name. An interval is the 95% interval of
     the mean over seeds (accuracy), of the median over repetitions (throughput) or of the percentile
-    (latency). What the data do not give, such as the spread of one seed, is None, and blank in the
-    file.
+    (latency). Values that the data do not determine, such as the spread of one seed, are None, and
+    empty in the file.
     """
 
     model_config = ConfigDict(strict=False)
@@ -105,12 +105,12 @@ class SummaryRow(Record):
 
     @property
     def cell(self) -> str:
-        """The name of its cell; empty without a sweep."""
+        """The name of the row's cell; empty without a sweep."""
         return cell_name(self.swept)
 
     @property
     def key(self) -> str:
-        """What tells it from the other rows of a study."""
+        """The key that identifies the row in its study."""
         key = f"{self.cell}/{self.variant}" if self.swept else self.variant
         return f"{key} on {self.device}" if self.device_source == "estimated" else key
 
@@ -126,25 +126,25 @@ class SummaryRow(Record):
 
     @property
     def accuracies(self) -> dict[int, float]:
-        """Test accuracy by seed, exact."""
+        """Exact test accuracy, by seed."""
         return {seed: n / self.test_size for seed, n in self.test_correct_by_seed.items()}
 
 
 def summary_row(
     runs: Sequence[RunRecord], measurement: Measurement, swept: Mapping[str, Any] | None = None
 ) -> SummaryRow:
-    """Condenses one variant's finished runs and its measurement.
+    """Summarises one variant's finished runs and its measurement in a row.
 
     Args:
         runs: At least one run, all of one variant, config and test set.
         measurement: The variant's measurement.
-        swept: What the cell sets, by swept key.
+        swept: The values of the swept keys in this cell.
 
     Returns:
         The row.
 
     Raises:
-        RecordError: The runs do not belong together.
+        RecordError: The runs are not of one variant, config and test set.
     """
     first = runs[0]
     for other in runs[1:]:
@@ -203,14 +203,14 @@ def gather(
     swept: Mapping[str, Any] | None = None,
     targets: Sequence[str] = (),
 ) -> list[SummaryRow]:
-    """Reads the records of a finished study; runs that the study does not ask for are left alone.
+    """Reads the records of a finished study; ignores runs that the study does not ask for.
 
     Args:
-        folder: The study's folder, for one of its cells if it has any.
-        variants: The variants to read, in the order wanted.
-        seeds: The seeds to read of each.
-        swept: What the cell sets, by swept key.
-        targets: Devices that are not here, for which the costs are estimated.
+        folder: The study's folder, with a cell selected if there is a sweep.
+        variants: The variants to read, in the order of the result.
+        seeds: The seeds to read for each variant.
+        swept: The values of the swept keys in this cell.
+        targets: Absent devices for which the costs are estimated.
 
     Returns:
         One row per variant and device.
@@ -240,7 +240,7 @@ def gather(
 
 
 def to_csv(rows: Sequence[SummaryRow]) -> str:
-    """The rows as CSV: measured numbers to six significant digits, scores exact."""
+    """The rows as CSV: measured numbers with six significant digits, scores exactly."""
     tables = [_columns(row) for row in rows]
     output = io.StringIO()
     writer = csv.DictWriter(
@@ -252,7 +252,7 @@ def to_csv(rows: Sequence[SummaryRow]) -> str:
 
 
 def read_csv(path: Path) -> list[SummaryRow]:
-    """Reads a summary.csv; columns it does not know are left alone.
+    """Reads a summary.csv; ignores unknown columns.
 
     Args:
         path: The file.
@@ -261,7 +261,7 @@ def read_csv(path: Path) -> list[SummaryRow]:
         Its rows.
 
     Raises:
-        RecordError: The file is missing, empty or not a summary; the message says where.
+        RecordError: The file is missing, empty or not valid; the message names the line.
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -284,7 +284,7 @@ def read_csv(path: Path) -> list[SummaryRow]:
 
 
 def _columns(row: SummaryRow) -> dict[str, str]:
-    """A row's cells by column."""
+    """The text of each column of a row."""
     columns = {
         name: _cell(value) for name, value in row if name not in ("metrics", "swept", "tuned")
     }
@@ -302,7 +302,7 @@ _ENDS = ("mean", "std", "ci95_low", "ci95_high")
 
 
 def _metrics(cells: Mapping[str, Any]) -> dict[str, statistics.MeanEstimate]:
-    """The metrics of a line of the file."""
+    """Parses the metrics of a line of the file."""
     found = {}
     for name in METRICS:
         if cells.get(f"{name}_mean"):
@@ -313,7 +313,7 @@ def _metrics(cells: Mapping[str, Any]) -> dict[str, statistics.MeanEstimate]:
 
 
 def _swept(cells: Mapping[str, Any]) -> dict[str, Any]:
-    """The swept keys of a line of the file: the columns with a dot."""
+    """Parses the swept keys of a line of the file: the columns with a dot in their name."""
     return {key: json.loads(cells[key]) for key in cells if key and "." in key and cells[key]}
 
 

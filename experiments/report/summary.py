@@ -1,4 +1,4 @@
-"""The results as Markdown: summary.md, and the short table for a README."""
+"""The results as Markdown: summary.md, and a short table for the README."""
 
 from collections.abc import Sequence
 
@@ -22,16 +22,16 @@ def to_markdown(
     """The page summary.md.
 
     Args:
-        title: What was studied.
-        rows: The variants.
-        conclusion: What they allow to be said.
-        beside: The metrics of methods without training, if there are any.
-        source: Where the accuracies in the column "published" come from.
-        chose: What was chosen before the final runs, in sentences.
-        question: The question that the study is to answer, if its config asks one.
+        title: The title of the study.
+        rows: The rows of the variants.
+        conclusion: The conclusion.
+        beside: The metrics of methods without training, or None.
+        source: The source of the accuracies in the column "published".
+        chose: Sentences on the choices before the final runs.
+        question: The question that the study is to answer, or an empty string.
 
     Returns:
-        Markdown, every piece of text in it escaped.
+        Markdown; all text is escaped.
     """
     said = [markdown.escape(sentence) for sentence in conclusion.sentences]
     lines = [
@@ -55,7 +55,7 @@ def to_markdown(
 
 
 def brief(rows: Sequence[SummaryRow]) -> str:
-    """What the data allow to be said, and a table as wide as a page of text."""
+    """The conclusions, and a table that is as wide as a page of text."""
     conclusion = conclude(rows)
     said = " ".join(markdown.escape(sentence) for sentence in conclusion.sentences)
     under = " ".join(markdown.escape(note) for note in notes.where_and_how(rows))
@@ -66,7 +66,7 @@ def brief(rows: Sequence[SummaryRow]) -> str:
 def _table(
     rows: Sequence[SummaryRow], shown: Sequence[Column], conclusion: Conclusion | None = None
 ) -> str:
-    """The rows under the headings of some columns; what stands out is bold."""
+    """A Markdown table of the rows; highlighted cells are bold."""
 
     def cell(column: Column, row: SummaryRow) -> str:
         text = markdown.escape(column.cell(row))

@@ -1,4 +1,4 @@
-"""Accuracy against what a sweep varies: sweep.png."""
+"""sweep.png: accuracy against the first swept key."""
 
 import io
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from experiments.report.rows import SummaryRow
 def plot(title: str, rows: Sequence[SummaryRow]) -> bytes:
     """Draws test accuracy against the first swept key, one curve per variant.
 
-    Further swept keys make one panel for each combination of their values.
+    If further keys are swept, each combination of their values gets a panel.
 
     Args:
         title: The heading.

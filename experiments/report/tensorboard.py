@@ -1,4 +1,4 @@
-"""Each run's epochs as TensorBoard scalars; needs the optional package tensorboardX."""
+"""Export of each run's epochs as TensorBoard scalars; needs the optional package tensorboardX."""
 
 from pathlib import Path
 
@@ -12,19 +12,19 @@ _TAGS = ("train_loss", "validation_loss", "validation_accuracy", "learning_rate"
 
 
 def write(study: StudyFolder, directory: Path) -> int:
-    """Writes an event file per run, DIRECTORY/CELL/VARIANT/seed-K, anew.
+    """Writes an event file per run, DIRECTORY/CELL/VARIANT/seed-K.
 
-    The step of a scalar is the optimiser's; its time is the seconds of training so far.
+    The step of a scalar is the optimiser step; its time is the seconds of training so far.
 
     Args:
         study: A finished study with its runs.
-        directory: Where to write.
+        directory: The folder to write to.
 
     Returns:
-        How many runs were written.
+        The number of runs written.
 
     Raises:
-        RecordError: tensorboardX is not installed, or a run has event files already.
+        RecordError: tensorboardX is not installed, or a run already has event files.
     """
     try:
         from tensorboardX import SummaryWriter
@@ -39,8 +39,8 @@ def write(study: StudyFolder, directory: Path) -> int:
     for target, _ in runs:
         if any(target.glob("events.out.tfevents.*")):
             raise RecordError(
-                f"--tensorboard {directory}: {target} has event files already, and two would be "
-                "drawn as one run; remove them or give another directory"
+                f"--tensorboard {directory}: {target} already has event files, and TensorBoard "
+                "would show both as one run; remove them or give another directory"
             )
     for target, metrics in runs:
         with SummaryWriter(str(target)) as writer:

@@ -1,4 +1,4 @@
-"""The results in the terminal."""
+"""The results table in the terminal."""
 
 from collections.abc import Sequence
 
@@ -28,14 +28,14 @@ def show(
     """Prints the table and the conclusion.
 
     Args:
-        rows: The variants.
-        conclusion: What they allow to be said.
-        console: Where to print. Too narrow for all columns, it gets several tables. One that is
-            no terminal gets a star where a terminal shows bold.
+        rows: The rows of the variants.
+        conclusion: The conclusion.
+        console: The console. If it is too narrow for all columns, the table is divided into
+            several. A console that is no terminal shows a star instead of bold text.
         title: A heading, or None.
-        beside: The metrics of methods without training, if there are any.
-        source: Where the accuracies in the column "published" come from.
-        chose: What was chosen before the final runs, in sentences.
+        beside: The metrics of methods without training, or None.
+        source: The source of the accuracies in the column "published".
+        chose: Sentences on the choices before the final runs.
     """
     widen(console)
     mark = not console.is_terminal
@@ -56,7 +56,7 @@ def show(
 
 
 def widen(console: Console) -> None:
-    """Gives a console that is no terminal, whose width is a guess, room for a whole table."""
+    """Makes a console that is no terminal wide enough for a whole table."""
     if not console.is_terminal:
         console.width = max(console.width, _UNBOUNDED_WIDTH)
 
@@ -64,7 +64,7 @@ def widen(console: Console) -> None:
 def _parts(
     rows: Sequence[SummaryRow], conclusion: Conclusion, mark: bool, width: int
 ) -> list[list[Column]]:
-    """The columns in as few tables as fit a width; each begins with the swept keys."""
+    """Divides the columns into as few tables as fit a width; each begins with the swept keys."""
     every = columns(rows)
     swept, rest = every[: len(rows[0].swept)], every[len(rows[0].swept) :]
     parts = [[*swept]]

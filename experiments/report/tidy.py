@@ -1,9 +1,9 @@
-"""Every number of every run as tidy data, for pandas and its like: runs.csv and epochs.csv.
+"""All numbers of all runs as tidy data, for pandas and similar tools: runs.csv and epochs.csv.
 
-runs.csv has a row per run and metric: a column per swept key, then `variant`, `seed`, `metric`,
-`value`. epochs.csv has a row per run and epoch: a column per swept key, then `variant`, `seed` and
-the fields of `records.EpochMetrics`. A cell is blank where there is no value; a loss that ceased to
-be finite is `nan`, `inf` or `-inf`.
+runs.csv has one row per run and metric, with a column per swept key, then `variant`, `seed`,
+`metric`, `value`. epochs.csv has one row per run and epoch, with a column per swept key, then
+`variant`, `seed` and the fields of `records.EpochMetrics`. A missing value is empty; a loss that is
+not finite is `nan`, `inf` or `-inf`.
 """
 
 import csv
@@ -28,24 +28,24 @@ METRICS = (
     "epochs",
     "steps",
 )
-"""The fields of `RunRecord` that are metrics; the task's own ones follow them."""
+"""The fields of `RunRecord` that are metrics; the task's own metrics follow them."""
 
 
 def runs_csv(study: StudyFolder, plan: Plan) -> str:
-    """The runs of a finished study, a row per run and metric.
+    """The runs of a finished study, one row per run and metric.
 
     Args:
         study: The study's folder.
         plan: Its plan.
 
     Returns:
-        CSV. `diverged` is 1 for a run whose loss ceased to be finite, else 0.
+        CSV. `diverged` is 1 for a run whose loss was not finite, otherwise 0.
     """
     return _csv([*plan.sweep, "variant", "seed", "metric", "value"], _run_rows(study, plan))
 
 
 def epochs_csv(study: StudyFolder, plan: Plan) -> str:
-    """The epochs of a finished study, a row per run and epoch.
+    """The epochs of a finished study, one row per run and epoch.
 
     Args:
         study: The study's folder.
@@ -61,7 +61,7 @@ def epochs_csv(study: StudyFolder, plan: Plan) -> str:
 def every_run(
     study: StudyFolder, plan: Plan
 ) -> Iterator[tuple[StudyFolder, dict[str, Any], str, int]]:
-    """The folder of the cell, what it sets, the variant and the seed of each run."""
+    """The cell's folder, the swept values, the variant and the seed of each run."""
     for cell, swept in plan.cells.items():
         for variant in plan.variants:
             for seed in plan.seeds:
@@ -85,7 +85,7 @@ def _epoch_rows(study: StudyFolder, plan: Plan) -> Iterator[list[Any]]:
 
 
 def _swept(swept: dict[str, Any]) -> list[str]:
-    """The values of the swept keys as in summary.csv, but words without quotation marks."""
+    """The values of the swept keys as in summary.csv, but strings without quotation marks."""
     return [value if isinstance(value, str) else json.dumps(value) for value in swept.values()]
 
 

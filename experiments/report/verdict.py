@@ -1,4 +1,4 @@
-"""A contrast in words, the same for `run`, `compare` and `choose`."""
+"""Descriptions of contrasts in words, shared by `run`, `compare` and `choose`."""
 
 from collections.abc import Sequence
 
@@ -9,23 +9,23 @@ LEGEND = (
     "A 95% CI of a difference is widened as Holm's correction demands (its level is that of Holm's "
     "step), so it excludes 0 exactly where the difference is significant."
 )
-"""What a reader must know of the intervals below."""
+"""Explanation of the intervals of differences."""
 
 
 def more_accurate(claims: Sequence[Contrast]) -> str:
-    """Says that the first variant of all these contrasts is more accurate than their second ones.
+    """A clause that the first variant of these contrasts is more accurate than the second ones.
 
     Args:
-        claims: Significant contrasts with the same first variant, which is the more accurate.
+        claims: Significant contrasts with the same first variant, which is the more accurate one.
 
     Returns:
-        A sentence without its full stop; up to two differences in full, more of them summed up.
+        A sentence without its full stop. Up to two differences are given in full, more as a range.
     """
     return f"{words.name(claims[0].first)} is more accurate {_than(claims)}"
 
 
 def verdict(contrast: Contrast) -> str:
-    """What a contrast comes to, in a few words for a table."""
+    """The result of a contrast in a few words, for a table."""
     d = contrast.difference
     if d.n < 2:
         return "no shared seed" if d.n == 0 else "one shared seed: no test"

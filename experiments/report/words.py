@@ -1,4 +1,4 @@
-"""Numbers and names as a reader wants them."""
+"""Formatting of numbers, names and lists for readers."""
 
 import string
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def si(value: float) -> str:
-    """Three significant digits and an SI prefix.
+    """Formats a number with three significant digits and an SI prefix.
 
     Example:
         >>> si(12345), si(999.9), si(0.5), si(2_500_000), si(0)
@@ -20,7 +20,7 @@ def si(value: float) -> str:
 
 
 def short_si(value: float) -> str:
-    """As `si`, without trailing zeros, for ticks.
+    """Formats like `si`, without trailing zeros, for axis ticks.
 
     Example:
         >>> short_si(10_000), short_si(2_500_000), short_si(0.002), short_si(100)
@@ -34,17 +34,17 @@ def short_si(value: float) -> str:
 
 
 def percent(share: float, digits: int = 2) -> str:
-    """A share as percent without the sign: 0.9834 is 98.34."""
+    """Formats a share in percent, without the sign: 0.9834 is 98.34."""
     return f"{100 * share:.{digits}f}"
 
 
 def points(share: float) -> str:
-    """A difference of shares in percentage points, signed: 0.012 is +1.20."""
+    """Formats a difference of shares in percentage points, with its sign: 0.012 is +1.20."""
     return f"{round(100 * share, 2) + 0.0:+.2f}"
 
 
 def points_range(low: float, high: float) -> str:
-    """An interval of a difference of shares in points; an end other than 0 is not shown as 0.
+    """Formats an interval of a difference of shares in points; only an end of 0 is shown as 0.
 
     Example:
         >>> points_range(-0.012, 0.034), points_range(0.00002, 0.01)
@@ -58,39 +58,39 @@ def points_range(low: float, high: float) -> str:
 
 
 def accuracy(mean: float, low: float | None, high: float | None, seeds: int) -> str:
-    """Mean accuracy in percent with its interval's half-width, or why there is none."""
+    """Mean accuracy in percent with the half-width of its interval, or why there is no interval."""
     if low is None or high is None:
         return f"{percent(mean)} ({'1 seed' if seeds == 1 else 'no spread'})"
     return f"{percent(mean)} ± {percent(max(mean - low, high - mean))}"
 
 
 def p_value(p: float) -> str:
-    """A p-value with its relation: "p = 0.031" or "p < 0.001"."""
+    """Formats a p-value: "p = 0.031" or "p < 0.001"."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
 
 
 def setting(value: Any) -> str:
-    """A value of a config: numbers without trailing zeros."""
+    """Formats a value of a config, numbers without trailing zeros."""
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def cell(name: str) -> str:
-    """A cell of a sweep in prose: `dataset.train_limit=1000,model.widths=8` with spaces."""
+    """The name of a sweep cell with spaces, for prose: `dataset.train_limit = 1000`."""
     return name.replace("=", " = ").replace(",", ", ")
 
 
 def name(variant: str) -> str:
-    """A variant's name set off from the prose: one of them is called none."""
+    """A variant's name in backticks, since names such as `none` are also words."""
     return f"`{variant}`"
 
 
 def listed(items: Sequence[str]) -> str:
-    """Items as English lists them: "a", "a and b", "a, b and c"."""
+    """An English enumeration: "a", "a and b", "a, b and c"."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
 
 
 def plain(value: Any) -> str:
-    """A value of a config in prose: a list's elements are joined by dashes.
+    """Formats a value of a config for prose; the elements of a list are joined by dashes.
 
     Example:
         >>> plain([16, 32]), plain(True)

@@ -1,7 +1,8 @@
-"""The tasks, one file each: what turns a dataset and a network into a loss, metrics and a table.
+"""Tasks, one file each: loss, metrics and scores of a network on a kind of dataset.
 
-A task is a section of a config, `[task]`, whose methods are pure functions of arrays; adding one is
-a new file and a line in `TASKS`. A config that names none gets the dataset's own.
+A task is a section of a config, `[task]`, whose methods are pure functions of arrays. A new task
+needs a file and an entry in `TASKS`. A config without `[task]` uses the default task of its
+dataset.
 """
 
 from experiments.tasks.classification import Classification

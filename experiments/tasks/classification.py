@@ -1,4 +1,4 @@
-"""Classification: of images, signals and sequences, one class each."""
+"""Classification of images, signals and sequences, with one class per example."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,13 +15,14 @@ METRICS["shift_consistency"] = Metric("shift consistency", "%", 100)
 
 
 class Classification(TaskOptions):
-    """`[task]` for datasets whose labels are classes; cross-entropy, accuracy.
+    """`[task]` for datasets whose labels are classes: cross-entropy loss, accuracy.
 
     Attributes:
-        shift: Of images and signals: also score shift consistency, the share of test examples of
-            which two copies, each shifted by up to so many pixels at random, get the same class
-            (Zhang, "Making convolutional networks shift-invariant again", 2019). What is shifted in
-            is the mean of the training examples, 0. With 0 it is not scored.
+        shift: Maximum random shift in pixels for scoring shift consistency, on images and signals:
+            the share of test examples of which two independently shifted copies get the same class
+            (see Zhang, "Making convolutional networks shift-invariant again", 2019). Vacated pixels
+            are filled with 0, the mean of the training examples. With 0, shift consistency is not
+            scored.
     """
 
     name: str = "classification"
@@ -30,13 +31,13 @@ class Classification(TaskOptions):
     kinds = frozenset({"image", "signal", "sequence"})
 
     def loss(self, outputs: jax.Array, labels: jax.Array) -> jax.Array:
-        """Cross-entropy of logits (N, classes) and classes (N,)."""
+        """Cross-entropy of logits (N, classes) against classes (N,)."""
         return optax.softmax_cross_entropy_with_integer_labels(outputs, labels)
 
     def scores(
         self, predict: Callable[[Any], jax.Array], inputs: Any, labels: jax.Array, key: jax.Array
     ) -> Scores:
-        """Loss, accuracy and, if asked for, shift consistency."""
+        """Loss, accuracy and, if `shift` is not 0, shift consistency."""
         logits = predict(inputs)
         one = jnp.ones(labels.shape, jnp.int32)
         scores = {
@@ -52,15 +53,15 @@ class Classification(TaskOptions):
 
 
 def shifted(x: jax.Array, most: int, key: jax.Array) -> jax.Array:
-    """Every example, shifted along each spatial axis by a random number of pixels.
+    """Shifts every example along each spatial axis by a random number of pixels.
 
     Args:
         x: Images (N, H, W, C) or signals (N, L, C).
-        most: The largest shift, in either direction.
-        key: Which shifts.
+        most: The maximum shift, in either direction.
+        key: The random key.
 
     Returns:
-        An array of the same shape; what is shifted in is 0.
+        An array of the same shape; vacated pixels are 0.
     """
     spatial = x.ndim - 2
     starts = jax.random.randint(key, (len(x), spatial), 0, 2 * most + 1)

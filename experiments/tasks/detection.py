@@ -20,20 +20,20 @@ for _size in SIZES:
 
 
 class Detection(TaskOptions):
-    """`[task]` for scenes with proposals: classify each region, and correct its box.
+    """`[task]` for scenes with proposals: classification and box correction of each region.
 
     The loss of a scene is the mean over its regions of
 
         cross-entropy(class) + box_weight * [region of an item] * sum smooth-L1(delta - target)
 
-    Accuracy is the share of object regions that get the class of their item; for them, "background"
-    is a wrong answer. Background regions count in `accuracy_background` only, the share of them
-    that are classified as background. `box_iou` is the mean overlap (intersection over union) of
-    corrected and true boxes over the object regions. Both are also given for small, medium and
+    Accuracy is the share of object regions that get the class of their item; "background" is a
+    wrong answer for them. `accuracy_background` is the share of background regions classified as
+    background. `box_iou` is the mean overlap (intersection over union) of corrected and true boxes
+    over the object regions. Accuracy and `box_iou` are also given separately for small, medium and
     large items.
 
     Attributes:
-        box_weight: The weight of the boxes in the loss.
+        box_weight: The weight of the box term in the loss.
 
     Source:
         Girshick, "Fast R-CNN", 2015; here with one set of deltas for all classes.
@@ -54,7 +54,7 @@ class Detection(TaskOptions):
     def scores(
         self, predict: Callable[[Any], Any], inputs: Any, labels: Any, key: jax.Array
     ) -> Scores:
-        """Loss, accuracy and box overlap; of items (of each size) and of background."""
+        """Loss, accuracy and box overlap: of all items, of items of each size, of background."""
         del key
         outputs = predict(inputs)
         loss = self.loss(outputs, labels)

@@ -1,4 +1,4 @@
-"""Extractive summarisation: which sentence of a document is nearest to its summary."""
+"""Extractive summarisation: selection of the sentence of a document closest to its summary."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,12 +13,13 @@ METRICS["rouge_l"] = Metric("ROUGE-L", "%", 100)
 
 
 class Summarization(TaskOptions):
-    """`[task]` for documents: a score per sentence, of which the highest is the summary.
+    """`[task]` for documents: a score per sentence, of which the highest selects the sentence.
 
-    The loss is the softmax cross-entropy over the sentences of a document towards the sentence with
-    the highest ROUGE-1; sentences that share the highest count alike. Accuracy is the share of
-    documents in which such a sentence is picked. `rouge_1` and `rouge_l` are those of the picked
-    sentence (Lin, "ROUGE: a package for automatic evaluation of summaries", 2004).
+    The loss is the softmax cross-entropy over the sentences of a document; the target is the
+    sentence with the highest ROUGE-1, or, if several share it, the uniform distribution over them.
+    Accuracy is the share of documents in which a sentence with the highest ROUGE-1 is selected.
+    `rouge_1` and `rouge_l` are the ROUGE of the selected sentence (Lin, "ROUGE: a package for
+    automatic evaluation of summaries", 2004).
     """
 
     name: str = "summarization"
@@ -26,7 +27,7 @@ class Summarization(TaskOptions):
     kinds = frozenset({"document"})
 
     def loss(self, outputs: jax.Array, labels: Any) -> jax.Array:
-        """Cross-entropy of scores (N, S) towards the sentences of the highest ROUGE-1."""
+        """Cross-entropy of scores (N, S) against the sentences with the highest ROUGE-1."""
         best = _best(labels).astype(outputs.dtype)
         return -(jax.nn.log_softmax(outputs) * best).sum(-1) / best.sum(-1)
 
@@ -51,5 +52,5 @@ class Summarization(TaskOptions):
 
 
 def _best(labels: Any) -> jax.Array:
-    """Which sentences have the highest ROUGE-1 of their document."""
+    """Marks the sentences with the highest ROUGE-1 of their document."""
     return labels["rouge_1"] == labels["rouge_1"].max(-1, keepdims=True)

@@ -1,4 +1,4 @@
-"""What every task has: a loss, scores of every example, and the metrics these are summed up to."""
+"""Base class of tasks: loss, per-example scores, and the metrics computed from the scores."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,20 +9,22 @@ import jax
 from experiments.section import Section
 
 Scores = dict[str, tuple[jax.Array, jax.Array]]
-"""For each metric: of every example a value and its weight, or as many of each as the example has
-parts (N, ...). The metric is the sum of `value * weight` over the sum of the weights; an example,
-or a part of one, that it does not concern has weight 0."""
+"""Values and weights of each example, by metric.
+
+Both arrays have shape (N,), or (N, ...) if an example has several parts. The metric is
+`sum(value*weight)/sum(weight)`. Examples or parts that do not count have weight 0.
+"""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """How a metric is shown.
+    """Display properties of a metric.
 
     Attributes:
-        heading: Of its column.
-        unit: Of its values, after `scale`.
-        scale: What values are multiplied with to be shown: 100 for shares in percent.
-        higher_is_better: Whether more of it is better.
+        heading: Heading of the metric's column.
+        unit: Unit of the values after multiplication by `scale`.
+        scale: Factor applied to values for display, such as 100 for percent.
+        higher_is_better: Whether higher values are better.
     """
 
     heading: str
@@ -32,23 +34,23 @@ class Metric:
 
 
 METRICS: dict[str, Metric] = {}
-"""The metrics beside accuracy and loss, by the name that they have in records."""
+"""All metrics except accuracy and loss, by their name in records."""
 
 
 class TaskOptions(Section):
-    """`[task]`: what the network is trained and scored for.
+    """`[task]`: the loss and the metrics of the network.
 
     Attributes:
-        name: The task.
+        name: Name of the task.
     """
 
     name: str
 
     kinds: ClassVar[frozenset[str]] = frozenset()
-    """The kinds of datasets that it suits."""
+    """The kinds of datasets that the task supports."""
 
     def loss(self, outputs: Any, labels: Any) -> jax.Array:
-        """The loss of every example (N,), from what the network gives."""
+        """The loss of every example (N,), from the network's outputs."""
         raise NotImplementedError
 
     def scores(
@@ -57,12 +59,12 @@ class TaskOptions(Section):
         """The scores of every example.
 
         Args:
-            predict: The network in evaluation: from inputs to outputs.
+            predict: The network in evaluation mode, a function from inputs to outputs.
             inputs: A batch of inputs.
             labels: Their labels.
-            key: Randomness for metrics that draw.
+            key: Random key for metrics that need random numbers.
 
         Returns:
-            Scores, `"accuracy"` and `"loss"` among them. Those of accuracy are integers.
+            The scores, including `"accuracy"` and `"loss"`. The scores of accuracy are integers.
         """
         raise NotImplementedError

@@ -1,8 +1,8 @@
-"""What a study chooses on its validation split before its final runs.
+"""Choices that a study makes on its validation split before its final runs.
 
-`[tuning]` lets every variant choose its own settings (`settings`), `[search]` chooses a pooling for
-each stage (`stages`). Both are choices among candidates (`halving`) by trials (`trials`), and both
-give the studies to train: the config's, with what was chosen.
+`[tuning]` chooses settings for every variant (`settings`); `[search]` chooses a pooling for each
+stage (`stages`). Both choose among candidates (`halving`) by running trials (`trials`), and both
+return the studies to train: the config with the chosen values.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,36 +22,36 @@ __all__ = ["Chooser", "Chosen", "SearchRecord", "TrialRecord", "TuningRecord", "
 
 
 class Chooser(Protocol):
-    """Makes the choices of a study, or finds that they are made."""
+    """Makes the choices of a study, or reads choices that were made before."""
 
     def candidates(self) -> list[Study]:
-        """Studies whose networks are candidates, and which the study itself does not have."""
+        """Studies whose variants are candidate networks that the study itself does not contain."""
         ...
 
     def recalled(self) -> dict[str, Study] | None:
-        """The studies to train, by cell, if all choices have been made before; else None.
+        """The studies to train, by cell, if all choices have already been made; otherwise None.
 
         Raises:
-            RecordError: Choices or trials are damaged, of another config, or, where trials are
-                still to be run, of another environment.
+            RecordError: Choices or trials are damaged or of another config, or some trials are
+                missing and the existing ones are of another environment.
         """
         ...
 
     def refuse_other_origin(self) -> None:
-        """Checks that the choices that were recalled were made in this environment.
+        """Checks that the recalled choices were made in this environment.
 
         Raises:
-            RecordError: They were not; the message says what differs.
+            RecordError: The environments differ; the message lists the differences.
         """
         ...
 
     def choose(self) -> dict[str, Study]:
-        """Runs the trials that are left to run, and gives the studies to train, by cell."""
+        """Runs the remaining trials and returns the studies to train, by cell."""
         ...
 
 
-class _Nothing:
-    """The chooser of a study that has nothing to choose."""
+class _FixedStudies:
+    """The chooser of a study without `[tuning]` and `[search]`."""
 
     def __init__(self, cells: Mapping[str, Study]):
         self._cells = dict(cells)
@@ -77,15 +77,15 @@ def chooser(
     origin: Origin,
     console: Console,
 ) -> Chooser:
-    """What makes the choices of a study.
+    """Creates the chooser of a study.
 
     Args:
         study: The study.
         cells: Its cells.
         folder: Its results folder.
-        load: Gives a cell's dataset.
-        origin: What is recorded as having made the trials.
-        console: Where to show progress.
+        load: Returns the dataset of a cell.
+        origin: Environment and code to record as the origin of the trials.
+        console: The console for progress.
 
     Returns:
         The chooser.
@@ -94,4 +94,4 @@ def chooser(
         return Settings(study, cells, folder, load, origin, console)
     if study.search:
         return Stages(study, folder, load, origin, console)
-    return _Nothing(cells)
+    return _FixedStudies(cells)

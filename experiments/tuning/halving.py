@@ -1,4 +1,4 @@
-"""Choosing among candidates by trials: all at once, or by successive halving."""
+"""Choice of a candidate by trials: all candidates with one budget, or successive halving."""
 
 import hashlib
 import json
@@ -14,15 +14,15 @@ from experiments.tuning.trials import Candidate, Rung, Trials
 def rungs(candidates: int, factor: int, seeds: tuple[int, ...]) -> list[Rung]:
     """The rungs of successive halving (Jamieson and Talwalkar, 2016).
 
-    Every rung has `factor` times as many steps per trial as the one before it, for one in `factor`
-    of its candidates; the last one has the steps of the final runs and all seeds. Every rung trains
-    anew: the learning rate falls over the length of a trial, so a trial that went on from a shorter
-    one would follow another schedule than the final runs do.
+    Every rung keeps one in `factor` of the candidates of the rung before it, and trains each with
+    `factor` times as many steps; the last rung has the steps of the final runs and all seeds. Every
+    rung trains from the beginning: the learning rate decays over the length of a trial, so a trial
+    resumed from a shorter one would have another schedule than the final runs.
 
     Args:
-        candidates: How many there are.
+        candidates: The number of candidates.
         factor: The factor, at least 2.
-        seeds: The seeds of the last rung; earlier ones have the first of them.
+        seeds: The seeds of the last rung; earlier rungs use the first ones.
 
     Returns:
         The rungs, the shortest trials first.
@@ -52,15 +52,15 @@ def choose(
 ) -> Chosen:
     """Chooses the candidate with the highest mean validation accuracy on the last rung.
 
-    A candidate of which a seed diverged loses to any with fewer such seeds. Of equals the first is
-    chosen.
+    Candidates with fewer diverged seeds rank higher, whatever their accuracy. Among equal
+    candidates the first is chosen.
 
     Args:
         candidates: The candidates.
-        rungs: What they are tried with; one in `factor` reaches the next rung.
+        rungs: The budgets, in order; one in `factor` candidates reaches the next rung.
         factor: The factor.
         trials: Runs the trials.
-        origin: What is recorded as having made them.
+        origin: Environment and code to record as the origin of the trials.
 
     Returns:
         The choice.
@@ -73,7 +73,8 @@ def choose(
                 run[one.name, rung.steps(one), trial.seed] = (rung.steps(one), trial)
         scores = {name: _score(of_one) for name, of_one in found.items()}
         done.append(RungRecord(steps=rung.steps(left[0]), seeds=rung.seeds, scores=scores))
-        left.sort(key=lambda one: _rank(scores[one.name]), reverse=True)  # keeps equals in order
+        # The sort is stable: equal candidates keep their order.
+        left.sort(key=lambda one: _rank(scores[one.name]), reverse=True)
         left = left[: math.ceil(len(left) / factor)] if rung is not rungs[-1] else left[:1]
     return Chosen(
         fingerprint=fingerprint(candidates, rungs),
@@ -88,7 +89,7 @@ def choose(
 
 
 def fingerprint(candidates: Sequence[Candidate], rungs: Sequence[Rung]) -> str:
-    """SHA-256 of all that decides a choice."""
+    """SHA-256 of all inputs of a choice."""
     decisive = {
         "candidates": {one.name: one.study.fingerprint(one.variant) for one in candidates},
         "rungs": [(rung.share, rung.seeds) for rung in rungs],

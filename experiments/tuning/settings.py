@@ -1,4 +1,4 @@
-"""`[tuning]`: every variant chooses its own settings, with a budget that is the same for all."""
+"""`[tuning]`: choice of each variant's settings, with the same budget for every variant."""
 
 from collections.abc import Callable, Mapping
 
@@ -41,7 +41,7 @@ class Settings:
         self._made: dict[str, dict[str, Chosen]] = {}
 
     def candidates(self) -> list[Study]:
-        """The studies of candidates that change a variant; settings of training change no shape."""
+        """Studies of the candidates that change a variant; keys of `[training]` change no shape."""
         return [
             one.study
             for tried in self._candidates.values()
@@ -50,7 +50,7 @@ class Settings:
         ]
 
     def recalled(self) -> dict[str, Study] | None:
-        """The tuned studies by cell, if all variants have chosen before."""
+        """The tuned studies by cell, if the settings of all variants have been chosen before."""
         path = self._folder.tuning
         self._made = dict(records.read(path, TuningRecord).cells) if path.exists() else {}
         missing = False
@@ -72,17 +72,17 @@ class Settings:
                 environment.refuse_other_origin(path, chosen.origin, self._origin, path)
 
     def choose(self) -> dict[str, Study]:
-        """Tunes the variants that have not chosen yet, and writes tuning.json."""
+        """Tunes the variants without chosen settings, and writes tuning.json."""
         made: dict[str, dict[str, Chosen]] = {name: {} for name in self._cells}
         for (name, variant), tried in self._candidates.items():
             steps = self._rungs(name, tried)
             chosen = self._made.get(name, {}).get(variant)
             if chosen is None:
                 where = f" at {name}" if name else ""
-                self._say(f"tuning {variant}{where}: {len(tried)} combinations")
+                self._print(f"tuning {variant}{where}: {len(tried)} combinations")
                 factor = _tuning(self._cells[name]).factor
                 chosen = choose(tried, steps, factor, self._trials[name], self._origin)
-                self._say(
+                self._print(
                     f"{variant}{where}: chose {cell_name(chosen.choice)}, validation accuracy "
                     f"{chosen.validation_accuracy:.4f}"
                 )
@@ -103,17 +103,17 @@ class Settings:
             return rungs(len(tried), tuning.factor, tuning.seeds)
         return [Rung(1, tuning.seeds)]
 
-    def _say(self, words: str) -> None:
+    def _print(self, words: str) -> None:
         self._console.print(words, markup=False, highlight=False, soft_wrap=True)
 
 
 def tuned(study: Study) -> list[str]:
-    """The variants that are tuned."""
+    """The names of the variants that are tuned."""
     return [name for name in study.variants if name not in _tuning(study).exclude]
 
 
 def candidates(study: Study, variant: str) -> list[Candidate]:
-    """What is tried for a variant: `trial-1`, `trial-2` and so on."""
+    """The candidates of a variant: `trial-1`, `trial-2` and so on."""
     return [
         Candidate(
             name=f"trial-{number}",

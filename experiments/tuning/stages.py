@@ -1,7 +1,7 @@
-"""`[search]`: which pooling at which stage, and whether that beats one pooling at every stage.
+"""`[search]`: choice of the pooling of each stage, and of the best uniform network as a baseline.
 
-The best network that mixes poolings and the best that does not are chosen by the same rules, and
-both are trained in the end.
+The best network that mixes poolings and the best with one pooling at every stage are chosen by the
+same rules, and both are trained at the end.
 """
 
 from collections.abc import Callable
@@ -43,11 +43,11 @@ class Stages:
         self._made: SearchRecord | None = None
 
     def candidates(self) -> list[Study]:
-        """One study that has all networks as variants."""
+        """One study whose variants are all candidate networks."""
         return [self._all[0].study]
 
     def recalled(self) -> dict[str, Study] | None:
-        """The study of the networks chosen, if they are."""
+        """The study of the chosen networks, if both have been chosen before."""
         path = self._folder.search
         if not path.exists():
             for name in self._networks:
@@ -69,10 +69,10 @@ class Stages:
             environment.refuse_other_origin(path, chosen.origin, self._origin, path)
 
     def choose(self) -> dict[str, Study]:
-        """Searches, and writes search.json."""
-        self._say(f"searching among {len(self._mixed)} networks that mix poolings")
+        """Runs the search, and writes search.json."""
+        self._print(f"searching among {len(self._mixed)} networks that mix poolings")
         mixed = self._choose(self._mixed)
-        self._say(f"searching among {len(self._uniform)} that pool alike at every stage")
+        self._print(f"searching among {len(self._uniform)} with the same pooling at every stage")
         uniform = self._choose(self._uniform)
         granted = self._trials.granted.values()
         full = Rung(1, _search(self._study).seeds)
@@ -99,7 +99,9 @@ class Stages:
     def _choose(self, among: list[Candidate]) -> Chosen:
         factor = _search(self._study).factor
         chosen = choose(among, self._rungs(among), factor, self._trials, self._origin)
-        self._say(f"chose {chosen.candidate}, validation accuracy {chosen.validation_accuracy:.4f}")
+        self._print(
+            f"chose {chosen.candidate}, validation accuracy {chosen.validation_accuracy:.4f}"
+        )
         return chosen
 
     def _rungs(self, among: list[Candidate]) -> list[Rung]:
@@ -111,7 +113,7 @@ class Stages:
         kept = {name: every.variants[name] for name in made.finalists}
         return {"": every.model_copy(update={"variants": kept})}
 
-    def _say(self, words: str) -> None:
+    def _print(self, words: str) -> None:
         self._console.print(words, markup=False, highlight=False, soft_wrap=True)
 
 

@@ -1,7 +1,7 @@
 """Trials: training runs of candidates, scored on the validation split and never on the test split.
 
-A trial is an ordinary run in a folder of its own, so it goes on from its checkpoint after a kill;
-its record, trial.json, is written last.
+A trial is an ordinary run in its own folder, so it resumes from its checkpoint after a kill. Its
+record, trial.json, is written last.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,14 +23,14 @@ from experiments.records import Origin, RecordError
 
 @dataclass(frozen=True)
 class Candidate:
-    """Something to choose.
+    """A candidate of a choice: one variant with certain settings.
 
     Attributes:
-        name: Its name among the others, such as `trial-3`.
+        name: Unique name of the candidate, such as `trial-3`.
         folder: The folder of its trials, such as `max/trial-3`.
         variant: The variant to train.
-        study: The study with its settings, and with the budget of the final runs.
-        choice: These settings, by key.
+        study: The study with the candidate's settings and the budget of the final runs.
+        choice: The candidate's settings, by key.
     """
 
     name: str
@@ -42,10 +42,10 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Rung:
-    """A budget that candidates are tried with.
+    """The budget of a set of trials.
 
     Attributes:
-        share: The share of the final runs' epochs or steps.
+        share: The share of the epochs or steps of the final runs.
         seeds: The seeds of each candidate.
     """
 
@@ -53,12 +53,12 @@ class Rung:
     seeds: tuple[int, ...]
 
     def study(self, candidate: Candidate) -> Study:
-        """A candidate's study with this budget."""
+        """The candidate's study with this budget."""
         short = candidate.study.training.shortened(self.share, self.seeds)
         return candidate.study.model_copy(update={"training": short})
 
     def steps(self, candidate: Candidate) -> int:
-        """The steps of one of its trials."""
+        """The number of steps of one trial of the candidate."""
         study = self.study(candidate)
         return study.training.total_steps(study.steps_per_epoch)
 
@@ -67,12 +67,12 @@ class Trials:
     """The trials of one cell of a study.
 
     Args:
-        whole: The study, for messages.
-        folder: Its results folder, for the cell.
-        kind: What the trials are for: `"tuning"` or `"search"`.
-        load: Gives the cell's dataset.
-        origin: What is recorded as having made the trials.
-        console: Where to show progress.
+        whole: The study, for error messages.
+        folder: Its results folder, for one cell.
+        kind: The purpose of the trials: `"tuning"` or `"search"`.
+        load: Returns the cell's dataset.
+        origin: Environment and code to record as the origin of the trials.
+        console: The console for progress.
     """
 
     def __init__(
@@ -89,20 +89,20 @@ class Trials:
         self.granted: dict[Path, tuple[int, TrialRecord]] = {}
 
     def run(self, candidates: Sequence[Candidate], rung: Rung) -> dict[str, list[TrialRecord]]:
-        """Runs what is left of the trials of a rung.
+        """Runs the trials of a rung that are not finished.
 
         Args:
             candidates: The candidates.
             rung: Their budget.
 
         Returns:
-            A finished trial per seed, by candidate; `granted` has them too, by path and with the
-            steps that each was allowed.
+            The finished trials, one per seed, by candidate. `granted` also stores the trials' paths
+            and the steps granted to each.
 
         Raises:
-            RecordError: The folder holds damaged trials, or those of another config.
+            RecordError: The folder holds damaged trials, or trials of another config.
         """
-        places = {one.name: self._place(one, rung) for one in candidates}
+        places = {one.name: self._trial_folder(one, rung) for one in candidates}
         todo = {
             one.name: training.groups(rung.study(one), one.variant, places[one.name])
             for one in candidates
@@ -126,14 +126,14 @@ class Trials:
         return found
 
     def refuse_others(self, candidates: Sequence[Candidate], rungs: Sequence[Rung]) -> None:
-        """Checks that trials that are finished or begun are of this config and environment.
+        """Checks that existing trials, finished or not, are of this config and environment.
 
         Raises:
-            RecordError: They are not, or what they left is damaged.
+            RecordError: They are of another config or environment, or their files are damaged.
         """
         for one in candidates:
             for rung in rungs:
-                place, study = self._place(one, rung), rung.study(one)
+                place, study = self._trial_folder(one, rung), rung.study(one)
                 for seed in rung.seeds:
                     path = place.record(one.variant, seed)
                     if path.exists():
@@ -149,7 +149,7 @@ class Trials:
                         raise self.other_config(path)
 
     def other_config(self, path: Path) -> RecordError:
-        """The error for a file that trials of another config left."""
+        """The error for a file written by trials of another config."""
         config = self._folder.config
         before = config.read_text() if config.exists() else ""
         changes = "".join(f"\n  {line}" for line in differences(before, dump(self._whole)))
@@ -206,7 +206,7 @@ class Trials:
             origin=self._origin,
         )
 
-    def _place(self, one: Candidate, rung: Rung) -> TrialFolder:
+    def _trial_folder(self, one: Candidate, rung: Rung) -> TrialFolder:
         short = rung.study(one).training
         budget = f"epochs-{short.epochs}" if short.epochs else f"steps-{short.steps}"
         return TrialFolder(self._folder, self._kind, one.folder, budget)
@@ -224,19 +224,19 @@ class Trials:
 
 
 def refuse_final_runs(folder: StudyFolder, variant: str, missing: Path) -> None:
-    """Refuses final runs of a variant that has yet to choose.
+    """Refuses final runs of a variant whose choice has not been made.
 
     Args:
         folder: The study's results folder, for one cell.
         variant: The variant.
-        missing: The file that would say what was chosen.
+        missing: The file that would contain the choice.
 
     Raises:
-        RecordError: There are such runs.
+        RecordError: Final runs of the variant exist.
     """
     if folder.seeds(variant):
         raise RecordError(
-            f"{folder.variant(variant)}: has finished runs, but {missing.name} does not say with "
-            "what they were trained. Give the study another name or --out folder, or remove "
+            f"{folder.variant(variant)}: has finished runs, but {missing.name} lacks the "
+            "settings of their training. Give the study another name or --out folder, or remove "
             f"{folder.variant(variant)} to train it again"
         )

@@ -1,4 +1,4 @@
-"""Training runs in other processes: of this machine (`local`), or of a cluster (`dask`)."""
+"""Training in worker processes, on this machine (`local`) or on a cluster (`dask`)."""
 
 from experiments.workers.dask import dask
 from experiments.workers.farm import Workers, farm

@@ -1,4 +1,4 @@
-"""Workers of a Dask cluster, which the user has started with Dask's own commands."""
+"""Workers of a Dask cluster that the user has started with Dask's own commands."""
 
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -14,13 +14,14 @@ _SECONDS_TO_ANSWER = 10
 
 @contextmanager
 def dask(address: str) -> Iterator[Workers]:
-    """The workers of a cluster.
+    """Connects to the workers of a Dask cluster.
 
     Args:
-        address: The scheduler's, such as `tcp://10.0.0.1:8786`.
+        address: Address of the scheduler, such as `tcp://10.0.0.1:8786`.
 
     Raises:
-        ConfigError: `distributed` is not installed, no scheduler answers, or it has no workers.
+        ConfigError: `distributed` is not installed, no scheduler answers at the address, or the
+            scheduler has no workers.
     """
     try:
         from distributed import Client, KilledWorker
@@ -46,7 +47,7 @@ def dask(address: str) -> Iterator[Workers]:
 
 
 class _Dask:
-    """As many tasks at a time as the cluster has workers; Dask chooses which worker gets which."""
+    """Runs as many tasks at the same time as the cluster has workers; Dask assigns the workers."""
 
     def __init__(self, client: Any, count: int, lost: type[Exception]):
         self.lost, self.count = lost, count
@@ -54,7 +55,7 @@ class _Dask:
         self._idle = list(range(count))
 
     def idle(self) -> int | None:
-        """One of the places that are free."""
+        """The number of a free slot, or None if there is none."""
         return self._idle.pop() if self._idle else None
 
     def submit(self, worker: int, task: Task) -> "Future[None]":
@@ -62,5 +63,5 @@ class _Dask:
         return self._executor.submit(carry_out_elsewhere, task)
 
     def release(self, worker: int, lost: bool) -> None:
-        """A task has ended."""
+        """Marks the slot of an ended task as free."""
         self._idle.append(worker)

@@ -1,7 +1,7 @@
-"""Handing out training runs to worker processes, and what becomes of the run of a lost one.
+"""Distribution of training runs to worker processes, with recovery from lost workers.
 
-Workers train a `Task`, a run or a group of seeds, straight into the results folder; no two tasks
-write the same file. A lost worker costs its task only, which is done again from its checkpoint.
+Workers train a `Task`, a run or a group of seeds, and write directly into the results folder; no
+two tasks write the same file. If a worker is lost, its task is resumed from its checkpoint.
 """
 
 from collections import Counter
@@ -13,8 +13,8 @@ from experiments.records import EpochMetrics, RecordError, read_metrics
 from experiments.workers.task import Task
 
 _POLL_SECONDS = 0.5
-_LOSSES = 3
-"""How often a task may lose its worker before the study ends: it may be the task that kills it."""
+_MAX_LOSSES = 3
+"""Number of lost workers after which a task ends the study, since the task may kill its workers."""
 
 
 class Workers(Protocol):
@@ -22,38 +22,38 @@ class Workers(Protocol):
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """Number of workers."""
         ...
 
     @property
     def lost(self) -> type[Exception]:
-        """What a future raises whose worker has died."""
+        """Type of the exception that a future raises if its worker has died."""
         ...
 
     def idle(self) -> int | None:
-        """A worker that has nothing to do; None if there is none."""
+        """A worker without a task; None if there is none."""
         ...
 
     def submit(self, worker: int, task: Task) -> "Future[None]":
-        """Lets a worker carry out a task."""
+        """Makes a worker carry out a task."""
         ...
 
     def release(self, worker: int, lost: bool) -> None:
-        """The worker's task has ended; a lost worker is replaced."""
+        """Frees the worker of an ended task; a lost worker is replaced."""
         ...
 
 
 Tell = Callable[[Task, list[EpochMetrics]], None]
-"""Told after each round of a task: the metrics of each of its seeds."""
+"""Called after each round of a task, with the metrics of each seed."""
 
 
 def farm(tasks: Sequence[Task], workers: Workers, tell: Tell) -> None:
     """Carries out tasks on workers.
 
     Args:
-        tasks: What is to be done.
-        workers: What carries them out.
-        tell: Told of progress, in this process.
+        tasks: The tasks.
+        workers: The workers.
+        tell: Called in this process after each round of a task.
 
     Raises:
         RecordError: A task failed, or has lost its worker three times.
@@ -61,7 +61,7 @@ def farm(tasks: Sequence[Task], workers: Workers, tell: Tell) -> None:
     left, losses = list(tasks), Counter[Task]()
     running: dict[Future[None], tuple[int, Task]] = {}
     before: dict[int, tuple[str, str]] = {}
-    watch = _Watch(tell)
+    progress = _ProgressReader(tell)
     while left or running:
         while left and (worker := workers.idle()) is not None:
             busy = {task.program for _, task in running.values()}
@@ -75,37 +75,37 @@ def farm(tasks: Sequence[Task], workers: Workers, tell: Tell) -> None:
             lost = isinstance(future.exception(), workers.lost)
             workers.release(worker, lost)
             if not lost:
-                future.result()  # raises what the task raised
-                watch.look(task)
+                future.result()  # raises the exception of the task
+                progress.report(task)
                 continue
             losses[task] += 1
-            if losses[task] == _LOSSES:
+            if losses[task] == _MAX_LOSSES:
                 raise RecordError(
                     f"{task.place.variant(task.variant)}: {task} has lost its worker "
-                    f"{_LOSSES} times, perhaps for want of memory; give fewer --workers and "
-                    "the same command again"
+                    f"{_MAX_LOSSES} times, perhaps because memory ran out; run the same command "
+                    "again with fewer --workers"
                 )
             left.insert(0, task)
         for _, task in running.values():
-            watch.look(task)
+            progress.report(task)
 
 
 def _next(left: Sequence[Task], before: tuple[str, str] | None, busy: set[tuple[str, str]]) -> Task:
-    """The task that suits a worker: of the program that it has compiled, or of one that is new."""
+    """The next task of a worker: of the worker's compiled program, or else of an unused program."""
     own = next((task for task in left if task.program == before), None)
     return own or next((task for task in left if task.program not in busy), left[0])
 
 
-class _Watch:
-    """Follows the metrics files of tasks."""
+class _ProgressReader:
+    """Reports new rounds of tasks, which it reads from their metrics files."""
 
     def __init__(self, tell: Tell):
         self._tell, self._told = tell, Counter[Task]()
 
-    def look(self, task: Task) -> None:
-        """Tells of the rounds that have ended since the last look."""
+    def report(self, task: Task) -> None:
+        """Reports the rounds of a task that have ended since the last call."""
         paths = [task.place.metrics(task.variant, seed) for seed in task.seeds]
-        # After a loss the worker takes back the rounds beyond its checkpoint, and does them again.
+        # After a loss, the worker removes the rounds beyond its checkpoint and trains them again.
         for metrics in list(zip(*map(read_metrics, paths), strict=False))[self._told[task] :]:
             self._told[task] += 1
             self._tell(task, list(metrics))

@@ -1,4 +1,4 @@
-"""Workers on this machine: processes of joblib's loky."""
+"""Worker processes on this machine, started by joblib's loky."""
 
 import os
 import signal
@@ -20,10 +20,10 @@ from experiments.workers.task import Task, carry_out
 
 @contextmanager
 def local(count: int) -> Iterator[Workers]:
-    """So many worker processes on this machine.
+    """Starts `count` worker processes on this machine.
 
     Raises:
-        ConfigError: The default device is no CPU; processes cannot share another one.
+        ConfigError: The default device is no CPU; processes cannot share any other device.
     """
     if jax.default_backend() != "cpu":
         raise ConfigError(f"--workers {count}: only a CPU can be shared by processes; leave it out")
@@ -35,7 +35,7 @@ def local(count: int) -> Iterator[Workers]:
 
 
 class _Local:
-    """An executor of one process for each worker, since a lost process ends its whole executor."""
+    """One executor of one process per worker, since a lost process breaks its whole executor."""
 
     lost: type[Exception] = BrokenProcessPool
 
@@ -44,36 +44,36 @@ class _Local:
         self._executors: dict[int, ProcessPoolExecutor] = {}
 
     def idle(self) -> int | None:
-        """A worker that has nothing to do."""
+        """A worker without a task; None if there is none."""
         return self._idle.pop() if self._idle else None
 
     def submit(self, worker: int, task: Task) -> "Future[None]":
-        """Lets a worker carry out a task; its process is started for the first one."""
+        """Makes a worker carry out a task; its process starts with its first task."""
         if worker not in self._executors:
             self._executors[worker] = ProcessPoolExecutor(
-                max_workers=1, initializer=_begin, initargs=(worker, self.count, os.getpid())
+                max_workers=1, initializer=_initialize, initargs=(worker, self.count, os.getpid())
             )
         return self._executors[worker].submit(carry_out, task)
 
     def release(self, worker: int, lost: bool) -> None:
-        """The worker's task has ended."""
+        """Frees the worker of an ended task; the process of a lost worker is started again."""
         if lost:
             self._executors.pop(worker).shutdown(wait=False)
         self._idle.append(worker)
 
     def end(self) -> None:
-        """Ends all processes at once."""
+        """Ends all worker processes at once."""
         for executor in list(self._executors.values()):
             executor.shutdown(wait=True, kill_workers=True)
 
 
-def _begin(number: int, count: int, parent: int) -> None:
-    """Sets up a worker process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent, which ends this one
+def _initialize(number: int, count: int, parent: int) -> None:
+    """Initializes a worker process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent, whose end ends this one
     end_with_parent(parent)
     keep_freed_memory()
-    # XLA divides sums among its threads, so their number decides the last bits of a result. Each
-    # worker has as many as the parent, and these run on the worker's share of the cores.
+    # XLA divides reductions among its threads, so the number of threads decides the last bits of a
+    # result. Each worker has as many threads as the parent, on the worker's share of the cores.
     jax.devices()
     if hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))

@@ -1,4 +1,4 @@
-"""One training program, as it is sent to a worker, and how the worker carries it out."""
+"""A training program as it is sent to a worker, and the functions by which the worker runs it."""
 
 import functools
 from dataclasses import dataclass
@@ -14,16 +14,17 @@ from experiments.records import Origin, RecordError
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One training program: a run, or several seeds that train together.
+    """One training program: a run, or several seeds trained together.
 
     Attributes:
-        cell: The cell of a sweep; empty without a sweep.
+        cell: The sweep cell; empty without a sweep.
         variant: The variant.
-        seeds: Its seeds.
-        config: The study of that cell, as TOML: plug-ins may have to be loaded to make sense of it.
+        seeds: The seeds.
+        config: The study of the cell, as TOML, since plug-ins may have to be loaded before it can
+            be parsed.
         folder: The absolute path of the results folder.
         plugins: The plug-ins in use.
-        origin: What is recorded as having made the runs, as JSON.
+        origin: Environment and code to record as the origin of the runs, as JSON.
     """
 
     cell: str
@@ -36,7 +37,7 @@ class Task:
 
     @property
     def program(self) -> tuple[str, str]:
-        """Tasks with the same one share compiled programs."""
+        """Cell and variant; tasks with equal values share compiled programs."""
         return self.cell, self.variant
 
     @property
@@ -50,10 +51,10 @@ class Task:
 
 
 def carry_out(task: Task) -> None:
-    """Trains a task, in a worker process.
+    """Trains a task in a worker process.
 
     Raises:
-        RecordError: What the folder holds is damaged or of another config.
+        RecordError: The files in the folder are damaged or of another config.
     """
     _prepare()
     study = _study(task.config, task.plugins)
@@ -64,10 +65,11 @@ def carry_out(task: Task) -> None:
 
 
 def carry_out_elsewhere(task: Task) -> None:
-    """`carry_out` in a worker that may be another environment than the process that sends tasks.
+    """Runs `carry_out` in a worker whose environment may differ from that of the sending process.
 
     Raises:
-        RecordError: It is another one, does not see the results folder, or as `carry_out` does.
+        RecordError: The environments differ, the worker cannot see the results folder, or
+            `carry_out` raised it.
     """
     if not task.folder.is_dir():
         raise RecordError(
@@ -78,7 +80,7 @@ def carry_out_elsewhere(task: Task) -> None:
     for key, value in sent:
         if getattr(here, key) != value:
             raise RecordError(
-                f"{task.folder}: a worker is another environment, and one results folder has one: "
+                f"{task.folder}: a worker runs in another environment; a results folder has one: "
                 f"{key} is {getattr(here, key)!r} there, and {value!r} here"
             )
     carry_out(task)
@@ -90,7 +92,7 @@ def _prepare() -> None:
     use_cache()
 
 
-# A worker keeps what it compiled for the variant that it is at, and the data of its cell.
+# A worker keeps the compiled programs of its current variant, and the data of its current cell.
 
 
 @functools.lru_cache(maxsize=1)

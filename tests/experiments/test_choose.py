@@ -87,7 +87,7 @@ def test_p99_of_few_samples_or_of_an_old_record_answers_nothing(make_study):
     )
     summary.write_text(text)
     assert (
-        "is of a version without it"
+        "is of an older version without it"
         in choice.sentences(choose.choose([few], {"latency_p99_ms": 100}))[1]
     )
 

@@ -59,7 +59,7 @@ def test_the_same_run_in_two_folders_counts_once(parts, tmp_path):
     with pytest.raises(RecordError) as caught:
         merge.merge([*parts, copy], tmp_path / "again")
     said = str(caught.value)
-    assert said.startswith(f"{study.record('avg', 1)}: is the run of {one}")
+    assert said.startswith(f"{study.record('avg', 1)}: differs from the same run in {one}")
     assert "test_accuracy 0.945 against 0.9; test_correct 945 against 900" in said
     assert not (tmp_path / "again").exists()
 
@@ -73,7 +73,9 @@ def test_the_same_run_in_two_folders_counts_once(parts, tmp_path):
 )
 def test_another_config_or_dataset_is_refused(parts, make_study, tmp_path, options, complaint):
     other = make_study("other", SECOND, **options)
-    with pytest.raises(RecordError, match=f"other: is not the study of .*study: {complaint}"):
+    with pytest.raises(
+        RecordError, match=f"other: is not of the same study as .*study: {complaint}"
+    ):
         merge.merge([parts[0], other], tmp_path / "merged")
 
 
@@ -92,13 +94,13 @@ def test_what_cannot_be_merged_is_refused_before_anything_is_written(parts, tmp_
         merge.merge([one], tmp_path / "merged")
     with pytest.raises(RecordError, match="given more than once"):
         merge.merge([one, one], tmp_path / "merged")
-    with pytest.raises(RecordError, match=f"--out {other}: is there already"):
+    with pytest.raises(RecordError, match=f"--out {other}: already exists"):
         merge.merge(parts, other)
     StudyFolder(other).record("max", 3).unlink()
     with pytest.raises(RecordError, match="variant max has no finished run for seed 3"):
         merge.merge(parts, tmp_path / "merged")
     shutil.rmtree(other / "runs")
-    with pytest.raises(RecordError, match="has no runs, as published results have none"):
+    with pytest.raises(RecordError, match=r"has no runs \(published results have none\)"):
         merge.merge(parts, tmp_path / "merged")
     assert not (tmp_path / "merged").exists()
 

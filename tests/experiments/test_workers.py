@@ -73,7 +73,7 @@ def test_the_task_of_a_lost_worker_is_done_again_and_told_once(tmp_path):
 
 
 def test_a_task_that_loses_its_worker_three_times_ends_the_study(tmp_path):
-    complaint = r"max, seed 4 has lost its worker 3 times, perhaps for want of memory; give fewer"
+    complaint = r"max, seed 4 has lost its worker 3 times, perhaps because memory ran out; run"
     with pytest.raises(RecordError, match=complaint):
         workers.farm([task("max", 4, tmp_path)], Crew(losses=9), lambda *_: None)
 

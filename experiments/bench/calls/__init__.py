@@ -1,9 +1,9 @@
-"""What each of jaxpool's operators costs beside its own max pooling with the same window.
+"""Cost of each operator of jaxpool beside jaxpool's max pooling with the same window.
 
-config.py      what a benchmark's TOML file may say
-examples.py    how each operator is called
+config.py      sections of a benchmark's TOML file
+examples.py    one call of each operator
 trial.py       a call with its operands
-answer.py      what it must give, and draws.py where that is left to chance
+answer.py      check of the results; draws.py: the same for random results
 """
 
 from experiments.bench.calls.config import Call, Calls

@@ -1,7 +1,7 @@
-"""The answer of an operator: its own, in float64.
+"""Reference result of an operator: the same operator in float64.
 
-That its definition is right is what the tests show, by plain loops. Here it is the compiled program
-in question that must give the definition's result.
+The tests check the definitions of the operators against plain loops. This check compares the
+compiled program with the definition.
 """
 
 import jax
@@ -14,19 +14,20 @@ from experiments.bench.judging import Results, Verdict, judge
 from experiments.bench.reference import Expected
 
 _TERMS = 256
-"""Of the sums that all rounding together is taken for: allows 32 times the dtype's resolution."""
+"""Number of terms assumed for the rounding errors: allows 32 times the dtype's resolution."""
 
 
 def check(example: Example, operands: Operands, results: Results) -> Verdict:
-    """Checks what a program gave for an example.
+    """Checks a program's results for an example.
 
     Args:
         example: The call.
         operands: Its operands.
-        results: What it gave.
+        results: The program's results.
 
     Returns:
-        The largest error, relative to the largest element, and what is wrong.
+        The largest error, relative to the largest element, and a description of the first wrong
+        result.
     """
     return judge(results, _expected(example, operands), operands.x.dtype)
 
@@ -38,10 +39,10 @@ def _expected(example: Example, operands: Operands) -> tuple[Expected, ...]:
         answers = [np.asarray(answer) for answer in jax.jit(function)(*wide)]
     names = ["the value", *(["the derivative"] * operands.has_derivative)]
     names += ["a further result"] * (len(answers) - len(names))
-    return tuple(_one(answer, name) for answer, name in zip(answers, names, strict=True))
+    return tuple(_as_expected(answer, name) for answer, name in zip(answers, names, strict=True))
 
 
-def _one(answer: np.ndarray, name: str) -> Expected:
+def _as_expected(answer: np.ndarray, name: str) -> Expected:
     if np.issubdtype(answer.dtype, np.integer):
         return Expected(answer, np.ones(answer.shape), 1, name)
     largest = np.abs(answer).max(initial=0)

@@ -1,4 +1,4 @@
-"""What a benchmark's TOML file may say of jaxpool's operators beside its own max pooling."""
+"""Sections of a benchmark's TOML file for jaxpool's operators beside its max pooling."""
 
 import zlib
 from typing import Annotated, Any, Self
@@ -13,18 +13,18 @@ from experiments.bench.calls.examples import EXAMPLES, timed_with
 from experiments.bench.case import ITEM_BYTES, Dtype, Mode, Name, Size
 from experiments.section import Section, complaint, hint
 
-_LEAST = 5  # elements a side, so that no box or bin of an example is empty
+_MIN_SIDE = 5  # minimum side, so that no box or bin of an example is empty
 
 
 class Call(Section):
     """One operator on one map.
 
     Attributes:
-        name: What tables call it.
+        name: Name of the call in tables.
         operator: One of `EXAMPLES`.
         shape: The map, `(batch, height, width, channels)`.
-        window: Taps along height and width, for the operator or the yardstick.
-        strides: Steps between windows.
+        window: Window size along height and width, of the operator or of the yardstick.
+        strides: Strides of the window.
     """
 
     name: Name
@@ -35,20 +35,20 @@ class Call(Section):
 
     @property
     def dtypes(self) -> tuple[Dtype, ...]:
-        """What it is timed in."""
+        """The dtypes to time."""
         return ("float32",)
 
     @property
     def yardstick(self) -> "Call":
-        """Max pooling with the same window of the same map."""
+        """Max pooling of the same map with the same window."""
         return self.model_copy(update={"operator": "max_pool"})
 
     def modes(self, asked: tuple[Mode, ...]) -> tuple[str, ...]:
-        """What of it is timed."""
+        """The modes to time."""
         return asked
 
     def example(self) -> Example:
-        """The call, with further operands that depend on nothing but the section."""
+        """The call, with further operands that depend only on this section."""
         rng = np.random.default_rng(zlib.crc32(self.name.encode()))
         on = Map(self.shape, self.window, self.strides)
         return EXAMPLES[self.operator](on, rng)
@@ -58,35 +58,35 @@ class Call(Section):
         return int(np.prod(self.shape)) * ITEM_BYTES[dtype]
 
     def traffic_bytes(self, dtype: Dtype, mode: str) -> int:
-        """The least that can move; see `Case.traffic_bytes`. Further operands do not count."""
+        """The minimum traffic; see `Case.traffic_bytes`. Further operands are not counted."""
         x, results = self.shapes(dtype)
         derivative = 0 if mode in ("forward", "eager") else x.size + results[0].size
         items = (a.size * a.dtype.itemsize for a in (x, *results))
         return sum(items) + derivative * ITEM_BYTES[dtype]
 
     def shapes(self, dtype: Dtype) -> tuple[jax.ShapeDtypeStruct, list[jax.ShapeDtypeStruct]]:
-        """Shape and dtype of x, and of all results."""
+        """Shape and dtype of x and of all results."""
         example = self.example()
         x = jax.ShapeDtypeStruct(example.shape, jnp.dtype(dtype))
         return x, jax.tree.leaves(jax.eval_shape(example.function, x, *example.others))
 
     def describe(self) -> str:
-        """The call in a few signs."""
+        """A short description of the call."""
         example = self.example()
         name = self.operator.partition(".")[0]
         return f"{name} {'x'.join(map(str, example.shape))} {example.words}"
 
 
 class Calls(Section):
-    """Several operators on one map, each beside max pooling with the window given.
+    """Several operators on one map, each beside max pooling with the given window.
 
     Attributes:
-        name: What is added to the operators' names to name the calls.
+        name: Suffix of the calls' names, after the operator's name.
         shape: The map, `(batch, height, width, channels)`.
-        window: Taps along height and width.
-        strides: Steps between windows.
+        window: Window size along height and width.
+        strides: Strides of the window.
         operators: Names of public operators; `"stochastic_pool.inference"` is its mean. Without
-            them, all that the catalogue times with this window.
+            them, every operator that the catalogue times with this window.
     """
 
     name: Name
@@ -107,13 +107,13 @@ class Calls(Section):
         for operator in self.operators:
             if operator not in EXAMPLES:
                 raise complaint(f"unknown {operator!r}{hint(operator, EXAMPLES)}", "operators")
-        if min(self.shape[1:3]) < max(_LEAST, 2 * self.window):
-            raise complaint(f"must have room for two windows and {_LEAST} elements", "shape")
+        if min(self.shape[1:3]) < max(_MIN_SIDE, 2 * self.window):
+            raise complaint(f"must have room for two windows and {_MIN_SIDE} elements", "shape")
         return self
 
     @property
     def each(self) -> tuple[Call, ...]:
-        """The calls, one an operator."""
+        """The calls, one per operator."""
         return tuple(
             Call(
                 name=f"{operator}-{self.name}",

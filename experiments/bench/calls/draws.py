@@ -1,4 +1,4 @@
-"""Whether the draws of stochastic pooling are right, which nobody knows beforehand."""
+"""Statistical check of the random results of stochastic pooling."""
 
 import numpy as np
 
@@ -7,20 +7,20 @@ from experiments.bench.judging import Results, Verdict, judge
 from experiments.bench.reference import Expected
 
 _ERRORS = 5.0
-"""Standard errors that the mean of all draws may lie off its expectation."""
+"""Allowed deviation of the mean of all draws from its expectation, in standard errors."""
 
 
 def check(operands: Operands, results: Results, window: int, strides: int) -> Verdict:
-    """Checks that elements were drawn with their probabilities, and who takes the derivative.
+    """Checks that elements are drawn with their probabilities and receive the derivative.
 
     Args:
-        operands: What was pooled.
+        operands: The operands of the pooling.
         results: The drawn values, and the derivative if the mode has one.
-        window: Taps along height and width.
-        strides: Steps between windows.
+        window: Window size along height and width.
+        strides: Strides of the window.
 
     Returns:
-        What there is to say of it.
+        The result of the check.
     """
     x, y = operands.x.astype(np.float64), results[0]
     taps = _taps(x, window, strides)
@@ -31,7 +31,7 @@ def check(operands: Operands, results: Results, window: int, strides: int) -> Ve
     chance = np.where(total > 0, positive / np.where(total > 0, total, 1), 1 / window**2)
     drawn = (taps == y[..., None]) & (chance > 0)
     if not drawn.any(-1).all():
-        return Verdict(np.inf, "drew what is not in the window, or has no chance")
+        return Verdict(np.inf, "drew a value that is not in the window, or that has probability 0")
     mean = (chance * taps).sum(-1)
     variance = (chance * (taps - mean[..., None]) ** 2).sum(-1)
     off = abs((y - mean).sum()) / np.sqrt(variance.sum())
@@ -45,7 +45,7 @@ def check(operands: Operands, results: Results, window: int, strides: int) -> Ve
 def _derivative(
     operands: Operands, winner: np.ndarray, window: int, strides: int
 ) -> tuple[Expected, ...]:
-    """Of a value that is the element number `winner` of x."""
+    """The derivative if each value is the element number `winner` of x."""
     terms = (-(-window // strides)) ** 2  # windows that share an element
 
     def pulled(dy: np.ndarray) -> np.ndarray:
@@ -64,7 +64,7 @@ def _derivative(
 
 
 def _taps(x: np.ndarray, window: int, strides: int) -> np.ndarray:
-    """The elements of every window, along a last axis."""
+    """The elements of every window, along a new last axis."""
     windows = np.lib.stride_tricks.sliding_window_view(x, (window, window), (1, 2))
     windows = windows[:, ::strides, ::strides]
     return windows.reshape(*windows.shape[:-2], window**2)

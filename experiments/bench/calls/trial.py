@@ -1,4 +1,4 @@
-"""A call with its operands, drawn at random: what is compiled, and what it must give."""
+"""A call with random operands: the program to compile, and the check of its results."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ class Trial:
 
     @classmethod
     def draw(cls, call: Call, mode: Mode, seed: int, target: Target | None = None) -> "Trial":
-        """Normal elements, cotangents and tangents; for the device at hand or another."""
+        """Draws normal elements, cotangents and tangents; for this device or for `target`."""
         rng = np.random.default_rng(seed)
         x, (y, *_) = call.shapes(call.dtypes[0])
         arrays = (rng.standard_normal(a.shape, np.float32) for a in (x, y, x))
@@ -35,7 +35,7 @@ class Trial:
         return compiled.prepare(self.operands, self.example.function)
 
     def check(self, results: Results) -> Verdict:
-        """Checks what the program gave."""
+        """Checks the program's results."""
         call = self.call
         if check := CHECKS.get(call.operator):
             return check(self.operands, results, call.window, call.strides)

@@ -1,4 +1,4 @@
-"""Who takes part, by name. A contender's library is imported only when it is its turn."""
+"""The contenders, by name. A contender's library is imported when it is prepared."""
 
 import importlib
 import importlib.util
@@ -40,10 +40,10 @@ LIBRARIES = {
     "equinox": "equinox",
     "haiku": "haiku",
 }
-"""The module that each contender needs; the contender is the file of its own name here."""
+"""The module that each contender needs; the contender's file in this package has its name."""
 
 ITSELF = "jaxpool:itself"
-"""The program of `jaxpool`, timed a second time as if it were another: what noise looks like."""
+"""The program of `jaxpool`, timed a second time as a separate contender, which shows the noise."""
 
 YARDSTICK = "max_pool"
 """jaxpool's max pooling with the same window, in benchmarks of its other operators."""
@@ -58,23 +58,24 @@ NAMES = (
 
 
 def named(patterns: Iterable[str]) -> tuple[str, ...]:
-    """The names that match any of some shell-style patterns, each once, in the patterns' order."""
+    """The names that match any of the shell-style patterns, without repetition, in their order."""
     matching = (name for pattern in patterns for name in NAMES if fnmatchcase(name, pattern))
     return tuple(dict.fromkeys(matching))
 
 
 def prepare(name: str, problem: Problem) -> Program:
-    """A contender's program for a problem.
+    """Creates a contender's program for a problem.
 
     Args:
-        name: One of `NAMES` but `ITSELF`, which has no program of its own.
+        name: One of `NAMES` except `ITSELF`, which has no program of its own.
         problem: The problem.
 
     Returns:
         The program, compiled but not yet run.
 
     Raises:
-        LeftOut: The library is not installed, or does not do this; the message says which.
+        LeftOut: The library is not installed, or does not support the problem; the message says
+            which.
     """
     if name == YARDSTICK:
         raise LeftOut("is what other operators are compared with")

@@ -1,4 +1,4 @@
-"""How every library on JAX takes part: its function compiled ahead, its arrays on the device."""
+"""Preparation of JAX functions as contenders: ahead-of-time compilation, arrays on the device."""
 
 import re
 import time
@@ -13,23 +13,24 @@ from experiments import targets
 from experiments.bench.contenders.contender import LeftOut, Operands, Program
 
 Function = Callable[..., Any]
-"""Of x and further operands; gives y, or a tuple of y and further results."""
+"""A function of x and further operands that returns y, or a tuple of y and further results."""
 
 
 def prepare(operands: Operands, function: Function, *, channels_first: bool = False) -> Program:
     """Compiles a pooling.
 
     Args:
-        operands: What is to be computed, and of what.
+        operands: The mode and the arrays.
         function: The pooling.
-        channels_first: Whether `function` takes and gives `(batch, channels, *spatial)`; the
+        channels_first: Whether the layout of `function` is `(batch, channels, *spatial)`; the
+            arrays are then transposed beforehand, outside of all timing.
             arrays are then laid out so beforehand, outside of all timing.
 
     Returns:
         The program.
 
     Raises:
-        LeftOut: JAX says that this function has no such derivative.
+        LeftOut: JAX raises an error, because the function has no such derivative.
     """
 
     def place(array: np.ndarray) -> jax.Array:
@@ -46,9 +47,9 @@ def prepare(operands: Operands, function: Function, *, channels_first: bool = Fa
         return _estimated(operands.target, computation, needed)
     arrays = [place(array) for array in needed]
     if operands.mode == "eager":
-        jax.block_until_ready(computation(*arrays))  # compiles its parts
+        jax.block_until_ready(computation(*arrays))  # compiles the operations
         return Program(lambda: jax.block_until_ready(computation(*arrays)), fetch, detail)
-    jax.clear_caches()  # so that nothing of this is traced or compiled already
+    jax.clear_caches()  # so that no part of the function is already traced or compiled
     started = time.perf_counter()
     try:
         lowered = jax.jit(computation).lower(*arrays)
@@ -68,7 +69,7 @@ def prepare(operands: Operands, function: Function, *, channels_first: bool = Fa
 
 
 def _estimated(target: targets.Target, computation: Callable, arrays: Any) -> Program:
-    """A program that only a device that is not there could run."""
+    """A program for an absent device, which can be compiled but not run."""
     started = time.perf_counter()
     try:
         compiled = targets.compile_for(target, computation, *arrays)
@@ -78,7 +79,7 @@ def _estimated(target: targets.Target, computation: Callable, arrays: Any) -> Pr
     estimate = targets.estimate(target, compiled)
 
     def refuse(*_: Any) -> Any:
-        raise RuntimeError(f"there is no {target} here")
+        raise RuntimeError(f"this machine has no {target}")
 
     return Program(
         refuse, refuse, compile_s=seconds, temp_bytes=estimate.temporaries, estimate=estimate
@@ -86,13 +87,13 @@ def _estimated(target: targets.Target, computation: Callable, arrays: Any) -> Pr
 
 
 def anonymous(text: str | None) -> str | None:
-    """A compiled program without the names that tell whose it is.
+    """Removes the names from a compiled program that depend on its source.
 
     Args:
         text: The program, as XLA prints it.
 
     Returns:
-        The same text for the same program; None if it does not show all its constants.
+        A text that is equal for equal programs; None if the text does not contain all constants.
     """
     if text is None or "{...}" in text:
         return None
@@ -105,15 +106,15 @@ def anonymous(text: str | None) -> str | None:
 
 
 def whole(operands: Operands, function: Function) -> tuple[Callable, tuple[np.ndarray, ...]]:
-    """The computation that the mode asks for, and its operands.
+    """The computation of a mode, and its operands.
 
     Args:
-        operands: What is to be computed, and of what.
+        operands: The mode and the arrays.
         function: The pooling.
 
     Returns:
-        A function of arrays that gives y, then its derivative if the mode has one, then what
-        further results there are; and those arrays.
+        A function of arrays that returns y, then the derivative if the mode has one, then further
+        results; and the arrays.
     """
 
     def of_x(others: tuple[Any, ...]) -> Callable[[Any], tuple[Any, tuple[Any, ...]]]:

@@ -1,4 +1,4 @@
-"""What a contender is given and what it hands back."""
+"""Inputs and outputs of a contender: operands, problems and programs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,22 +12,22 @@ from experiments.targets import ProgramEstimate, Target
 MODES: tuple[Mode, ...] = get_args(Mode)
 
 
-class LeftOut(Exception):  # noqa: N818 - it is no error
-    """A contender that cannot take part; the message says why."""
+class LeftOut(Exception):  # noqa: N818 - not an error
+    """A contender cannot take part; the message says why."""
 
 
 @dataclass(frozen=True)
 class Operands:
-    """What is computed, and of what.
+    """The mode and the arrays of a computation.
 
     Attributes:
-        mode: `forward`: x to y, compiled where the library compiles. `eager`: the same, called as
-            it stands. `gradient`: x and dy to y and dx. `jvp`: x and t to y and its tangent.
+        mode: `forward`: x to y, compiled if the library compiles. `eager`: the same, without
+            compilation. `gradient`: x and dy to y and dx. `jvp`: x and t to y and its tangent.
         x: The input, channels-last.
         dy: The cotangent of the output.
         t: The tangent of the input.
         others: Further operands of the function, which have no derivative.
-        target: A device that is not there, to compile for; None for the one at hand.
+        target: An absent device to compile for; None for the present one.
     """
 
     mode: Mode
@@ -45,7 +45,7 @@ class Operands:
 
 @dataclass(frozen=True, kw_only=True)
 class Problem(Operands):
-    """One case in one dtype and mode, with the arrays that every contender is given.
+    """One case in one dtype and mode, with the arrays that all contenders get.
 
     Attributes:
         case: The pooling.
@@ -60,16 +60,16 @@ class Problem(Operands):
 
 @dataclass(frozen=True)
 class Program:
-    """A contender's answer to a problem, ready to be called again and again.
+    """A contender's program for a problem, which can be called repeatedly.
 
     Attributes:
-        run: Does the whole computation once and returns when it is finished.
-        fetch: Turns what `run` returned into channels-last NumPy arrays.
-        detail: Layout and threads, where the contender chose them.
+        run: Runs the whole computation once and returns when it is finished.
+        fetch: Converts the result of `run` to channels-last NumPy arrays.
+        detail: Layout and threads, if the contender selected them.
         compile_s: Seconds to trace and compile, if the library compiles.
         temp_bytes: Temporary memory of the compiled program, if known.
-        text: The program, if there is one; equal texts are equal programs.
-        estimate: What the compiler says of a program for a device that is not there.
+        text: The program's text, if there is one; equal texts are equal programs.
+        estimate: The compiler's estimate for an absent device.
     """
 
     run: Callable[[], Any]

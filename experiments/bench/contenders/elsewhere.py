@@ -1,9 +1,9 @@
-"""Contenders whose library is installed in another Python interpreter only.
+"""Contenders whose library is installed only in another Python interpreter.
 
-That interpreter runs in a child process, which compiles the program, calls it on request and times
-its own calls, so the times exclude communication between the processes. The child runs this module
-with `python -m`; it reads pickled requests from standard input and writes pickled replies to
-standard output.
+That interpreter runs in a child process, which compiles the program, calls it on request and
+measures the time of its calls, so the times exclude communication between the processes. The child
+runs this module with `python -m`; it reads pickled requests from standard input and writes pickled
+replies to standard output.
 """
 
 import os
@@ -20,21 +20,21 @@ from experiments.bench.contenders.contender import LeftOut, Problem, Program
 
 @dataclass(frozen=True, eq=False)
 class Turns:
-    """Calls of a program in the other process."""
+    """Calls of a program in the child process."""
 
     ask: Any
 
     def __call__(self) -> None:
-        """Calls it once."""
+        """Calls the program once."""
         self.elapsed(1)
 
     def elapsed(self, calls: int) -> float:
-        """Calls it so often, and gives the seconds of one call."""
+        """Calls the program `calls` times, and returns the seconds per call."""
         return self.ask("elapsed", calls)
 
 
 def prepare(interpreter: str, name: str, problem: Problem) -> Program:
-    """A contender's program in a process of another interpreter.
+    """Prepares a contender in a child process of another interpreter.
 
     Args:
         interpreter: The path of a Python that has the library.
@@ -42,7 +42,8 @@ def prepare(interpreter: str, name: str, problem: Problem) -> Program:
         problem: The problem.
 
     Raises:
-        LeftOut: That interpreter has not got the library either, or it does not do this.
+        LeftOut: That interpreter lacks the library too, or the library does not support the
+            problem.
     """
     process = subprocess.Popen(
         [interpreter, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -65,12 +66,12 @@ def prepare(interpreter: str, name: str, problem: Problem) -> Program:
 
 
 def _end(process: subprocess.Popen) -> None:
-    """Ends the other process: it has no more questions to answer."""
+    """Ends the child process by closing its standard input."""
     process.communicate()
 
 
 def answer(questions: IO[bytes], answers: IO[bytes]) -> None:
-    """The other end: answers questions until there are no more."""
+    """The child's main loop: replies to requests until its input ends."""
     from experiments.bench import contenders
     from experiments.bench.timing import settle
 
@@ -83,7 +84,7 @@ def answer(questions: IO[bytes], answers: IO[bytes]) -> None:
         for _ in range(calls):
             output = program.run()
         seconds = (time.perf_counter() - started) / calls
-        settle()  # its threads must not spin when others have their turn
+        settle()  # so that the child's threads do not spin while other contenders run
         return seconds
 
     while True:
@@ -103,7 +104,7 @@ def answer(questions: IO[bytes], answers: IO[bytes]) -> None:
                 _send(answers, program.fetch(output))
         except LeftOut as reason:
             _send(answers, reason)
-        except Exception as error:  # It is the other end's to record.
+        except Exception as error:  # The parent process records the error.
             _send(answers, RuntimeError(f"{type(error).__name__}: {error}"))
 
 
@@ -114,5 +115,5 @@ def _send(stream: IO[bytes], message: Any) -> None:
 
 if __name__ == "__main__":
     stdout = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no answer
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # keeps libraries' output out of the replies
     answer(sys.stdin.buffer, stdout)

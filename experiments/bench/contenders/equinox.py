@@ -1,4 +1,4 @@
-"""Equinox's pooling layers, mapped over the batch, in the channels-first layout they ask for."""
+"""Equinox's pooling layers, mapped over the batch, in their channels-first layout."""
 
 import equinox as eqx
 import jax
@@ -8,7 +8,7 @@ from experiments.bench.contenders.contender import LeftOut, Problem, Program
 
 
 def prepare(problem: Problem) -> Program:
-    """Compiles `eqx.nn.MaxPool1d` to `AvgPool3d`."""
+    """Compiles one of `eqx.nn.MaxPool1d` to `AvgPool3d`."""
     case = problem.case
     if case.dilation > 1:
         raise LeftOut("Equinox has no dilated pooling")

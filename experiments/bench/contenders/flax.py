@@ -1,4 +1,4 @@
-"""Flax's pooling functions, the usual choice of a JAX user."""
+"""Flax's pooling functions, which most JAX users use."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ def prepare(problem: Problem) -> Program:
     case = problem.case
     if case.dilation > 1:
         raise LeftOut("Flax has no dilated pooling")
-    # Flax declares `padding: str` but documents, and takes, pairs as well.
+    # Flax declares `padding: str`, but documents and accepts pairs as well.
     geometry: Any = (case.windows, case.steps, case.pads)
     if case.operator == "max":
         return compiled.prepare(problem, lambda x: nnx.max_pool(x, *geometry))

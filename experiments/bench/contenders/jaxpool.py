@@ -1,4 +1,4 @@
-"""This library, by the planner's choice or by one method."""
+"""jaxpool, with the method selected by the planner or with a given method."""
 
 import jax
 
@@ -12,7 +12,7 @@ from jaxpool.window import Window
 
 
 def prepare(problem: Problem, method: str = "auto") -> Program:
-    """Compiles `jaxpool.max_pool`, `avg_pool` or their global forms, or a maximum by a method."""
+    """Compiles `jaxpool.max_pool`, `avg_pool`, a global form, or a maximum by a given method."""
     case = problem.case
     if method == "auto":
         return compiled.prepare(problem, lambda x: pool(case, x))
@@ -35,7 +35,7 @@ def prepare(problem: Problem, method: str = "auto") -> Program:
 
 
 def pool(case: Case, x: jax.Array) -> jax.Array:
-    """The case as a user would write it."""
+    """Pools the case by jaxpool's public functions."""
     if case.is_global:
         whole = {"max": jaxpool.global_max_pool, "avg": jaxpool.global_avg_pool}[case.operator]
         return whole(x, keepdims=True)

@@ -1,4 +1,4 @@
-"""`jax.lax.reduce_window` with the derivative that JAX gives it."""
+"""`jax.lax.reduce_window` with JAX's own derivatives."""
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ from experiments.bench.contenders.contender import Problem, Program
 
 
 def prepare(problem: Problem) -> Program:
-    """Compiles one `reduce_window`; for averages a division by counts known beforehand."""
+    """Compiles one `reduce_window`; an average is divided by counts computed beforehand."""
     return compiled.prepare(problem, function(problem.case))
 
 

@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU: forward only, on channels-first tensors of its own."""
+"""ONNX Runtime on the CPU: forward only, with its own channels-first tensors."""
 
 import numpy as np
 import onnxruntime as ort
@@ -8,11 +8,11 @@ from experiments.bench.case import Case
 from experiments.bench.contenders.contender import LeftOut, Problem, Program
 from experiments.environment import cores
 
-_OPSET = 19  # the first in which an average may be dilated
+_OPSET = 19  # the first opset with a dilated average
 
 
 def prepare(problem: Problem) -> Program:
-    """A session on a model of one node, its input bound beforehand."""
+    """A session of a model with one node, whose input is bound beforehand."""
     if problem.mode not in ("forward", "eager"):
         raise LeftOut("ONNX Runtime has no derivatives here")
     if problem.dtype != "float32":
@@ -43,7 +43,7 @@ def _session(case: Case) -> ort.InferenceSession:
         [_node(case)], "pool", [info("x", case.shape)], [info("y", case.output_shape)]
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)])
-    model.ir_version = 9  # the format that came with this opset
+    model.ir_version = 9  # the format of this opset
     options = ort.SessionOptions()
     options.intra_op_num_threads = cores()
     return ort.InferenceSession(

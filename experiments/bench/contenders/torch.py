@@ -1,4 +1,4 @@
-"""PyTorch on all threads, channels last, its arrays laid out before anything is timed."""
+"""PyTorch on all threads, in channels-last layout prepared outside of all timing."""
 
 import time
 from collections.abc import Callable
@@ -18,7 +18,7 @@ Layout = Callable[[torch.Tensor], torch.Tensor]
 
 
 def prepare(problem: Problem) -> Program:
-    """A program on PyTorch; for 1-D maps, in whichever of its two layouts is the faster here."""
+    """A PyTorch program; 1-D maps use the faster of two layouts."""
     if jax.default_backend() != "cpu":
         raise LeftOut("PyTorch is timed on the CPU only, and JAX is not on it here")
     if problem.mode == "jvp":
@@ -32,7 +32,7 @@ def prepare(problem: Problem) -> Program:
 
 
 def _program(problem: Problem, spatial: tuple[int, ...], layout: str) -> Program:
-    """The problem on maps of the sizes `spatial`, which may have leading axes of size 1."""
+    """The program on maps of spatial shape `spatial`, which may have leading axes of size 1."""
     case = problem.case
     function = _pooling(case, rank=len(spatial))
     x, dy = (_tensor(a, len(spatial), layout) for a in (problem.x, problem.dy))
@@ -56,7 +56,7 @@ def _program(problem: Problem, spatial: tuple[int, ...], layout: str) -> Program
 
 
 def _pooling(case: Case, rank: int) -> Callable[[torch.Tensor], torch.Tensor]:
-    """The function of PyTorch for maps of `rank` axes, of which the case's are the last."""
+    """The PyTorch function for maps of `rank` axes, whose last axes are those of the case."""
     extra = rank - len(case.spatial)
     if case.is_global:
         name = {"max": "adaptive_max_pool", "avg": "adaptive_avg_pool"}[case.operator]
@@ -84,7 +84,7 @@ def _pooling(case: Case, rank: int) -> Callable[[torch.Tensor], torch.Tensor]:
 def _tensor(array: np.ndarray, rank: int, layout: str) -> torch.Tensor:
     batch, *spatial, channels = array.shape
     wide = array.reshape(batch, *(1,) * (rank - len(spatial)), *spatial, channels)
-    # NumPy has no bfloat16 that PyTorch knows: the bits travel as integers.
+    # PyTorch does not know NumPy's bfloat16, so the bits are passed as integers.
     if array.dtype.itemsize == 2 and array.dtype != np.float16:
         tensor = torch.from_numpy(wide.view(np.int16)).view(torch.bfloat16)
     else:
@@ -107,7 +107,7 @@ def _array(tensor: torch.Tensor, case: Case, dtype: np.dtype) -> np.ndarray:
 
 
 def _seconds(program: Program) -> float:
-    """The quickest of a few calls, or of one if that is long already."""
+    """The shortest time of a few calls, or of one if it is long."""
     calls: list[float] = []
     while not calls or (len(calls) < _PROBES and sum(calls) < _PROBING_S):
         started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""A small CNN's training step, the same in each library, to see what pooling costs in it."""
+"""A small CNN's training step, identical in each library, to measure the cost of pooling in it."""
 
 import importlib
 import importlib.util
@@ -13,17 +13,17 @@ _MODULES = {"jaxpool": "nnx", "flax": "nnx", "torch": "torch"}
 
 
 def prepare(name: str, training: Training) -> Program:
-    """A contender's training step.
+    """Creates a contender's training step.
 
     Args:
-        name: The contender: `jaxpool` and `flax` are one Flax model with either's pooling.
-        training: The network, its first parameters and its batch.
+        name: The contender: `jaxpool` and `flax` are the same Flax model with different pooling.
+        training: The network, its initial parameters and its batch.
 
     Returns:
-        The program; each run is one more step, and fetching gives the loss and the parameters.
+        The program. Each run is one more step; `fetch` returns the loss and the parameters.
 
     Raises:
-        LeftOut: The library is not installed, or has no network here.
+        LeftOut: The library is not installed, or has no network in this package.
     """
     if name not in _MODULES:
         raise LeftOut("trains no network here")

@@ -12,16 +12,16 @@ TRAIN_STEP = "train_step"
 
 
 class Network(Section):
-    """A CNN: stages of convolution 3x3 (SAME), ReLU and max pooling k2 s2; then a dense layer.
+    """A CNN: stages of 3x3 convolution (SAME), ReLU and max pooling k2 s2, then a dense layer.
 
     Attributes:
-        name: What tables call it.
-        batch: Examples a step.
+        name: Name of the network in tables.
+        batch: Examples per step.
         image: Height, width and channels.
         widths: Channels of each stage.
         classes: Outputs of the dense layer.
-        learning_rate: Of SGD.
-        momentum: Of SGD.
+        learning_rate: Learning rate of SGD.
+        momentum: Momentum of SGD.
     """
 
     name: Name
@@ -42,11 +42,11 @@ class Network(Section):
 
     @property
     def dtypes(self) -> tuple[Dtype, ...]:
-        """What it is timed in."""
+        """The dtypes to time."""
         return ("float32",)
 
     def modes(self, asked: tuple[Mode, ...]) -> tuple[str, ...]:
-        """What of it is timed, whatever is asked of poolings."""
+        """The mode to time, which is independent of the modes of poolings."""
         del asked
         return (TRAIN_STEP,)
 
@@ -55,7 +55,7 @@ class Network(Section):
         return self.batch * math.prod(self.image) * ITEM_BYTES[dtype]
 
     def traffic_bytes(self, dtype: Dtype, mode: str) -> int:
-        """0: what a step must move is not counted."""
+        """0, since the traffic of a training step is not computed."""
         del dtype, mode
         return 0
 
@@ -67,7 +67,7 @@ class Network(Section):
         return (height // shrink) * (width // shrink) * self.widths[-1]
 
     def describe(self) -> str:
-        """The network in a few signs."""
+        """A short description of the network."""
         image = "x".join(map(str, self.image))
         widths = " and ".join(map(str, self.widths))
         return (

@@ -1,4 +1,4 @@
-"""The network in Flax NNX, with Flax's pooling or with ours: nothing else differs."""
+"""The network in Flax NNX, with Flax's pooling or jaxpool's as the only difference."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -70,7 +70,7 @@ def prepare(name: str, training: Training) -> Program:
 
     state = optimizer.init(parameters)
     images, labels = jnp.asarray(training.images), jnp.asarray(training.labels)
-    jax.clear_caches()  # so that nothing of this is traced or compiled already
+    jax.clear_caches()  # so that no part of the step is already traced or compiled
     started = time.perf_counter()
     lowered = jax.jit(step, donate_argnums=(0, 1)).lower(parameters, state, images, labels)
     compiled = compile_network(lowered, "training")

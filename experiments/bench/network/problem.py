@@ -1,4 +1,4 @@
-"""What every network starts from, and the gradient that its first step must follow."""
+"""Initial parameters and batch of a network, and the reference for its first training step."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from experiments.bench.network.config import Network
 from experiments.bench.reference import Reference
 
 _TOLERANCE = 1e-3
-"""Of a parameter's update, in the 2-norm: for rounding, and near ties decided otherwise."""
+"""Allowed relative error of an update in the 2-norm, for rounding and near ties of the maximum."""
 
 Array = np.ndarray
 
 
 @dataclass(frozen=True)
 class Training:
-    """A network, its first parameters and the batch of every step.
+    """A network, its initial parameters and the batch of every step.
 
     Attributes:
         network: The network.
@@ -35,7 +35,7 @@ class Training:
 
     @classmethod
     def draw(cls, network: Network, seed: int) -> "Training":
-        """Random images, labels and parameters, the latter scaled as He et al. (2015) do."""
+        """Draws random images, labels and parameters, scaled as in He et al. (2015)."""
         rng = np.random.default_rng(seed)
         parameters = []
         for shape in _kernel_shapes(network):
@@ -57,13 +57,13 @@ class FirstStep:
 
     @classmethod
     def of(cls, training: Training) -> "FirstStep":
-        """Takes the step in NumPy."""
+        """Computes the step in NumPy."""
         loss, gradients = _loss_and_gradients(training)
         rate = training.network.learning_rate
         return cls(loss, tuple(-rate * g for g in gradients), training)
 
     def error(self, results: tuple[Array, ...]) -> float:
-        """The largest relative error of the loss and of any parameter's update."""
+        """The largest relative error among the loss and all parameter updates."""
         loss, *parameters = results
         errors = [abs(float(loss) - self.loss) / abs(self.loss)]
         steps = zip(parameters, self.training.parameters, self.updates, strict=True)
@@ -75,7 +75,7 @@ class FirstStep:
 
     @property
     def tolerance(self) -> float:
-        """The largest error of a correct step."""
+        """The largest allowed error of a correct step."""
         return _TOLERANCE
 
 
@@ -110,7 +110,7 @@ def _loss_and_gradients(training: Training) -> tuple[float, list[Array]]:
     for x, kernel, positive, pool in reversed(undo):
         d = pool.gradient(d).value * positive
         gradients += [d.sum((0, 1, 2)), _convolution_of_kernel(x, d)]
-        # Transposed, a convolution is one with the kernel turned about, its channels swapped.
+        # The transpose of a convolution is one with the flipped kernel and swapped channels.
         d = _convolve(d, kernel[::-1, ::-1].swapaxes(2, 3))
     return float(loss), gradients[::-1]
 

@@ -1,4 +1,4 @@
-"""The network in PyTorch, channels last, as written by somebody who wants it fast."""
+"""The network in PyTorch, in channels-last layout for speed."""
 
 from itertools import pairwise
 
@@ -27,11 +27,11 @@ class CNN(nn.Module):
         """Logits `(batch, classes)` of images `(batch, channels, height, width)`."""
         for convolution in self.convolutions:
             x = F.max_pool2d(F.relu(convolution(x)), 2)
-        # In memory the channels come last already: this way nothing is copied.
+        # The memory layout is already channels-last, so the permutation copies nothing.
         return self.dense(x.permute(0, 2, 3, 1).flatten(1))
 
     def load(self, parameters: tuple[np.ndarray, ...]) -> None:
-        """Takes over the parameters of a `Training`."""
+        """Copies the parameters of a `Training`."""
         own = list(self.parameters())
         with torch.no_grad():
             for mine, given in zip(own, parameters, strict=True):
@@ -39,7 +39,7 @@ class CNN(nn.Module):
 
 
 def prepare(name: str, training: Training) -> Program:
-    """The training step, uncompiled: PyTorch's compiler would need a C++ toolchain."""
+    """The training step without `torch.compile`, which would need a C++ toolchain."""
     del name
     if jax.default_backend() != "cpu":
         raise LeftOut("PyTorch is timed on the CPU only, and JAX is not on it here")
@@ -67,7 +67,7 @@ def prepare(name: str, training: Training) -> Program:
 
 
 def _to_torch(parameter: np.ndarray) -> np.ndarray:
-    """Kernels as (out, in, height, width) and (out, in)."""
+    """Converts a kernel to the layout (out, in, height, width) or (out, in)."""
     match parameter.ndim:
         case 4:
             return parameter.transpose(3, 2, 0, 1).copy()

@@ -1,13 +1,13 @@
-"""report.html: a study's or a benchmark's results as one page that needs no network.
+"""report.html: the results of a study or benchmark as one page that works offline.
 
 libraries.py           Vega-Lite and DataTables from PyPI's packages; page.js and page.css
-render.py, *.html.j2   templates to HTML
+render.py, *.html.j2   rendering of templates to HTML
 looks.py               colours and markers
-table.py               rows of summary.csv as a table to sort and filter
-vega.py                what a chart is
+table.py               rows of summary.csv as a table that can be sorted and filtered
+vega.py                common parts of charts
 charts.py, learning.py the charts, in Vega-Lite
-cards.py               what each variant is, with its pooling's picture
-study.py               all of it for one study
+cards.py               definition of each variant, with a picture of its pooling
+study.py               the page of one study
 """
 
 from experiments.report.page.study import page

@@ -1,4 +1,4 @@
-"""One card per variant: what it is, its score from each seed, and its poolings' pictures."""
+"""Cards, one per variant: definition, score of each seed, and pictures of its poolings."""
 
 import base64
 import inspect
@@ -23,12 +23,12 @@ _DRAWN_AS = {
     "learned_logsumexp_pool": "logsumexp_pool",
     "learned_mixed_pool": "mixed_pool",
 }
-"""Heads and learned poolings by the operator whose picture shows what they do."""
+"""The operator whose picture illustrates each head or learned pooling."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """What an operator does to a photograph: its name, what it computes, the PNG as a data URI."""
+    """An operator applied to a photograph: its name, its description, and the PNG as a data URI."""
 
     name: str
     text: str
@@ -37,7 +37,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Card:
-    """What the page says of one variant."""
+    """The content of one variant's card."""
 
     name: str
     facts: dict[str, str]
@@ -48,8 +48,8 @@ def cards(plan: Plan, rows: Sequence[SummaryRow]) -> list[Card]:
     """The cards of a study's variants, in the config's order.
 
     Args:
-        plan: What the variants are.
-        rows: Their measured rows.
+        plan: The study's plan.
+        rows: The measured rows of the variants.
     """
     found = []
     for name in dict.fromkeys(row.variant for row in rows):
@@ -69,7 +69,7 @@ def _facts(definition: Any, prefix: str = "") -> dict[str, str]:
     if isinstance(definition, list):
         stages = enumerate(definition, start=1)
         return {k: v for i, one in stages for k, v in _facts(one, f"stage {i} ").items()}
-    if not isinstance(definition, dict):  # no config of today: shown as it stands
+    if not isinstance(definition, dict):  # not a config of this version: shown unchanged
         return {f"{prefix}pool": words.plain(definition)}
     facts = {}
     for key, value in definition.items():
@@ -86,7 +86,7 @@ def _by_seed(row: SummaryRow) -> str:
 
 
 def _operators(definition: Any) -> Iterator[str]:
-    """The names of the poolings of a variant, its head's last."""
+    """The names of a variant's poolings, its head last."""
     for one in definition if isinstance(definition, list) else [definition]:
         if isinstance(one, dict):
             if isinstance(pool := one.get("pool"), str):
@@ -96,7 +96,7 @@ def _operators(definition: Any) -> Iterator[str]:
 
 
 def _picture(operator: str) -> Picture | None:
-    """The operator's picture in the gallery, if it is an operator and has one."""
+    """The operator's picture in the gallery; None if it has none."""
     file = _PICTURES / f"{operator}.png"
     if operator not in jaxpool.__all__ or not file.is_file():
         return None

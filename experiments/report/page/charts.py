@@ -1,4 +1,4 @@
-"""Charts as Vega-Lite: accuracy against cost, and against what a sweep varies."""
+"""Vega-Lite charts of accuracy against cost and against swept keys."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from experiments.report.rows import SummaryRow
 
 @dataclass(frozen=True)
 class CostAxis:
-    """A column that accuracy is drawn against."""
+    """A cost on the x axis of a chart of accuracy."""
 
     field: str
     title: str
@@ -33,12 +33,12 @@ _ESTIMATED_COSTS = (
 
 
 def frontier(place: str, rows: Sequence[SummaryRow], found: Sequence[Look]) -> Chart:
-    """Accuracy against each cost, of the rows of one device; of a sweep one curve per variant.
+    """Accuracy against each cost for the rows of one device; of a sweep, one curve per variant.
 
     Args:
-        place: Its id in the page.
+        place: The chart's id in the page.
         rows: The rows, all measured or all estimated for one device.
-        found: How the variants are drawn.
+        found: The looks of the variants.
     """
     first = rows[0]
     estimated = first.device_source == "estimated"
@@ -71,7 +71,7 @@ def sweep(rows: Sequence[SummaryRow], found: Sequence[Look]) -> list[Chart]:
 
     Args:
         rows: The measured rows of a study with a sweep.
-        found: How the variants are drawn.
+        found: The looks of the variants.
     """
     charts = []
     for index, key in enumerate(rows[0].swept):
@@ -92,7 +92,7 @@ def sweep(rows: Sequence[SummaryRow], found: Sequence[Look]) -> list[Chart]:
 
 
 def ends(row: SummaryRow) -> dict[str, float]:
-    """Mean accuracy in percent and the ends of its interval; both the mean if there is none."""
+    """Mean accuracy in percent and the ends of its interval; without one, both are the mean."""
     mean = row.test_accuracy_mean
     low, high = row.test_accuracy_ci95_low, row.test_accuracy_ci95_high
     return {
@@ -162,7 +162,7 @@ def _frontier(cost: CostAxis, rows: Sequence[SummaryRow], found: Sequence[Look])
 
 
 def _whisker(x: Spec, colour: Spec) -> Spec:
-    """The interval of an accuracy."""
+    """The error bar of an accuracy."""
     y = axis("least", "test accuracy, %")
     return {"mark": "rule", "encoding": {"x": x, "y": y, "y2": {"field": "most"}, **colour}}
 
@@ -175,7 +175,7 @@ def _points(encoding: Spec, tooltip: Sequence[Spec]) -> Spec:
 
 
 def _said(row: SummaryRow) -> dict[str, str]:
-    """What a point says of its row."""
+    """The texts in a point's tooltip."""
     interval = row.test_accuracy_ci95_low, row.test_accuracy_ci95_high
     said = words.accuracy(row.test_accuracy_mean, *interval, row.seeds)
     diverged = f", {row.diverged} diverged" if row.diverged else ""
@@ -188,7 +188,7 @@ def _said(row: SummaryRow) -> dict[str, str]:
 
 
 def _front(rows: Sequence[SummaryRow], cost: CostAxis) -> list[SummaryRow]:
-    """The rows that no other beats in accuracy or this cost and equals in the other."""
+    """The Pareto-optimal rows in mean accuracy and this cost."""
     sign = 1 if cost.faster == "right" else -1
 
     def merit(row: SummaryRow) -> tuple[float, float]:

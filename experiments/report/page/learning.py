@@ -1,4 +1,4 @@
-"""Learning curves, from the metrics.jsonl of each run, where the folder has them."""
+"""Learning curves from the metrics.jsonl of each run, if the folder contains runs."""
 
 import math
 from collections.abc import Sequence
@@ -19,12 +19,12 @@ _QUANTITIES = {
 
 
 def chart(study: StudyFolder, plan: Plan, found: Sequence[Look]) -> Chart | None:
-    """The learning curves of a study, or None where no run has left any.
+    """The learning curves of a study, or None without runs.
 
     Args:
         study: The study's folder.
-        plan: What was run.
-        found: How the variants are drawn.
+        plan: The study's plan.
+        found: The looks of the variants.
     """
     steps = "training.steps" in plan.settings
     options = []

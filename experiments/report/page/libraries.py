@@ -1,7 +1,7 @@
-"""The JavaScript of the pages: libraries that PyPI's packages carry, and our own few lines.
+"""JavaScript and CSS of the pages: libraries from PyPI packages, page.js and page.css.
 
-Vega-Lite draws charts (from vl-convert-python), DataTables sorts and filters tables (from itables).
-Nothing is downloaded. One page may hold all of it (`inline`), or many may share files (`linked`).
+Vega-Lite (from vl-convert-python) draws charts; DataTables (from itables) sorts and filters tables.
+Nothing is downloaded. A page contains all files (`inline`), or several pages share them (`linked`).
 """
 
 import contextlib
@@ -21,12 +21,12 @@ _HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Libraries:
-    """What stands in a page's head and at its end, and which sources the browser may use.
+    """HTML elements that load the libraries, and the sources that the browser may use.
 
     Attributes:
         styles: `<style>` or `<link>` elements.
         scripts: `<script>` elements.
-        source: What a Content-Security-Policy allows of scripts and styles.
+        source: The Content-Security-Policy source of scripts and styles.
     """
 
     styles: Markup
@@ -35,7 +35,7 @@ class Libraries:
 
 
 def files() -> dict[str, str]:
-    """All that the pages need, by file name; scripts are loaded in this order."""
+    """The contents of all files, by name; scripts are loaded in this order."""
     return {
         "datatables.css": _datatables("css"),
         "page.css": (_HERE / "page.css").read_text(encoding="utf-8"),
@@ -46,7 +46,7 @@ def files() -> dict[str, str]:
 
 
 def inline() -> Libraries:
-    """Everything inside the page."""
+    """Elements that contain all files."""
     styles, scripts = [], []
     for name, text in files().items():
         if name.endswith(".css"):
@@ -57,7 +57,7 @@ def inline() -> Libraries:
 
 
 def linked(folder: str) -> Libraries:
-    """Everything in files that pages share.
+    """Elements that refer to shared files.
 
     Args:
         folder: The folder of the files, relative to the page.
@@ -69,13 +69,13 @@ def linked(folder: str) -> Libraries:
 
 
 def _closed(text: str, element: str) -> str:
-    """Text that cannot end the element that it stands in."""
+    """Escapes text so that it cannot end its enclosing HTML element."""
     return text.replace(f"</{element}", f"<\\/{element}").replace("<!--", "<\\!--")
 
 
 @functools.cache
 def _datatables(kind: str) -> str:
-    found = importlib.util.find_spec("itables")  # importing it would import pandas
+    found = importlib.util.find_spec("itables")  # an import would load pandas
     if found is None or not found.submodule_search_locations:
         raise ModuleNotFoundError("the pages need itables: pip install jaxpool[experiments]")
     folder = Path(found.submodule_search_locations[0])
@@ -84,7 +84,7 @@ def _datatables(kind: str) -> str:
 
 @functools.cache
 def _vega() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script, which takes seconds to bundle: it is cached."""
+    """Vega, Vega-Lite and Vega-Embed as one script; cached, since bundling takes seconds."""
     import pooch
     import vl_convert
 
@@ -94,6 +94,6 @@ def _vega() -> str:
         return path.read_text(encoding="utf-8")
     bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     script = f"(() => {{\n{bundle}\n}})();\n"
-    with contextlib.suppress(OSError):  # a cache that cannot be written costs time only
+    with contextlib.suppress(OSError):  # without a writable cache, each process bundles again
         write_atomically(path, script)
     return script

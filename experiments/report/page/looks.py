@@ -1,4 +1,4 @@
-"""The colour and the marker of each variant or contender, as in `report.plots`, for the page."""
+"""Colour and marker of each variant or contender on the page, the same as in `report.plots`."""
 
 import math
 from collections.abc import Sequence
@@ -22,18 +22,18 @@ PATHS = {
     "L-0.45,0Z",
     "*": f"{_STAR}Z",
 }
-"""Matplotlib's markers as SVG paths that fill a square from -1 to 1."""
+"""Matplotlib's markers as SVG paths in a square from -1 to 1."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """How something is drawn.
+    """Colour and marker of a variant or contender.
 
     Attributes:
         name: The variant or contender.
         colour: As #RRGGBB.
         path: The marker, as an SVG path in a square from -1 to 1.
-        label: What the reader is shown.
+        label: The name shown to the reader.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Look:
 
 
 def looks(names: Sequence[str], labels: Sequence[str] | None = None) -> list[Look]:
-    """One look per name, in order; the first 56 all differ in colour or marker."""
+    """One look per name, in order; the first 56 differ in colour or marker."""
     return [
         Look(name, COLOURS[i % len(COLOURS)], PATHS[MARKERS[i % len(MARKERS)]], label)
         for i, (name, label) in enumerate(zip(names, labels or names, strict=True))
@@ -51,7 +51,7 @@ def looks(names: Sequence[str], labels: Sequence[str] | None = None) -> list[Loo
 
 
 def scales(found: Sequence[Look]) -> dict[str, dict]:
-    """Vega-Lite's encodings of colour and shape; the page has a legend of its own."""
+    """Vega-Lite's encodings of colour and shape, without a legend: the page has its own."""
     names = [look.name for look in found]
     colours, paths = [look.colour for look in found], [look.path for look in found]
     field = {"field": "variant", "type": "nominal", "legend": None}

@@ -5,7 +5,7 @@
   const darkness = matchMedia("(prefers-color-scheme: dark)");
   const charts = JSON.parse(document.getElementById("charts").textContent);
   const hidden = new Set(); // variants that the reader has switched off
-  const drawn = new Map(); // by figure, what vegaEmbed returned
+  const drawn = new Map(); // the result of vegaEmbed, by figure
 
   const ink = (name) => getComputedStyle(root).getPropertyValue(name).trim();
 

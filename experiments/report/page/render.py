@@ -1,4 +1,4 @@
-"""Templates to HTML; every text is escaped."""
+"""Rendering of templates to HTML, with all text escaped."""
 
 import functools
 import re
@@ -21,17 +21,18 @@ def render(
     index: str = "",
     assets: str = "",
 ) -> str:
-    """Fills in a template.
+    """Renders a template.
 
     Args:
-        template: Its name in this folder.
-        values: What it shows.
-        charts: The charts that it draws.
-        index: The page to link back to, if there is one.
-        assets: The folder of the libraries' files, relative to the page; empty puts them inside.
+        template: The template's file name in this folder.
+        values: The values of the template's variables.
+        charts: The charts of the page.
+        index: The page to link back to; empty for none.
+        assets: The folder of the libraries' files, relative to the page; if empty, the page
+            contains them.
 
     Returns:
-        The page.
+        The page, as HTML.
     """
     specs = {
         chart.id: [
@@ -59,7 +60,7 @@ def _environment() -> jinja2.Environment:
 
 
 def _code(text: str) -> Markup:
-    """Escaped text, with what stands in backticks as code."""
+    """Escaped text, with parts in backticks as `<code>`."""
     parts = _NAME.split(text)
     names = (Markup("<code>{}</code>").format(part) for part in parts[1::2])
     prose = map(escape, parts[::2])

@@ -1,4 +1,4 @@
-"""The page of one study: what its folder holds, for the template."""
+"""The page of one study, from the files in its folder."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -50,12 +50,13 @@ def page(
     """The page of a study.
 
     Args:
-        study: The study's folder; learning curves are read from its runs, if they are there.
-        plan: What was studied.
-        rows: Its rows.
-        beside: The metrics of methods without training, if there are any.
-        index: The page to link back to, if there is one.
-        assets: The folder of the libraries' files, relative to the page; empty puts them inside.
+        study: The study's folder; learning curves are read from its runs, if it contains runs.
+        plan: The study's plan.
+        rows: The study's rows.
+        beside: The metrics of methods without training, or None.
+        index: The page to link back to; empty for none.
+        assets: The folder of the libraries' files, relative to the page; if empty, the page
+            contains them.
 
     Returns:
         HTML.
@@ -116,7 +117,7 @@ def page(
 
 
 def machine(environment: Environment) -> dict[str, str]:
-    """Versions, device and settings, by name; what is empty is left out."""
+    """Versions, device and settings, by name, without empty values."""
     commit = environment.git_commit or ""
     facts: Mapping[str, Any] = {
         "started": environment.started,

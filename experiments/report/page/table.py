@@ -1,4 +1,4 @@
-"""The rows of summary.csv as tables that a reader can sort and filter."""
+"""Tables of summary.csv's rows that a reader can sort and filter."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,10 +13,10 @@ Value = float | int | str | None
 
 @dataclass(frozen=True)
 class Heading:
-    """A column.
+    """The heading of a column.
 
     Attributes:
-        title: Its heading.
+        title: The text of the heading.
         unit: The unit of its numbers.
         look: The CSS class of its cells: `left` for words, `text` for prose.
     """
@@ -31,11 +31,11 @@ class Cell:
     """A cell of a table.
 
     Attributes:
-        text: What it says.
-        order: What it is sorted by, if not its text.
-        look: Its CSS class.
-        link: A page that it leads to, relative.
-        note: What stands below it.
+        text: The cell's text.
+        order: The sort key, if it is not the text.
+        look: The cell's CSS class.
+        link: Relative path of a page to link to.
+        note: Text below the cell's text.
     """
 
     text: str
@@ -47,7 +47,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class TableRow:
-    """A row, and the variant whose switch hides it."""
+    """A row, and the variant whose checkbox hides it."""
 
     variant: str
     cells: Sequence[Cell]
@@ -58,12 +58,12 @@ class Table:
     """A table of the page.
 
     Attributes:
-        id: Its id in the page.
-        title: A heading, if there are several.
+        id: The table's id in the page.
+        title: A heading, if the page has several tables.
         heads: The columns.
         rows: The rows.
-        filters: By number of a column, the values to choose from.
-        caption: What stands below it.
+        filters: The values to filter by, by column number.
+        caption: Text below the table.
     """
 
     id: str
@@ -82,7 +82,7 @@ class _Column:
     best: frozenset[str] = frozenset()
 
     def cell(self, row: SummaryRow) -> Cell:
-        """Its cell of a row; all cells of a column have an order, or DataTables ignores it."""
+        """The column's cell of a row. DataTables needs sort keys in all cells or in none."""
         order = self.order(row)
         look = "best" if row.key in self.best else ""
         return Cell(self.text(row), "" if order is None else order, look)
@@ -92,10 +92,10 @@ def of_rows(place: str, title: str, rows: Sequence[SummaryRow], conclusion: Conc
     """The table of the rows of one device.
 
     Args:
-        place: Its id in the page.
-        title: A heading, if there are several tables.
+        place: The table's id in the page.
+        title: A heading, if the page has several tables.
         rows: The rows, all measured or all estimated for one device.
-        conclusion: Who is marked as best; nobody is among estimates.
+        conclusion: The conclusion, which determines the highlighted cells; estimates have none.
     """
     shown = _columns(rows, conclusion)
     swept = list(rows[0].swept)
@@ -117,7 +117,7 @@ def of_rows(place: str, title: str, rows: Sequence[SummaryRow], conclusion: Conc
 
 
 def _columns(rows: Sequence[SummaryRow], conclusion: Conclusion) -> list[_Column]:
-    """The columns that these rows have something in."""
+    """The columns that are not empty for these rows."""
     estimated = rows[0].device_source == "estimated"
     metrics = dict.fromkeys(name for row in rows for name in row.metrics)
     found = [_sweep_column(key) for key in rows[0].swept]

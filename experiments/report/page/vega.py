@@ -1,4 +1,4 @@
-"""Charts as the page has them: drawings in Vega-Lite among which the reader may choose."""
+"""Charts of the page: Vega-Lite drawings that the reader can select and zoom."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ _HEIGHT = 380
 
 @dataclass(frozen=True)
 class Option:
-    """One of the drawings that a chart offers.
+    """One selectable drawing of a chart.
 
     Attributes:
-        label: Its name among the others.
-        spec: Vega-Lite, each layer with its own encoding.
-        axis: The axis whose scale the reader may switch; empty if none.
-        scale: The scale to begin with.
+        label: The drawing's name in the selection.
+        spec: The Vega-Lite specification; each layer has its own encoding.
+        axis: The axis whose scale the reader can switch; empty for none.
+        scale: The initial scale.
     """
 
     label: str
@@ -31,11 +31,11 @@ class Chart:
     """A chart of the page.
 
     Attributes:
-        id: Its id in the page.
-        title: Its heading.
-        caption: What stands below it.
-        options: Its drawings, the first one shown first.
-        choice: What the reader chooses among the options.
+        id: The chart's id in the page.
+        title: The chart's heading.
+        caption: Text below the chart.
+        options: The drawings; the first one is shown first.
+        choice: The label of the selection.
     """
 
     id: str
@@ -46,11 +46,11 @@ class Chart:
 
 
 ZOOM = "Shift and the mouse wheel zoom, Shift and drag move, a double click resets."
-"""What a caption says of `zoomed`."""
+"""Explanation of `zoomed`, for captions."""
 
 
 def zoomed(layer: Spec, axes: Sequence[str] = ("x", "y")) -> Spec:
-    """A layer that lets the reader zoom and move these axes; without Shift the page scrolls."""
+    """A layer whose axes the reader can zoom and move; without Shift, the page scrolls."""
     select = {
         "type": "interval",
         "encodings": list(axes),
@@ -61,7 +61,7 @@ def zoomed(layer: Spec, axes: Sequence[str] = ("x", "y")) -> Spec:
 
 
 def frame(layers: Sequence[Spec], data: Sequence[Mapping[str, Any]], description: str) -> Spec:
-    """A spec of layers over one table, whose variants the page can hide."""
+    """A specification of layers over one table, whose variants the page can hide."""
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
         "description": description,
@@ -77,7 +77,7 @@ def frame(layers: Sequence[Spec], data: Sequence[Mapping[str, Any]], description
 
 
 def axis(field: str, title: str | list[str], number: str = "", **more: Any) -> Spec:
-    """The encoding of a quantity on an axis that need not begin at zero."""
+    """The encoding of a quantity on an axis that need not start at 0."""
     return {
         "field": field,
         "type": "quantitative",

@@ -77,12 +77,12 @@ def test_the_core_has_the_cases_that_were_promised():
     [
         ("window = 9", "cases.0.window = 9: does not fit the padded map of sizes [8, 8]"),
         ("window = 2\nstrids = 2", "cases.0.strids = 2: unknown key; did you mean 'strides'?"),
-        ("window = 'global'\nstrides = 2", "strides = 2: means nothing beside window = 'global'"),
-        ("window = [2, 2, 2]", "must have 2 entries, one a spatial axis of shape [1, 8, 8, 1]"),
+        ("window = 'global'\nstrides = 2", "strides = 2: has no meaning with window = 'global'"),
+        ("window = [2, 2, 2]", "must have 2 entries, one per spatial axis of shape [1, 8, 8, 1]"),
         ("window = 2\nleave_out.torhc = ''", "leaves out 'torhc'; did you mean 'torch'?"),
         (
             "window = 2\n[[cases]]\nname = 'a'\noperator = 'max'\nshape = [1, 4, 1]\nwindow = 2",
-            "two have the name 'a'",
+            "the name 'a' is used twice",
         ),
     ],
 )

@@ -273,7 +273,7 @@ def test_differences_name_the_keys_that_changed(path):
     after = dump(load(path, ["training.epochs=4", "dataset.train_limit=99"]))
     assert differences(before, after) == [
         "training.epochs was 3, is 4",
-        "dataset.train_limit was not there, is 99",
+        "dataset.train_limit was absent, is 99",
     ]
 
 

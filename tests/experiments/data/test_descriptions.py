@@ -112,7 +112,7 @@ def test_what_is_missing_or_damaged_is_named_with_what_to_do(tmp_path, monkeypat
     packed = tmp_path / "file.lz4"
     packed.write_bytes(b"no archive")
     monkeypatch.setattr(debian, "_HELPER", tmp_path / "none")
-    with pytest.raises(DataError, match="is not here to unpack it"):
+    with pytest.raises(DataError, match=r"is missing\. Unpack"):
         DescriptionsOptions(name="descriptions", path=packed).describe()
     monkeypatch.setattr(debian, "_HELPER", "/bin/false")
     with pytest.raises(DataError, match="cannot be unpacked"):

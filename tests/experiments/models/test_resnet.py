@@ -144,7 +144,7 @@ def test_signals_are_read_too():
         ({"depth": 10}, "must be 6 n \\+ 2 for 3 widths: 8, 14, 20 ..."),
         ({"depth": 2}, "must be 6 n \\+ 2"),
         ({"widths": (4,)}, "at least two"),
-        ({"widths": (4, 3, 2), "shortcut": "identity"}, "must not fall"),
+        ({"widths": (4, 3, 2), "shortcut": "identity"}, "must not decrease"),
     ],
 )
 def test_what_is_no_such_network_is_refused(given, complaint):

@@ -105,7 +105,7 @@ def test_what_is_dumped_loads_as_the_same_study(tmp_path, changes):
 RATES = "{'training.learning_rate'=[1e-3, 1e-2]}"
 REFUSED_TUNINGS = [
     ([VALIDATION, tuning("{'training.learning_rate'=3}")], "learning_rate = 3", "must be a list"),
-    ([GRID], "dataset.validation", "there are none; set apart a share"),
+    ([GRID], "dataset.validation", "there are none; reserve a share"),
     ([VALIDATION, "training.seeds=[5, 100]", GRID], "tuning.seeds", "both have 100"),
     ([VALIDATION, GRID.replace("101", "100")], "tuning.seeds", "must differ from one another"),
     ([VALIDATION, tuning("{}")], "tuning.space", "must not be empty"),
@@ -157,7 +157,7 @@ REFUSED_TUNINGS = [
     (
         [VALIDATION, tuning("{'variants.maxx.window'=[2, 3]}")],
         "tuning.space",
-        "'variants.maxx.window' is for no variant that is tuned; those are max, strided",
+        "'variants.maxx.window' belongs to no tuned variant; tuned variants are max, strided",
     ),
     (
         [VALIDATION, tuning("{'variants.max.window'=[2, 3]}")],
