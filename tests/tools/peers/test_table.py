@@ -119,8 +119,8 @@ def test_the_page_shows_each_difference_with_its_case():
     assert "  - SAME: `` max_pool(x, 2), x: `zeros` `` refused: `` TypeError: `no` ``" in page
     assert "- **B** lacks it." in page
     assert "## min_pool" not in page
-    assert "`min_pool`" in page.partition("## In none of them")[2]
-    assert "- set aside, of threads: `a.thread_pool`" in page
+    assert "`min_pool`" in page.partition("## In no other library")[2]
+    assert "- not counted as a pooling, of threads: `a.thread_pool`" in page
 
 
 def test_records_of_other_rows_are_refused(tmp_path):
