@@ -172,11 +172,14 @@ def _searched(record: PeerRecord) -> list[str]:
         "",
         f"**{record.peer}** {record.versions[record.peer]}: the names in "
         f"{', '.join(_code(module) for module in record.modules)} that match "
-        f"{', '.join(_code(pattern) for pattern in record.patterns)}; {found} of these names are poolings.",
+        f"{', '.join(_code(pattern) for pattern in record.patterns)}; "
+        f"{found} of these names are poolings.",
         "",
     ]
     lines += [f"- jaxpool lacks: {what}: {_names(names)}" for what, names in record.extras.items()]
-    lines += [f"- not counted as a pooling, {why}: {_names(names)}" for why, names in record.aside.items()]
+    lines += [
+        f"- not counted as a pooling, {why}: {_names(names)}" for why, names in record.aside.items()
+    ]
     return lines
 
 
