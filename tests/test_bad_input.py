@@ -162,7 +162,7 @@ def test_the_message_names_the_argument_and_the_value(row, name, bad):
 
 
 @pytest.mark.parametrize("row", FIRST_ROWS.values(), ids=FIRST_ROWS)
-def test_the_same_call_is_fine_otherwise(row):
+def test_the_call_is_valid_without_the_bad_argument(row):
     call(row)
 
 

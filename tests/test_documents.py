@@ -35,12 +35,12 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("document", documents.documents(ROOT), ids=lambda path: path.name)
-def test_every_document_shows_the_records_as_they_are(document):
+def test_every_document_is_up_to_date_with_the_records(document):
     text = document.read_text(encoding="utf-8")
     assert documents.included(text, ROOT, document) == text
 
 
-def test_the_readme_s_library_lines_run():
+def test_the_python_of_the_readme_runs():
     (lines,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     names: dict = {}
     exec(lines, names)
@@ -74,6 +74,6 @@ def test_the_python_of_a_page_runs(page):
         pytest.skip(f"all ran but what imports {', '.join(sorted(absent))}")
 
 
-def test_the_page_of_modules_names_each():
+def test_modules_md_names_every_module():
     text = (ROOT / "docs" / "modules.md").read_text("utf-8")
     assert [name for name in nn.__all__ if f"`{name}`" not in text] == ["Pool"]  # what others are

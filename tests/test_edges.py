@@ -33,7 +33,7 @@ def hasattr_of(module):
 
 @pytest.mark.parametrize("operator", [row for row in OPERATORS if row.exact], ids=str)
 @pytest.mark.parametrize("dtype", EIGHT_BITS)
-def test_floats_of_eight_bits_are_chosen_as_in_float32(operator, dtype):
+def test_eight_bit_floats_are_selected_as_in_float32(operator, dtype):
     x = jnp.asarray(operator.smooth(np.random.default_rng(0), operator.shape)).astype(dtype)
     y = operator(x)
     assert y.dtype == dtype
@@ -46,7 +46,7 @@ def test_floats_of_eight_bits_are_chosen_as_in_float32(operator, dtype):
 
 @pytest.mark.parametrize("operator", CHOOSE_INTEGERS, ids=str)
 @pytest.mark.parametrize("dtype", ["int4", "uint4"])
-def test_integers_of_four_bits_are_chosen_as_in_int8(operator, dtype):
+def test_four_bit_integers_are_selected_as_in_int8(operator, dtype):
     x = np.random.default_rng(0).integers(0 if dtype == "uint4" else -7, 7, operator.shape)
     x, wide = jnp.asarray(x).astype(dtype), jnp.asarray(x).astype(dtype.replace("4", "8"))
     y, expected = operator(x).astype(np.int32), operator(wide).astype(np.int32)
@@ -122,7 +122,7 @@ PARAMETERS = {
 
 
 @pytest.mark.parametrize("parameter", PARAMETERS)
-def test_a_variable_of_a_module_is_an_array(parameter):
+def test_nnx_variables_are_accepted_as_arrays(parameter):
     function, value = PARAMETERS[parameter]
     x = jnp.arange(48.0).reshape(2, 8, 3) / 7 + 0.1
     if "boxes" in parameter:
@@ -135,7 +135,7 @@ def test_a_variable_of_a_module_is_an_array(parameter):
         np.testing.assert_array_equal(jax.jit(function)(x, kind(value)), expected)
 
 
-def test_a_model_with_every_module_can_be_tabulated():
+def test_nnx_tabulate_works_with_every_module():
     """Which must leave the modules as they were."""
 
     class Model(nnx.Module):
@@ -164,7 +164,7 @@ def test_a_model_with_every_module_can_be_tabulated():
     np.testing.assert_array_equal(model(x), before)
 
 
-def test_the_drop_in_for_lax_has_the_rest_of_lax():
+def test_compat_lax_forwards_other_names_to_lax():
     assert ours.add(1, 2) == 3
     assert "conv_general_dilated" in dir(ours)
     with pytest.raises(AttributeError, match="no_such_name"):

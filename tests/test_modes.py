@@ -49,7 +49,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("mode", "batch", "operator"), CASES)
-def test_as_in_a_plain_call(mode, batch, operator):
+def test_every_mode_gives_the_result_of_a_plain_call(mode, batch, operator):
     x = image(operator, BATCHES[batch])
     # (`jet` multiplies by n!, and divided programs add up what bins share in another order.)
     exact = operator.exact and mode != "jet" and not mode.startswith("explicit")
@@ -98,7 +98,7 @@ VARYING = {
 
 
 @pytest.mark.parametrize("operand", VARYING)
-def test_an_operand_that_varies_over_devices(operand):
+def test_operands_that_vary_over_devices(operand):
     """Under `shard_map`, as under `vmap`: values, and gradients summed over the devices."""
     function, name = VARYING[operand], operand.split()[0]
     rng = np.random.default_rng(4)
@@ -152,7 +152,7 @@ def test_an_operand_that_varies_over_devices(operand):
     assert len({float(value) for value in results[0]}) > 1  # it does vary
 
 
-def test_the_page_tells_how_many_cases_there_are():
+def test_reliability_md_states_the_number_of_cases():
     page = (Path(__file__).parents[1] / "docs" / "reliability.md").read_text("utf-8")
     counted = f"{len(modes.MODES)} modes, {len(OPERATORS)} rows", f"{len(CASES)} cases"
     assert all(count in page for count in (*counted, f"for {len(VARYING)} pairs"))

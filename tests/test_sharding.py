@@ -64,7 +64,7 @@ def test_only_halos_are_exchanged(name, spec):
         np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_a_slice_of_one_element_has_no_stride():
+def test_a_slice_of_one_element_is_lowered_without_a_stride():
     """XLA divides such a slice wrongly: the maximum of a global window was another element."""
     x = jax.ShapeDtypeStruct((1, 64, 4), np.float32)
     text = jax.jit(jaxpool.global_max_pool).trace(x).lower(lowering_platforms=("cuda",)).as_text()

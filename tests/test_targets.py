@@ -95,7 +95,7 @@ def test_maxima_of_wide_windows_are_few_operations(size, windows):
         np.testing.assert_allclose(ours, other, rtol=1e-5, atol=1e-5)
 
 
-def test_a_program_is_made_anew_inside_and_outside_of_portable():
+def test_portable_retraces_jitted_functions():
     pool = jax.jit(lambda x: jaxpool.max_pool(x, 2))
     x = jnp.zeros((1, 4, 4, 1))
 
@@ -118,7 +118,7 @@ GATHER = {
 
 
 @pytest.mark.parametrize("operator", OPERATORS, ids=str)
-def test_nothing_made_for_cpu_is_in_programs_for_gpu(operator):
+def test_programs_for_gpu_contain_no_cpu_workarounds(operator):
     """No isolation, and for maxima no gathers and no wider dtype than the array's."""
     text = lowered(operator, "cuda")
     assert "optimization_barrier" not in text

@@ -46,7 +46,7 @@ def test_output_size_is_pytorchs(axis):
 
 @every_case
 @given(axes)
-def test_reach_ends_with_the_last_window(axis):
+def test_reach_ends_at_the_last_tap_of_the_last_window(axis):
     low, high = axis.reach
     assert low == axis.low
     if axis.output:
@@ -65,7 +65,7 @@ def test_a_tap_exists_for_exactly_the_outputs_whose_tap_reads_the_image(axis):
 
 @every_case
 @given(axes, st.booleans())
-def test_counts_are_the_taps_one_finds_by_looking(axis, include_pad):
+def test_counts_equal_a_brute_force_count_of_taps(axis, include_pad):
     begin, end = (-axis.low, axis.size + axis.high) if include_pad else (0, axis.size)
     expected = tuple(
         sum(begin <= reads(axis, output, tap) < end for tap in range(axis.window))
@@ -131,7 +131,7 @@ def test_ceil_mode_by_hand(size, window, stride, padding, floor, ceil):
 
 @every_case
 @given(axes)
-def test_the_oracle_has_the_same_geometry(axis):
+def test_window_and_oracle_have_the_same_geometry(axis):
     padding = (axis.low, axis.high)
     given_span = oracle.span(
         axis.size, axis.window, axis.stride, axis.dilation, padding, axis.ceil_mode

@@ -68,13 +68,13 @@ def test_linen_and_nnx_have_the_same_signatures(name):
     assert parameters(ours) == parameters(flax.linen.pooling) == parameters(flax.nnx)
 
 
-def test_a_reduction_of_ones_own():
+def test_a_user_defined_reduction():
     x = jnp.full((1, 3, 3, 1), 2.0)
     y = ours.pool(x, 1.0, lambda a, b: a * b, (2, 2), None, "VALID")
     np.testing.assert_array_equal(y, np.full((1, 2, 2, 1), 16.0))
 
 
-def test_windows_move_by_one():
+def test_strides_default_to_one():
     x = jnp.arange(9.0).reshape(1, 3, 3, 1)
     np.testing.assert_array_equal(ours.max_pool(x, (2, 2))[0, :, :, 0], [[4, 5], [7, 8]])
     np.testing.assert_array_equal(ours.min_pool(x, (2, 2))[0, :, :, 0], [[0, 1], [3, 4]])
@@ -87,7 +87,7 @@ def test_only_winners_have_a_derivative():
     np.testing.assert_array_equal(gradient[0, :, :, 0], [[0, 0, 0], [0, 1, 1], [0, 1, 1]])
 
 
-def test_padding_counts_or_does_not():
+def test_count_include_pad():
     x = jnp.ones((1, 3, 3, 1))
     with_padding = ours.avg_pool(x, (2, 2), padding="SAME")[0, :, :, 0]
     np.testing.assert_array_equal(with_padding, [[1, 1, 0.5], [1, 1, 0.5], [0.5, 0.5, 0.25]])

@@ -112,7 +112,7 @@ def cases(name):
 
 
 @pytest.mark.parametrize("name", OPERATORS)
-def test_nodes(name, record_property):
+def test_onnx_backend_node_tests(name, record_property):
     operator, at_least = OPERATORS[name]
     found = cases(name)
     assert len(found) >= at_least

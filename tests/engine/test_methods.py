@@ -68,7 +68,7 @@ def scatter(cotangent, index, pooling):
     st.booleans(),
     st.integers(0, 2**31),
 )
-def test_any_geometry(pooling, monoid, build, masked, seed):
+def test_methods_agree_on_random_geometries(pooling, monoid, build, masked, seed):
     rng = np.random.default_rng(seed)
     x = build(rng, pooling.shape)
     check(pooling, monoid, x, rng.random(pooling.shape) < 0.6 if masked else None, rng)
@@ -93,7 +93,7 @@ NAMED = {
 
 
 @pytest.mark.parametrize("name", NAMED)
-def test_named_geometries(name):
+def test_methods_agree_on_chosen_geometries(name):
     rng = np.random.default_rng(len(name))
     pooling = NAMED[name]
     check(pooling, MAX, geometry.awkward(rng, pooling.shape), None, rng)
@@ -101,7 +101,7 @@ def test_named_geometries(name):
 
 @pytest.mark.parametrize("dtype", [np.int32, np.uint8, np.int8, bool, np.float16, "bfloat16"])
 @pytest.mark.parametrize("monoid", [MAX, MIN], ids=["max", "min"])
-def test_every_dtype(dtype, monoid):
+def test_methods_agree_for_every_dtype(dtype, monoid):
     """The extremes of a dtype are also its identities, and yet an element wins over padding."""
     rng = np.random.default_rng(1)
     pooling = Pooling((2, 11, 2), (1,), (3,), (2,), ((4, 1),), (1,), True)

@@ -20,7 +20,7 @@ def convolve(x, kernel):
 
 
 @pytest.mark.parametrize("purpose", ["training", "inference"])
-def test_a_program_computes_what_it_would_without_options(purpose):
+def test_compiler_options_do_not_change_results(purpose):
     compiled = compile_network(jax.jit(convolve).lower(IMAGES, KERNEL), purpose)
     np.testing.assert_allclose(compiled(IMAGES, KERNEL), convolve(IMAGES, KERNEL), rtol=1e-5)
 
@@ -98,7 +98,7 @@ def test_damaged_and_torn_programs_in_the_cache_do_no_harm(cache):
     np.testing.assert_array_equal(compiled_anew(), plain)
 
 
-def test_the_settings_of_jax_come_first(cache, tmp_path, monkeypatch):
+def test_cache_settings_of_the_user_take_precedence(cache, tmp_path, monkeypatch):
     jax.config.update("jax_compilation_cache_dir", str(tmp_path / "own"))
     compilation.use_cache()
     assert jax.config.values["jax_compilation_cache_dir"] == str(tmp_path / "own")

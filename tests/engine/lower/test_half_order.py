@@ -21,7 +21,7 @@ def every_float(dtype):
 
 @pytest.mark.parametrize("dtype", HALVES)
 @pytest.mark.parametrize("monoid", [MAX, MIN])
-def test_keys_are_in_order_and_lead_back(dtype, monoid):
+def test_order_preserving_integers_sort_like_floats_and_convert_back(dtype, monoid):
     bits, floats = every_float(dtype)
     dtype = np.dtype(dtype)
     found = np.asarray(half_order.to_keys(jnp.asarray(bits), dtype, monoid))
@@ -42,7 +42,7 @@ def test_keys_are_in_order_and_lead_back(dtype, monoid):
 
 @pytest.mark.parametrize("dtype", HALVES)
 @pytest.mark.parametrize("monoid", [MAX, MIN])
-def test_keys_to_compare_are_equal_where_the_floats_are(dtype, monoid):
+def test_order_preserving_integers_are_equal_where_the_floats_are(dtype, monoid):
     bits, floats = every_float(dtype)
     dtype = np.dtype(dtype)
     found = half_order.comparable(
@@ -57,7 +57,7 @@ def test_keys_to_compare_are_equal_where_the_floats_are(dtype, monoid):
 @pytest.mark.parametrize("dtype", HALVES)
 @pytest.mark.parametrize("pool", [jaxpool.max_pool, jaxpool.min_pool])
 @pytest.mark.parametrize("window", [2, 3, 9, 16])
-def test_subnormal_numbers_and_every_nan_come_through(dtype, pool, window):
+def test_subnormal_numbers_and_nan_are_kept(dtype, pool, window):
     """XLA:CPU takes float32 subnormals, so those of bfloat16, for zeros."""
     bits, floats = every_float(dtype)
     subnormal = (np.abs(floats) < float(jnp.finfo(dtype).tiny)) & (floats != 0)

@@ -30,7 +30,7 @@ def test_float32_is_rounded_to_the_nearest_bfloat16(target):
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
-def test_other_dtypes_are_converted_as_ever(dtype):
+def test_other_dtypes_are_converted_with_astype(dtype):
     x = jnp.array([1.0, 1 + 2**-12, 70000.0, np.nan], np.float32)
     with np.errstate(over="ignore"):
         np.testing.assert_array_equal(precision.narrow(x, dtype, target=CPU), x.astype(dtype))

@@ -18,7 +18,7 @@ def test_maxima_on_one_cpu_are_never_reduced_natively():
     assert all(RULES[CPU, shape].extreme is OURS for shape in Shape)
 
 
-def test_windows_are_told_apart():
+def test_dispatch_classifies_windows():
     even, bins = Axis(9, 3, 2), Uneven(5, (0, 2), (3, 3))
     blurred = Filtered(9, (0.25, 0.5, 0.25), 2)
     assert dispatch.rule(TPU, Window((-2,), (even,))).extreme is NATIVE

@@ -56,7 +56,7 @@ def values(rng, shape):
 
 @pytest.mark.parametrize("window", WINDOWS)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_same_as_elsewhere(shape, window):
+def test_merged_rows_give_the_same_bits_as_other_backends(shape, window):
     """What is computed for XLA:CPU and what is computed for other backends, bit for bit."""
     shape = SHAPES[shape]
     window = Window.resolve(shape, **WINDOWS[window])
@@ -96,7 +96,7 @@ def test_same_as_elsewhere(shape, window):
 
 @pytest.mark.parametrize("channels", [1, 15, 16, 32, 33])
 @pytest.mark.parametrize("padding", [0, 1])
-def test_what_is_merged(channels, padding):
+def test_which_rows_are_merged_with_their_neighbours(channels, padding):
     """Rows up to 32 elements long where that costs nothing, up to 15 where it costs a copy."""
     shape = (2, 8, 9, channels)
     window = Window.resolve(shape, 3, strides=1, padding=padding)
@@ -108,7 +108,7 @@ def test_what_is_merged(channels, padding):
     assert not layout.merged(window, shape, target=GPU).trailing
 
 
-def test_a_loop_that_reads_a_copy_stays_open():
+def test_a_loop_that_reads_a_copy_is_not_isolated():
     """So that the last axis, of one channel, is split off in the same loop, and not by copying."""
     x = jax.ShapeDtypeStruct((4, 64, 64, 1), np.float32)
 
@@ -140,7 +140,7 @@ def test_interior_padding_between_the_outputs_of_a_stride():
     assert layout.stride_one(window, y.shape, target=GPU) is None
 
 
-def test_a_symbolic_row_is_left_alone():
+def test_a_row_of_symbolic_length_is_not_merged():
     (channels,) = jax.export.symbolic_shape("channels")
     window = Window.resolve((2, 8, 9, channels), 3, strides=1)
     assert not layout.merged(window, (2, 8, 9, channels), target=CPU).trailing

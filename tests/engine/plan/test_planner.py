@@ -97,7 +97,7 @@ def test_a_wide_window_takes_a_logarithmic_number_of_taps(width):
     assert sum(step.taps for step in plan) <= 2 * (width.bit_length() + 1)
 
 
-def test_methods_differ():
+def test_each_method_has_its_own_plan():
     window = Window.resolve((1, 40, 40, 1), 9, strides=1, padding=4)
     plans = [planner.steps(window, method) for method in ("direct", "separable", "doubling")]
     assert plans[0] == (window,)
@@ -110,7 +110,7 @@ def test_an_unknown_method_is_refused():
         planner.steps(Window.resolve((1, 4, 1), 2), "fast")
 
 
-def test_rows_beyond_the_edges_of_a_chain_may_be_the_nearest():
+def test_when_rows_beyond_the_edge_of_a_chain_may_be_clamped():
     def chain(dilation):
         axis = Axis(40, 13, 1, dilation, 6 * dilation, 6 * dilation)
         return [

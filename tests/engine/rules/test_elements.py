@@ -24,7 +24,7 @@ def few(request):
 @pytest.mark.usefixtures("few")
 @examples(8)
 @given(geometry.poolings(), st.booleans(), st.integers(0, 2**31))
-def test_taps_and_what_is_made_of_them(pooling, masked, seed):
+def test_fold_and_every_visit_the_taps_of_each_window(pooling, masked, seed):
     rng = np.random.default_rng(seed)
     x = rng.integers(1, 9, pooling.shape).astype(np.float32)
     where = rng.random(pooling.shape) < 0.5 if masked else None

@@ -49,7 +49,7 @@ def some_winner(rng, pooling):
 
 @examples(14)
 @given(geometry.poolings(), st.booleans(), st.integers(0, 2**31))
-def test_adjoint(pooling, chosen, seed):
+def test_the_transpose_is_the_adjoint(pooling, chosen, seed):
     """<sum x, y> == <x, transpose y>, exactly: integers."""
     rng = np.random.default_rng(seed)
     window = pooling.resolved()
@@ -172,7 +172,7 @@ def test_batching_over_any_axis(example):
         )
 
 
-def test_sums_of_many_are_not_differences_of_many_more():
+def test_wide_sums_do_not_cancel():
     """A windowed sum must not cancel: prefix sums would lose the small numbers behind the large."""
     x = np.full((1, 4096, 1), 1e-3, np.float32)
     x[0, 0] = 1e7

@@ -78,7 +78,7 @@ def test_integers_pass_through_differentiated_programs():
 
 @pytest.mark.parametrize("shape", [(2, 3, 3, 5), (2, 96, 97, 3)], ids=["small", "large"])
 @pytest.mark.parametrize("hard", [np.nan, -np.nan, np.inf, -np.inf, 3e38])
-def test_whole_maps(shape, hard):
+def test_extremes_of_whole_maps_with_nan_and_infinities(shape, hard):
     """Whatever the sum of a map is: NaN for one, no number for infinities, too large for floats."""
     rng = np.random.default_rng(5)
     x = rng.normal(size=shape).astype(np.float32)
@@ -95,7 +95,7 @@ def test_whole_maps(shape, hard):
     ("shape", "window"),
     [((2, 24, 29, 60), 4), ((3, 410, 70), 10), ((2, 64, 64, 8), 64), ((1, 60, 48, 64), (5, 2))],
 )
-def test_value_and_winner_are_the_same_together(shape, window, monoid, monkeypatch):
+def test_joint_search_equals_separate_value_and_winner(shape, window, monoid, monkeypatch):
     """Large inputs are read once for both; ties, zeros of either sign and NaN are as ever."""
     rng = np.random.default_rng(0)
     x = rng.choice([-1, -0.0, 0.0, 1, np.nan, np.inf, -np.inf], shape).astype(np.float32)

@@ -113,7 +113,7 @@ def test_contests_of_one_race_are_timed_in_turns():
     assert len(turns) > 6
 
 
-def test_a_race_in_which_nobody_is_ready_is_no_race():
+def test_a_contest_without_contenders_is_not_timed():
     entered = {"lax": contest.Standing({"outcome": "left_out"})}
     contest.race([entered], BUDGET, 0)
     assert entered["lax"].fields == {"outcome": "left_out"}

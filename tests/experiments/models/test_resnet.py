@@ -147,7 +147,7 @@ def test_signals_are_read_too():
         ({"widths": (4, 3, 2), "shortcut": "identity"}, "must not fall"),
     ],
 )
-def test_what_is_no_such_network_is_refused(given, complaint):
+def test_invalid_depths_and_options_are_refused(given, complaint):
     with pytest.raises(ValidationError, match=complaint):
         options(**given)
 

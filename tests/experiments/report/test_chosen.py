@@ -115,5 +115,5 @@ def test_what_was_chosen_survives_the_csv(tmp_path, make_rows):
     assert [row.tuned for row in read_csv(path)] == [None, None]
 
 
-def test_an_untouched_study_says_nothing(tmp_path):
+def test_a_study_without_tuning_or_search_has_no_note(tmp_path):
     assert sentences(StudyFolder(tmp_path), PLAN, []) == []

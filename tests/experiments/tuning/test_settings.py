@@ -180,7 +180,7 @@ def test_another_space_does_not_mix_with_finished_trials(copied, tmp_path):
             path.unlink()
 
 
-def test_final_runs_without_their_choice_are_refused(copied):
+def test_final_runs_without_a_recorded_choice_are_refused(copied):
     folder, again = copied
     folder.tuning.unlink()
     process = again()
@@ -190,7 +190,7 @@ def test_final_runs_without_their_choice_are_refused(copied):
     )
 
 
-def test_choices_and_trials_that_are_damaged_or_of_elsewhere_are_named(copied):
+def test_choices_and_trials_that_are_damaged_or_foreign_are_named(copied):
     folder, again = copied
     whole = folder.tuning.read_text()
     folder.tuning.write_text("{}")

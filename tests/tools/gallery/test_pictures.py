@@ -85,12 +85,12 @@ def test_there_is_a_picture_of_every_operator():
 
 
 @pytest.mark.parametrize("operator", ["max_pool", "sum_pool"])
-def test_a_picture_is_what_its_code_draws(operator):
+def test_committed_pictures_are_up_to_date(operator):
     drawn, kept = pictures.draw(operator), gallery.picture_of(ROOT, operator).read_bytes()
     assert alike(drawn, kept)
 
 
-def test_pictures_of_different_operators_are_not_alike():
+def test_pictures_of_different_operators_differ():
     names = ("max_pool", "min_pool", "avg_pool", "gem_pool", "lp_pool", "logsumexp_pool")
     kept = [gallery.picture_of(ROOT, name).read_bytes() for name in names]
     assert [[alike(a, b) for b in kept] for a in kept] == np.eye(len(kept)).tolist()

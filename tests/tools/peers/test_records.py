@@ -29,7 +29,7 @@ def test_every_public_operator_is_a_row(peer):
 
 
 @pytest.mark.parametrize("peer", table.PEERS)
-def test_every_case_there_is_was_asked(peer):
+def test_records_contain_every_case(peer):
     """Unless the peer lacks the operator."""
     for name, row in recorded(peer).items():
         assert row.cases in (0, len(ROWS[name].cases)), name
@@ -49,7 +49,7 @@ def test_the_tables_are_those_of_the_records():
     ("peer", "name"),
     [(peer, name) for peer in HERE for name in ROWS if recorded(peer)[name].cases],
 )
-def test_the_verdicts_are_what_running_gives(peer, name):
+def test_recorded_verdicts_equal_those_of_a_new_run(peer, name):
     """Of a row that differs, its differences and one case that agrees are asked again: no more."""
     pytest.importorskip(peer)
     row, record = ROWS[name], recorded(peer)[name]

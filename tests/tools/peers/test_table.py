@@ -98,7 +98,7 @@ def test_the_headline_counts_verdicts():
     assert f"| B | 0 | 0 | {len(ROWS)} |" in text
 
 
-def test_what_jaxpool_lacks_is_told():
+def test_the_table_names_poolings_that_jaxpool_lacks():
     column = [record("a", extras={"odd sums": ("a.odd",), "even sums": ("a.even",)})]
     assert "jaxpool lacks: odd sums; even sums." in table.render_table({"A": column})
     assert "- jaxpool lacks: odd sums: `a.odd`" in table.render_details({"A": column})
