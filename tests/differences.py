@@ -57,7 +57,7 @@ def check(function, *arguments):
 
 
 def close(results, expected, tolerance):
-    """Each array to within a share of its largest element."""
+    """Compares arrays with a tolerance relative to the largest element."""
 
     def one(result, expected):
         assert result.dtype == expected.dtype == np.float64

@@ -1,4 +1,4 @@
-"""The judge of every windowed operator: plain loops over windows, taps and elements.
+"""The oracle of every windowed operator: plain loops over windows, taps and elements.
 
 Written from the definitions alone. It shares nothing with the code under test, and speed is no
 concern of its.
@@ -11,7 +11,7 @@ import numpy as np
 
 
 def span(size, window, stride, dilation, padding, ceil_mode):
-    """One axis: the padding (low, high) and the number of windows."""
+    """The padding (low, high) and the number of windows of one axis."""
     extent = dilation * (window - 1) + 1
     if padding in ("SAME", "SAME_LOWER"):
         outputs = math.ceil(size / stride)
@@ -71,7 +71,7 @@ def pool(x, function, axes, window, strides, padding, dilation, ceil_mode=False,
 
 
 def winner(elements, better):
-    """The position of the first NaN, else of the first best element, else None."""
+    """The position of the first NaN, else of the first extreme element; None if empty."""
     best = None
     for i, element in enumerate(elements):
         if element != element:

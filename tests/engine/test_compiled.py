@@ -13,7 +13,7 @@ import pytest
 
 import jaxpool
 
-# For each: kernels and temporaries, as multiples of the input, forward and with the gradient.
+# Per case: kernels, and temporaries as multiples of the input; forward and with the gradient.
 PROGRAMS = {
     "max, k2 s2": (lambda x: jaxpool.max_pool(x, 2), (16, 56, 56, 64), (1, 0.0), (4, 0.07)),
     "max, k3 s2 p1": (

@@ -14,7 +14,7 @@ def test_there_is_a_rule_for_every_kind_of_device_and_of_windows():
 
 
 def test_maxima_on_one_cpu_are_never_reduced_natively():
-    """XLA's reductions on CPU may lose NaN."""
+    """XLA:CPU's reductions may lose NaN."""
     assert all(RULES[CPU, shape].extreme is OURS for shape in Shape)
 
 

@@ -30,7 +30,7 @@ def inner(a, b):
 
 
 def some_winner(rng, pooling):
-    """For each window any tap inside the image, or none: more than a maximum would choose."""
+    """Per window a random tap inside the image or none; more cases than a maximum can select."""
     window = pooling.resolved()
 
     def choose(elements, indices, count):
@@ -50,7 +50,7 @@ def some_winner(rng, pooling):
 @examples(14)
 @given(geometry.poolings(), st.booleans(), st.integers(0, 2**31))
 def test_the_transpose_is_the_adjoint(pooling, chosen, seed):
-    """<sum x, y> == <x, transpose y>, exactly: integers."""
+    """<sum x, y> == <x, transpose y>, exactly, on integers."""
     rng = np.random.default_rng(seed)
     window = pooling.resolved()
     x = rng.integers(-9, 10, pooling.shape).astype(np.int32)
@@ -117,7 +117,7 @@ SHAPES = {
 
 @pytest.fixture(params=SHAPES)
 def example(request):
-    """A window, an input, an output, a winner."""
+    """A window with an input, an output and a winner."""
     rng = np.random.default_rng(3)
     pooling = SHAPES[request.param]
     window = pooling.resolved()
@@ -173,7 +173,7 @@ def test_batching_over_any_axis(example):
 
 
 def test_wide_sums_do_not_cancel():
-    """A windowed sum must not cancel: prefix sums would lose the small numbers behind the large."""
+    """Prefix sums would cancel: small numbers after large ones would be lost."""
     x = np.full((1, 4096, 1), 1e-3, np.float32)
     x[0, 0] = 1e7
     window = Window.resolve(x.shape, 100, strides=1)

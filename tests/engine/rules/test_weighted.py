@@ -1,4 +1,4 @@
-"""Weighted sums: against plain loops, each the other's transpose, closed under differentiation."""
+"""Weighted sums against plain loops, with their transposes and higher derivatives."""
 
 import functools
 
@@ -80,7 +80,7 @@ def test_every_operand_has_derivatives(options):
 
 
 def test_operands_of_size_one_and_unmapped_operands_are_broadcast():
-    """Broadcast along axes that are not pooled, and under `vmap`."""
+    """Along axes that are not pooled, and under `vmap`."""
     rng = np.random.default_rng(0)
     window = Window.resolve((2, 7, 3), 3, strides=2)
     v, x = rng.normal(size=(2, 2, 7, 3)).astype(np.float32)
