@@ -9,11 +9,11 @@ import pytest
 os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
 jax.config.update("jax_enable_compilation_cache", False)
 
-# For tests of sharding; before any device is used.
+# For tests of sharding; must be set before the first use of a device.
 jax.config.update("jax_num_cpu_devices", 8)
 
 
-# Files whose tests take five seconds or more in all: `make test-quick` leaves them out.
+# Files whose tests take five seconds or more in total: `make test-quick` leaves them out.
 SLOW = {
     *("test_attention.py", "test_blur.py", "test_fractional.py", "test_reduce_window.py"),
     *("test_layout.py", "test_learned.py", "test_linear.py", "test_methods.py"),
@@ -21,8 +21,9 @@ SLOW = {
     *("test_argmax.py", "test_lp.py", "test_random.py", "test_winner.py"),
 }
 
-# Tests that repeat one check over a table: `make test` runs one case in so many, the others are
-# thorough. (11 has no divisor in common with the 24 cases of an operator in test_modes.py.)
+# Tests that repeat one check over a table. Of a test with the value n, `make test` runs every n-th
+# case; the others are marked `thorough`. (11 and the 24 cases per operator of test_modes.py are
+# coprime, so every mode and every operator is run.)
 ONE_IN = {
     "test_modes.py::test_every_mode_gives_the_result_of_a_plain_call": 11,
     "test_modes.py::test_operands_that_vary_over_devices": 2,
@@ -72,14 +73,14 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="module")
 def compile_quickly():
-    """For tests that compile much and run little: XLA does not optimise."""
+    """Switches off XLA's optimisations, for tests that compile many programs and run them once."""
     jax.config.update("jax_disable_most_optimizations", True)
     yield
     jax.config.update("jax_disable_most_optimizations", False)
 
 
 def pytest_terminal_summary(terminalreporter):
-    """How many cases of each conformance suite passed: of a test, one or as many as it recorded."""
+    """Prints the number of passed cases per conformance suite; a test may record several."""
     counts = Counter()
     for report in terminalreporter.getreports("passed"):
         path = PurePath(report.nodeid.partition("::")[0])

@@ -1,7 +1,7 @@
 """The table of JAX modes. In each, every operator must return the result of a plain call.
 
-A mode is a function `run(operator, x)` that yields pairs (result, expected): a value and a gradient
-each, or else what must be equal. A new mode is one more function in `MODES`.
+A mode is a function `run(operator, x)` that yields pairs (result, expected). Each is a value with a
+gradient, or another pair that must be equal. To add a mode, add a function to `MODES`.
 """
 
 import dataclasses

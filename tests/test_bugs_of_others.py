@@ -1,6 +1,7 @@
 """Bugs of other poolings, one test per bug, and the result of jaxpool.
 
-XLA's CPU backend takes another path from about 8,192 elements on, so arrays lie on both sides.
+XLA's CPU backend uses another reduction from about 8,192 elements on, so there are arrays of both
+sizes.
 """
 
 import jax

@@ -56,9 +56,9 @@ def test_the_python_of_the_readme_runs():
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
 def test_the_python_of_a_page_runs(page):
-    """In one namespace; where a line ends with a shape in a comment, it is that of what it names.
+    """All blocks run in one namespace; a shape in a comment is that of the assigned name.
 
-    Only what needs a library of the `peers` extra may be left out.
+    Blocks that import an absent library of the `peers` extra are skipped.
     """
     names: dict = {}
     absent = set()
@@ -71,9 +71,9 @@ def test_the_python_of_a_page_runs(page):
         for name, shape in re.findall(r"^(\w+) = .*  # (\(\d.*\))$", block, re.MULTILINE):
             assert names[name].shape == ast.literal_eval(shape), name
     if absent:
-        pytest.skip(f"all ran but what imports {', '.join(sorted(absent))}")
+        pytest.skip(f"blocks that import {', '.join(sorted(absent))} did not run")
 
 
 def test_modules_md_names_every_module():
     text = (ROOT / "docs" / "modules.md").read_text("utf-8")
-    assert [name for name in nn.__all__ if f"`{name}`" not in text] == ["Pool"]  # what others are
+    assert [name for name in nn.__all__ if f"`{name}`" not in text] == ["Pool"]  # the base class

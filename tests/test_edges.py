@@ -1,4 +1,4 @@
-"""Arguments at the edge of what operators take, over the table of operators."""
+"""Edge cases of arguments, over the table of operators."""
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,10 @@ from tests.operators import BOXES, OPERATORS
 
 NO_OPERATIONS = ("int2", "uint2", "float4_e2m1fn", "float8_e8m0fnu")
 EIGHT_BITS = ("float8_e4m3fn", "float8_e5m2")
-FLOATS_ONLY = (jaxpool.stochastic_pool, jaxpool.reduce_window)  # (the latter's row begins at -inf)
+FLOATS_ONLY = (
+    jaxpool.stochastic_pool,
+    jaxpool.reduce_window,
+)  # (reduce_window: its row has the initial value -inf)
 CHOOSE_INTEGERS = [row for row in OPERATORS if row.exact and row.function not in FLOATS_ONLY]
 BOXED = [row for row in OPERATORS if "boxes" in str(row.function.__doc__).split("Args:")[1][:200]]
 
@@ -38,7 +41,7 @@ def test_eight_bit_floats_are_selected_as_in_float32(operator, dtype):
     y = operator(x)
     assert y.dtype == dtype
     wide = operator(x.astype(np.float32)).astype(np.float32)
-    bounds = float(jnp.finfo(dtype).max)  # of some dtypes in place of infinities
+    bounds = float(jnp.finfo(dtype).max)  # some dtypes have no infinities
     np.testing.assert_array_equal(
         np.clip(y.astype(np.float32), -bounds, bounds), np.clip(wide, -bounds, bounds)
     )
@@ -52,7 +55,9 @@ def test_four_bit_integers_are_selected_as_in_int8(operator, dtype):
     y, expected = operator(x).astype(np.int32), operator(wide).astype(np.int32)
     assert operator(x).dtype == x.dtype
     lowest, highest = int(jnp.iinfo(dtype).min), int(jnp.iinfo(dtype).max)
-    np.testing.assert_array_equal(y, np.clip(expected, lowest, highest))  # also of no element
+    np.testing.assert_array_equal(
+        y, np.clip(expected, lowest, highest)
+    )  # also for windows without elements
 
 
 @pytest.mark.parametrize("operator", [row for row in OPERATORS if row not in BOXED], ids=str)
@@ -80,7 +85,7 @@ def test_there_may_be_no_boxes_and_no_images(operator, images):
 
 @pytest.mark.parametrize("operator", [row for row in BOXED if "max" not in str(row)], ids=str)
 def test_a_box_with_a_nan_has_no_elements(operator):
-    """In every pooling over boxes alike: the others round it, or place samples by it."""
+    """In every pooling over boxes."""
     boxes = np.repeat(BOXES[:1], 4, 0)
     np.fill_diagonal(boxes, np.nan)
     x = jnp.ones((1, *operator.shape[1:]))
@@ -136,7 +141,7 @@ def test_nnx_variables_are_accepted_as_arrays(parameter):
 
 
 def test_nnx_tabulate_works_with_every_module():
-    """Which must leave the modules as they were."""
+    """`nnx.tabulate` must not change the modules."""
 
     class Model(nnx.Module):
         def __init__(self):

@@ -113,13 +113,13 @@ def test_every_form_of_padding(padding, pairs):
 @pytest.mark.parametrize(
     ("size", "window", "stride", "padding", "floor", "ceil"),
     [
-        (5, 2, 2, 0, 2, 3),  # the overhang holds one element
-        (4, 2, 2, 0, 2, 2),  # nothing hangs over
-        (2, 1, 3, 0, 1, 1),  # one more window would begin outside
-        (3, 3, 3, 1, 1, 2),  # the last window begins in the image
-        (1, 2, 2, 1, 1, 1),  # it would begin in the padding, beyond the image
-        (2, 5, 5, 0, 0, 1),  # no whole window, but one that hangs over
-        (2, 5, 2, 0, 0, 0),  # it would have to begin before the image
+        (5, 2, 2, 0, 2, 3),  # the last window contains one element
+        (4, 2, 2, 0, 2, 2),  # the windows end with the image
+        (2, 1, 3, 0, 1, 1),  # one more window would start beyond the image
+        (3, 3, 3, 1, 1, 2),  # the last window starts inside the image
+        (1, 2, 2, 1, 1, 1),  # one more window would start in the padding after the image
+        (2, 5, 5, 0, 0, 1),  # no complete window, but one that exceeds the image
+        (2, 5, 2, 0, 0, 0),  # a window would have to start before the image
         (0, 2, 2, 1, 1, 1),  # an empty image, all padding
     ],
 )

@@ -1,4 +1,4 @@
-"""Flax's behaviour through `jaxpool.compat.flax`: its own tests retold, and Flax side by side."""
+"""`jaxpool.compat.flax`: Flax's own tests rewritten, and comparisons with Flax."""
 
 import functools
 import inspect
@@ -19,14 +19,14 @@ GROUPS, GROUP = 3, 10
 
 
 def drawn(group):
-    """Arguments of a pooling, as Flax takes them: batch axes may be none, or several."""
+    """Arguments in Flax's form, with no, one or several batch axes."""
     rng = np.random.default_rng(group)
     for _ in range(GROUP):
         dimensions, batch = int(rng.integers(1, 4)), int(rng.integers(0, 3))
         window = tuple(int(k) for k in rng.integers(1, 4, dimensions))
         strides = tuple(int(s) for s in rng.integers(1, 4, dimensions))
         pads = tuple(tuple(int(p) for p in rng.integers(0, k, 2)) for k in window)
-        # With several batch axes, Flax takes names only.
+        # With several batch axes, Flax accepts only named padding.
         padding = [pads, "SAME", "VALID"][rng.integers(0 if batch < 2 else 1, 3)]
         shape = (*[2] * batch, *rng.integers(3, 7, dimensions), 2)
         x = rng.permutation(np.arange(np.prod(shape), dtype=np.float32)).reshape(shape) / 8 - 2
@@ -113,7 +113,7 @@ def test_integers_and_half_precision():
     assert ours.max_pool(x, (2,)).dtype == np.int32
     np.testing.assert_array_equal(ours.avg_pool(x, (2,))[0, :, 0], [0.5, 1.5, 2.5, 3.5, 4.5])
     halves = jnp.full((1, 64, 64, 1), 1.01, jnp.bfloat16)
-    for include in (True, False):  # Flax: 0.5, and float32
+    for include in (True, False):  # Flax returns 0.5, in float32
         y = ours.avg_pool(halves, (64, 64), count_include_pad=include)
         assert y.dtype == jnp.bfloat16
         assert y.item() == halves[0, 0, 0, 0]

@@ -1,4 +1,4 @@
-"""The process keeps the memory that it frees, and says so."""
+"""The process keeps freed memory, and records the setting."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""jaxpool's operators beside its own max pooling: every one is there, and no wrong one is timed."""
+"""Operators timed against max pooling: all are included, and wrong results are not timed."""
 
 from pathlib import Path
 
@@ -68,7 +68,7 @@ def test_wrong_answers_do_not():
 
 
 class TestDraws:
-    """Drawn by NumPy, rightly and wrongly."""
+    """Random draws by NumPy, correct and wrong ones."""
 
     rng = np.random.default_rng(0)
     x = rng.standard_normal((4, 16, 16, 8), np.float32)

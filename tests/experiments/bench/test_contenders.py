@@ -1,4 +1,4 @@
-"""Every contender that is installed gives the reference's answer, or says why it stays out."""
+"""Every installed contender gives the reference's result, or the reason why it is left out."""
 
 import contextlib
 import dataclasses
@@ -48,7 +48,7 @@ def problem(case, mode, dtype="float32"):
 
 
 def complaint(name, given):
-    """What the benchmark's own check says of a contender's answer."""
+    """The verdict of the benchmark's own check of a contender's result."""
     reference = Reference(given.case, given.x)
     expected = {
         "forward": lambda: (reference.forward(),),
@@ -62,7 +62,7 @@ def complaint(name, given):
 
 @pytest.fixture(autouse=True)
 def _shared_caches(monkeypatch):
-    """Compiling everything anew is for measuring; here it would slow the tests that follow."""
+    """Keeps compiled programs, which the benchmark clears, so that later tests stay fast."""
     monkeypatch.setattr(jax, "clear_caches", lambda: None)
 
 

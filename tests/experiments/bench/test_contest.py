@@ -15,7 +15,7 @@ def program(answer=1.0, text=None):
 
 
 def hold(programs, names=None):
-    """A contest in which the right answer is 1."""
+    """A contest in which the correct result is 1."""
 
     def prepare(name):
         made = programs[name]

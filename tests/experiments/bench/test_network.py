@@ -1,4 +1,4 @@
-"""The training step: its NumPy reference against finite differences, the libraries against it."""
+"""The training step: the NumPy reference against finite differences, libraries against it."""
 
 from dataclasses import replace
 

@@ -16,7 +16,7 @@ HOSTILE = "<script>window.hacked=1</script>"
 
 @pytest.fixture
 def lines(records, record):
-    """The records of two cases, and of two contenders who did not take part."""
+    """Records of two cases, and of two contenders that were left out."""
     where = {"case": "wide", "description": "max 2x16x16x4 k9 s1 SAME"}
     return [
         *records,

@@ -1,4 +1,4 @@
-"""The whole path through the real command line, on one tiny case and few samples."""
+"""`bench` through the command line, on a tiny case with few samples."""
 
 import json
 from pathlib import Path

@@ -112,7 +112,7 @@ def test_set_adds_variants_and_later_ones_win(path):
     assert study.training.epochs == 5
 
 
-# Each: an override, and what the complaint says: the key, its value, and what is allowed.
+# An override, and the error: the key, its value, and what is allowed.
 REFUSED = [
     ("trainig.epochs=3", "trainig", "unknown key; did you mean 'training'?"),
     ("training.epoch=3", "training.epoch = 3", "did you mean 'epochs'?"),

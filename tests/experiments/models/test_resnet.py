@@ -39,7 +39,7 @@ def trained(block, x):
 
 
 def count(*given, **options):
-    """How many parameters a network has."""
+    """The number of parameters of a network."""
     net = nnx.eval_shape(lambda: network(*given, **options))
     return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(net, nnx.Param)))
 

@@ -1,4 +1,4 @@
-"""What is said of tuning and search, from records with invented numbers."""
+"""The sentences about tuning and search, from records with invented numbers."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Choosing among candidates whose scores are given."""
+"""Successive halving among candidates with given scores."""
 
 from itertools import pairwise
 from types import SimpleNamespace
@@ -14,7 +14,7 @@ ORIGIN = Origin(device="cpu", versions={}, xla_flags="", git_commit=None, plugin
 
 
 class Scores:
-    """In place of `Trials`: the accuracy of each candidate on each rung, one after the other."""
+    """Replaces `Trials`: returns given accuracies per candidate and rung."""
 
     def __init__(self, *rungs, diverged=()):
         self.rungs, self.diverged, self.asked = list(rungs), diverged, []

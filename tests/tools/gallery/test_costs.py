@@ -1,4 +1,4 @@
-"""What the page says of costs is what the records say."""
+"""The costs of the gallery are those of the records."""
 
 import pytest
 

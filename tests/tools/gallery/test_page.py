@@ -1,4 +1,4 @@
-"""docs/operators.md shows every operator, and shows it as it is."""
+"""docs/operators.md shows every operator, with its current docstring and records."""
 
 import inspect
 import re

@@ -10,7 +10,7 @@ from tools.peers.records import PeerRecord
 
 @pytest.fixture
 def peers(monkeypatch):
-    """The made-up library is the only peer, and the table has one row."""
+    """Makes the fake library the only peer, and the table one row long."""
     made_up.install(monkeypatch, max_pool=made_up.right)
     monkeypatch.setattr(table, "COLUMNS", {"Made up": ("made_up", "absent")})
     monkeypatch.setattr(table, "PEERS", ("made_up", "absent"))

@@ -91,7 +91,7 @@ def test_a_mistake_in_an_adapter_is_no_refusal(error):
 
 
 def test_an_attribute_error_inside_a_peer_is_a_refusal():
-    """Its lines lie in another file than the adapter's."""
+    """The error comes from another file than the adapter's."""
     names = {}
     exec(compile("def pool():\n    return [].lower", "/elsewhere/peer.py", "exec"), names)
     record = judge(ROW, made_up.library(lambda *_, **__: names["pool"]()))

@@ -1,4 +1,4 @@
-"""The committed records: of all operators, tabulated as they are, and true of what is installed."""
+"""The committed records cover all operators, match the tables, and hold for installed peers."""
 
 import dataclasses
 import functools
@@ -18,7 +18,7 @@ HERE = ("flax", "torch", "equinox")
 
 @functools.cache
 def recorded(peer):
-    """By row."""
+    """The recorded rows of a peer by operator."""
     return {row.operator: row for row in table.read(FOLDER, peer).rows}
 
 
@@ -30,7 +30,7 @@ def test_every_public_operator_is_a_row(peer):
 
 @pytest.mark.parametrize("peer", table.PEERS)
 def test_records_contain_every_case(peer):
-    """Unless the peer lacks the operator."""
+    """A row has all cases, or none if the peer lacks the operator."""
     for name, row in recorded(peer).items():
         assert row.cases in (0, len(ROWS[name].cases)), name
         assert {d.call for d in row.differences} <= {c.call(name) for c in ROWS[name].cases}, name
@@ -50,7 +50,7 @@ def test_the_tables_are_those_of_the_records():
     [(peer, name) for peer in HERE for name in ROWS if recorded(peer)[name].cases],
 )
 def test_recorded_verdicts_equal_those_of_a_new_run(peer, name):
-    """Of a row that differs, its differences and one case that agrees are asked again: no more."""
+    """For a row that differs, only its differences and one agreeing case are run."""
     pytest.importorskip(peer)
     row, record = ROWS[name], recorded(peer)[name]
     told = {difference.call for difference in record.differences}

@@ -1,4 +1,4 @@
-"""The page of a study as HTML: what is in it, what is not, and that nothing in it can act."""
+"""The page of a study: its contents, and that markup from a folder stays inert text."""
 
 import json
 import re
@@ -135,7 +135,7 @@ def test_a_study_without_a_sweep_has_a_front_and_no_sweep(make_study):
 
 
 def hostile(study):
-    """The study with markup in every text that a folder can bring."""
+    """The study with markup in every text that comes from its folder."""
     rows = [
         row.model_copy(
             update={"variant": HOSTILE if row.variant == "max" else row.variant, "device": HOSTILE}
@@ -175,7 +175,7 @@ def test_markup_in_names_stays_text(swept):
     )
 
 
-@pytest.mark.thorough  # what the browser draws in the last test, without a browser
+@pytest.mark.thorough  # the charts of the browser test, without a browser
 def test_every_drawing_is_valid_vega_lite(summarised):
     rows = read_csv(summarised.summary_csv)
     found = charts_of(summarised.page.read_text(encoding="utf-8"))
