@@ -13,10 +13,8 @@ from tests import quick
 
 torch = pytest.importorskip("torch")
 
-POOLINGS, GROUP = (
-    36,
-    12,
-)  # geometries per operator and number of dimensions; geometries per compiled program
+# Geometries per operator and number of dimensions, and per compiled program.
+POOLINGS, GROUP = 36, 12
 MAX = [
     torch.nn.functional.max_pool1d,
     torch.nn.functional.max_pool2d,
