@@ -34,7 +34,8 @@ def record(peer, *rows, **changes):
 
 
 def cells(text, name):
-    (line,) = (line for line in text.splitlines() if line.startswith(f"| [`{name}`]"))
+    starts = (f"| [`{name}`]", f"| `{name}` |")  # a link if some library has the operator
+    (line,) = (line for line in text.splitlines() if line.startswith(starts))
     return [cell.strip() for cell in line.strip("|").split("|")][1:]
 
 
@@ -74,9 +75,15 @@ def test_a_cell_says_has_lacks_or_how_it_differs():
 
 def test_every_row_has_a_line_with_a_cell_for_each_library():
     text = table.render_table({"A": [record("a")], "B": [record("b")]})
-    lines = [line for line in text.splitlines() if line.startswith("| [")]
+    lines = [line for line in text.splitlines() if line.startswith("| `")]
     assert len(lines) == len(ROWS)
     assert all(line.endswith("| — | — |") for line in lines)
+
+
+def test_only_rows_with_a_section_below_are_links():
+    text = table.render_table({"A": [record("a", row("max_pool"))], "B": [record("b")]})
+    assert "| [`max_pool`](#max_pool) | ✓ | — |" in text
+    assert "| `min_pool` | — | — |" in text
 
 
 def test_one_column_may_stand_for_several_packages():
