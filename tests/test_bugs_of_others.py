@@ -122,7 +122,7 @@ def test_channels_are_pooled_silently(shape):
     assert jaxpool.max_pool(jnp.zeros(shape), (2, 2)).shape == (n, h // 2, w // 2, c)
 
 
-def test_an_overhang_counts_in_the_average(shape):
+def test_the_part_of_a_window_beyond_the_padding_counts_in_the_average(shape):
     """Some runtimes divide by the whole window where `ceil_mode` lets it exceed the padding."""
     y = jaxpool.avg_pool(jnp.ones(shape), 5, ceil_mode=True)
     assert y.shape[1] == -(-shape[1] // 5)

@@ -34,7 +34,7 @@ def drawn(group):
 
 
 @pytest.mark.parametrize("group", range(GROUPS))
-def test_side_by_side(group, record_property):
+def test_results_equal_those_of_flax(group, record_property):
     cases = list(drawn(group))
     record_property("cases", len(cases))
 

@@ -79,7 +79,7 @@ def operand(rng, dtype, shape):
 
 
 @pytest.mark.parametrize("group", range(GROUPS))
-def test_side_by_side(group, record_property):
+def test_results_equal_those_of_lax(group, record_property):
     record_property("cases", GROUP)
     rng = np.random.default_rng(group)
     cases = []

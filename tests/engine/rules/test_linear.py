@@ -129,7 +129,7 @@ def example(request):
 
 
 @pytest.mark.parametrize("chosen", [False, True])
-def test_each_is_its_own_jvp_and_the_vjp_of_the_other(example, chosen):
+def test_linear_maps_are_their_own_jvp_and_each_other_s_vjp(example, chosen):
     window, x, y, winner = example
     options = {"window": window, "winner": winner if chosen else None}
     collect = functools.partial(linear.windowed_sum, **options)

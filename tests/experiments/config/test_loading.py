@@ -64,7 +64,7 @@ def test_a_name_in_the_file_wins_over_the_name_of_the_file(path):
     assert load(path).name == "other"
 
 
-def test_what_is_dumped_loads_as_the_same_study(path, tmp_path):
+def test_a_dumped_config_loads_as_the_same_study(path, tmp_path):
     study = load(path)
     again = tmp_path / "again.toml"
     again.write_text(dump(study))

@@ -101,7 +101,7 @@ def test_a_tuning_says_how_at_what_cost_and_which_choices_are_at_an_end(tmp_path
     ]
 
 
-def test_what_was_chosen_survives_the_csv(tmp_path, make_rows):
+def test_choices_survive_a_csv_round_trip(tmp_path, make_rows):
     rows = make_rows({"a": [950, 951], "b": [930, 931]})
     choices = ({"training.learning_rate": 0.1, "training.optimizer": "sgd"}, {})
     tuned = [

@@ -95,7 +95,7 @@ def test_a_shorter_training_has_a_whole_schedule_of_its_own(tmp_path):
         [VALIDATION, STAGES, SEARCH],
     ],
 )
-def test_what_is_dumped_loads_as_the_same_study(tmp_path, changes):
+def test_a_dumped_config_loads_as_the_same_study(tmp_path, changes):
     study = tiny_study(tmp_path, *changes)
     path = tmp_path / "again.toml"
     path.write_text(dump(study))

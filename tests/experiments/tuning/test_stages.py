@@ -119,7 +119,7 @@ def test_a_finished_search_is_shown_again_and_kept(finished, tmp_path):
     assert process.stdout == printed[printed.index("tiny\n") :]
 
 
-def test_a_search_goes_on_from_what_was_left_and_refuses_another_config(finished, tmp_path):
+def test_a_search_resumes_and_refuses_another_config(finished, tmp_path):
     config, whole, _ = finished
     folder = StudyFolder(tmp_path / "tiny")
     shutil.copytree(whole.path, folder.path)

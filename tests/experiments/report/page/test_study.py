@@ -102,7 +102,7 @@ def test_learning_curves_leave_out_what_is_not_finite(summarised):
     ]
 
 
-def test_of_a_published_folder_all_but_the_runs_tables_is_made_again(swept):
+def test_report_regenerates_all_but_the_run_tables_of_a_published_folder(swept):
     rows = read_csv(swept.summary_csv)
     shutil.rmtree(swept.path / "runs")
     kept = {file: file.read_bytes() for file in swept.path.iterdir() if file != swept.page}
@@ -201,7 +201,7 @@ def test_rows_are_sorted_by_numbers_not_by_what_is_shown(make_rows):
     assert [(cell.text, cell.order) for cell in cells] == [("2.00M ±2%", 2e6), ("9.00k ±2%", 9e3)]
 
 
-def test_in_a_browser_it_sorts_hides_and_fetches_nothing(swept, browser):
+def test_in_a_browser_the_page_sorts_hides_variants_and_fetches_nothing(swept, browser):
     rows, text = hostile(swept)
     swept.page.write_text(text, encoding="utf-8")
     found = browser.visit(
