@@ -5,17 +5,15 @@ from experiments.stopping import stop_at_signals
 if __name__ == "__main__":
     stop_at_signals()  # before the imports below, which take a second or more
 
-import errno
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
+from experiments import supervision
 from experiments.faults import STATUSES
+from experiments.plain_errors import plain_errors
 
 _OUT = "Where results go. Those that are published, under version control, are in `results`."
 
@@ -62,25 +60,63 @@ def run(
             "the same folder.",
         ),
     ] = None,
+    coordinator: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            envvar="JAX_COORDINATOR_ADDRESS",
+            help="Train in several processes together: the address of process 0, or `auto` where "
+            "JAX finds the group by itself (Slurm, Open MPI, TPU). Needs training.data_parallel.",
+        ),
+    ] = None,
+    process_count: Annotated[
+        int | None,
+        typer.Option(
+            "--processes", min=1, envvar="JAX_NUM_PROCESSES", help="How many processes these are."
+        ),
+    ] = None,
+    process: Annotated[
+        int | None,
+        typer.Option(min=0, envvar="JAX_PROCESS_ID", help="Which one this is, from 0."),
+    ] = None,
+    peer_timeout: Annotated[
+        int,
+        typer.Option(min=5, help="Seconds without a sign of life that make a process a lost one."),
+    ] = 60,
+    start_timeout: Annotated[
+        int, typer.Option(min=5, help="Seconds in which all processes must have started.")
+    ] = 300,
 ) -> None:
     """Run a study, or go on with one that was interrupted, and show its results."""
+    group = supervision.group(coordinator, process_count, process, peer_timeout, start_timeout)
+    if group is not None and not supervision.inside():
+        raise typer.Exit(supervision.supervised(group))
     from experiments.allocator import keep_freed_memory
 
     keep_freed_memory()  # before any thread has an arena of its own
-    from experiments import plugins, study
+    from experiments import lockstep, plugins, processes, study
     from experiments.compilation import use_cache
     from experiments.config import ConfigError, load
     from experiments.workers import dask as cluster
     from experiments.workers import local
 
-    with _plain_errors():
-        plugins.load(plugin or ())
-        use_cache()
+    with processes.member(group), plain_errors():
         if dask is not None and workers > 1:
             raise ConfigError("--workers and --dask: give one of them")
+        if group is not None and (workers > 1 or dask is not None):
+            raise ConfigError("--coordinator: cannot be given with --workers or --dask")
+        if group is not None:
+            processes.connect(group)  # before anything asks JAX for its devices
+        hashes = plugins.load(plugin or ())
+        use_cache()
+        processes.introduce(hashes)
+        if not processes.leads():
+            raise typer.Exit(0 if lockstep.follow(_console()) else 2)
         crew = local(workers) if workers > 1 else None
         crew = crew if dask is None else cluster(dask)
-        if not study.run(load(config, change or ()), out, _console(), plugin or (), crew):
+        with processes.leading():
+            fine = study.run(load(config, change or ()), out, _console(), plugin or (), crew)
+        if not fine:
             raise typer.Exit(3)
 
 
@@ -98,7 +134,7 @@ def compare(
     from experiments import compare, records
     from experiments.report import comparison
 
-    with _plain_errors():
+    with plain_errors():
         found = compare.compare(results, baseline)
         comparison.show(found, _console())
         if csv is not None:
@@ -148,7 +184,7 @@ def choose(
         "min_train_per_s": min_train_per_s,
     }
     given = {name: limit for name, limit in limits.items() if limit is not None}
-    with _plain_errors():
+    with plain_errors():
         found = choose.choose(results, given, device, cell)
         choice.show(found, _console())
         if found.best is None:
@@ -165,7 +201,7 @@ def merge(
     """Put the runs of one study from several folders, each with other seeds, into one folder."""
     from experiments import merge, report
 
-    with _plain_errors():
+    with plain_errors():
         rows, notes = merge.merge(results, out)
         report.show(rows, _console(), out.name, report.baselines(out))
         for line in (*notes, f"results: {out}"):
@@ -190,7 +226,7 @@ def report(
     from experiments.report.plan import read_plan
     from experiments.report.rows import read_csv
 
-    with _plain_errors():
+    with plain_errors():
         page, folder = site.remake(results), StudyFolder(results)
         if folder.summary_csv.is_file():
             rows, source = read_csv(folder.summary_csv), read_plan(folder).source
@@ -225,15 +261,30 @@ def bench(
             "repeated. Needs `make targets`."
         ),
     ] = None,
+    devices: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            help="Compile for so many virtual devices instead, the input divided along each axis "
+            "in turn, and count what they exchange.",
+        ),
+    ] = None,
 ) -> None:
     """Time operators against their peers, or go on with a benchmark that was interrupted."""
     from experiments.bench import runner
     from experiments.bench.config import Bench
-    from experiments.config import load
+    from experiments.bench.sharding import runner as sharding
+    from experiments.config import ConfigError, load
 
-    with _plain_errors():
+    with plain_errors():
         benchmark = load(config, change or (), Bench)
         options = {"cases": cases, "contenders": contenders or (), "fresh": fresh}
+        if devices is not None:
+            if target or interpreter:
+                raise ConfigError("--devices: takes neither --target nor --interpreter")
+            if not sharding.run(benchmark, out, _console(), devices=devices, **options):
+                raise typer.Exit(1)
+            return
         options["interpreter"] = interpreter
         right = [
             runner.run(benchmark, out, _console(), target=each, **options)
@@ -244,6 +295,26 @@ def bench(
 
 
 @app.command()
+def pack(
+    config: Annotated[Path, typer.Argument(help="A study's TOML file, of an image_folder.")],
+    out: Annotated[Path, typer.Option(help="The folder to write, which is new.")],
+    per_shard: Annotated[int, typer.Option(min=1, help="The most images per shard.")] = 1000,
+) -> None:
+    """Write a study's image folder as array_record shards, to stream: dataset.name array_record."""
+    from experiments.config import ConfigError, load
+    from experiments.data import image_folder
+    from experiments.data.pack import pack
+
+    with plain_errors():
+        dataset = load(config).dataset
+        if not isinstance(dataset, image_folder.ImageFolder):
+            raise ConfigError(f"{config}: dataset.name is {dataset.name}; expected image_folder")
+        index = pack(dataset, out, per_shard)
+        shards = (*index.train, *index.test)
+        print(f"{sum(s.examples for s in shards)} images in {len(shards)} shards: {out}")
+
+
+@app.command()
 def site(
     results: Annotated[Path, typer.Argument(help="A folder of results folders: `results`.")],
     out: Annotated[Path, typer.Option(help="The site's folder.")] = Path("runs/site"),
@@ -251,44 +322,13 @@ def site(
     """Make a static site: a page per study and benchmark, and an index; any web host serves it."""
     from experiments import site
 
-    with _plain_errors():
+    with plain_errors():
         pages = site.build(results, out)
         print(f"{len(pages)} pages: {pages[0]}")
 
 
 def _console() -> Console:
     return Console()
-
-
-@contextmanager
-def _plain_errors() -> Iterator[None]:
-    """Turns errors that a user can mend into one message and an exit status."""
-    import jax
-
-    from experiments.config import ConfigError
-    from experiments.data import DataError
-    from experiments.records import RecordError
-    from experiments.register import RegisterError
-
-    try:
-        yield
-    except (ConfigError, DataError, RecordError, RegisterError) as error:
-        _fail(str(error), error)
-    except OSError as error:
-        if error.errno == errno.EPIPE:  # who reads the output has seen enough
-            raise
-        place = error.filename or "the output"
-        _fail(f"{place}: {error.strerror}; mend that and give the same command again", error)
-    except (MemoryError, jax.errors.JaxRuntimeError) as error:
-        if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
-            first = (str(error) or "no more").splitlines()[0]
-            _fail(f"not enough memory ({first}); make the network or the batch smaller", error)
-        raise
-
-
-def _fail(message: str, error: Exception) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr)
-    raise typer.Exit(2) from error
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-from experiments import checkpoint, environment, records, training
+from experiments import checkpoint, environment, parallel, records, training
 from experiments.config import ConfigError, Study, differences, dump
 from experiments.folder import StudyFolder
 from experiments.models import ModelError
@@ -22,10 +22,11 @@ def refuse_impossible(study: Study, checked: set[str] | None = None) -> None:
             cells with another size of the training set; those traced here are added.
 
     Raises:
-        ConfigError: A pooling cannot pool the feature map that it meets, or the parameters of the
-            network are larger than the device's memory.
+        ConfigError: A pooling cannot pool the feature map that it meets, the parameters of the
+            network are larger than the device's memory, or the devices do not divide a batch.
     """
     inputs, labels = study.dataset.describe().batch(study.training.batch_size)
+    parallel.refuse_uneven(study)
     checked = set() if checked is None else checked
     for variant in study.variants:
         if study.cost_fingerprint(variant) in checked:

@@ -19,11 +19,12 @@ from jaxpool.version import __version__ as jaxpool_version
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
 
 
-def capture(plugins: Mapping[str, str] | None = None) -> Environment:
+def capture(plugins: Mapping[str, str] | None = None, *, divided: bool = False) -> Environment:
     """Describes this process, its machine and its checkout, as of now.
 
     Args:
         plugins: Hashes of the plug-ins in use; see `experiments.plugins.load`.
+        divided: Whether training divides each batch among all devices.
     """
     commit = _git("rev-parse", "HEAD")
     status = _git("status", "--porcelain", "--untracked-files=no")
@@ -36,7 +37,7 @@ def capture(plugins: Mapping[str, str] | None = None) -> Environment:
         },
         platform=platform.platform(),
         device=device_name(),
-        device_kind=jax.devices()[0].device_kind,
+        device_kind=jax.local_devices()[0].device_kind,
         devices=jax.device_count(),
         cpu_model=cpu_model(),
         cores=cores(),
@@ -45,6 +46,7 @@ def capture(plugins: Mapping[str, str] | None = None) -> Environment:
         git_commit=commit,
         git_dirty=None if status is None else bool(status),
         plugins=dict(plugins or {}),
+        mesh=mesh() if divided else "",
     )
 
 
@@ -84,10 +86,19 @@ def _facts(origin: Origin) -> dict[str, Any]:
 
 def device_name() -> str:
     """The default device in words, for example ``cpu: AMD EPYC 7B13, 2 cores``."""
-    device = jax.devices()[0]
+    device = jax.local_devices()[0]
     if device.platform == "cpu":
         return f"cpu: {cpu_model()}, {cores()} cores"
     return f"{device.platform}: {device.device_kind}"
+
+
+def mesh() -> str:
+    """The devices of all processes in words, for example ``"8 devices of 2 processes"``."""
+    devices, processes = jax.device_count(), jax.process_count()
+    return (
+        f"{devices} device{'s' if devices > 1 else ''} of "
+        f"{processes} process{'es' if processes > 1 else ''}"
+    )
 
 
 def cores() -> int:
@@ -99,7 +110,7 @@ def cores() -> int:
 
 def memory() -> int:
     """Bytes of memory of the default device: of a CPU, those of the machine."""
-    limit = (jax.devices()[0].memory_stats() or {}).get("bytes_limit")
+    limit = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
     return limit or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 

@@ -14,6 +14,7 @@ STATUSES = {
     2: "a mistake in the config, the data or the folder, or a full disk; one line says what to do",
     3: "a run diverged (its loss ceased to be finite); the table counts such runs",
     4: "`choose`: no variant is shown to be inside the budget",
+    5: "another process of `run --coordinator` was lost; the same commands go on",
     130: "stopped by Ctrl-C; the same command goes on",
     143: "stopped by SIGTERM; the same command goes on",
 }
@@ -161,6 +162,13 @@ FAULTS = {
         "a worker of `--workers` or `--dask` is killed",
         "its run is done again from its checkpoint; a third loss of one run ends the study",
         0,
+    ),
+    "lost_peer": Fault(
+        "one of the processes of `--coordinator` is killed, or its machine is cut off",
+        "the others say which one and end, within `--peer-timeout`; at most the current round of "
+        "the run is lost",
+        5,
+        "process 1 of the group is lost; give the same command in every process again",
     ),
 }
 """Faults by a short name, in the order in which documents show them."""

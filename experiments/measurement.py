@@ -108,7 +108,7 @@ class _Contender:
         state = programs.init(0)
         batch, step_key = study.training.batch_size, jax.random.key(0)
         chosen = np.random.default_rng(0).choice(len(dataset.train), batch, replace=False)
-        examples = dataset.train.take(chosen)
+        examples = dataset.train.take(chosen).read()
         inputs, labels = jax.device_put((examples.inputs, examples.labels))
         one = jax.tree.map(lambda a: a[:1], inputs)
         step = jax.jit(programs.step).lower(state, inputs, labels, step_key)

@@ -19,9 +19,10 @@ from experiments.augmentation import augmented
 from experiments.config import Study
 from experiments.config.training import Augmentation
 from experiments.optimizers import build_optimizer, learning_rate
+from experiments.precision import compute_in_bfloat16, inputs_in_bfloat16, outputs_in_float32
 from experiments.tasks import TaskOptions
 
-_EVALUATION_CHUNK = 500
+EVALUATION_CHUNK = 500
 """Examples evaluated at a time: enough to fill a device, few enough to bound its memory."""
 
 
@@ -52,6 +53,7 @@ class Programs:
         learning_rate: The learning rate after a number of steps.
         batch_size: Examples per step.
         steps_per_epoch: Steps per epoch; the examples left over, other ones each epoch, sit out.
+        bfloat16: Whether the network computes in bfloat16; see `experiments.precision`.
     """
 
     network: Callable[[nnx.Rngs], nnx.Module]
@@ -62,6 +64,7 @@ class Programs:
     learning_rate: optax.Schedule
     batch_size: int
     steps_per_epoch: int
+    bfloat16: bool = False
 
     @classmethod
     def build(cls, study: Study, variant: str) -> "Programs":
@@ -83,6 +86,7 @@ class Programs:
             learning_rate=schedule,
             batch_size=study.training.batch_size,
             steps_per_epoch=steps,
+            bfloat16=study.training.precision == "bfloat16",
         )
 
     def init(self, seed: int) -> State:
@@ -113,7 +117,7 @@ class Programs:
 
         def loss(parameters: Any) -> tuple[jax.Array, Any]:
             network = self._network(parameters, state.statistics)
-            losses = self.task.loss(network(inputs, train=True, key=key), labels)
+            losses = self.task.loss(self._outputs(network, inputs, train=True, key=key), labels)
             _, _, statistics = nnx.split(network, nnx.Param, ...)
             return losses.mean(), nnx.to_pure_dict(statistics)
 
@@ -147,10 +151,16 @@ class Programs:
 
     def predict(self, state: State, inputs: Any) -> Any:
         """What the network gives in evaluation: logits (N, classes) of images, for instance."""
-        return self._network(state.parameters, state.statistics)(inputs)
+        return self._outputs(self._network(state.parameters, state.statistics), inputs)
 
     def evaluate(
-        self, state: State, inputs: Any, labels: Any
+        self,
+        state: State,
+        inputs: Any,
+        labels: Any,
+        *,
+        multiple: int = 1,
+        divide: Callable[[Any], Any] = lambda batch: batch,
     ) -> dict[str, tuple[jax.Array, jax.Array]]:
         """The task's scores, summed over all examples.
 
@@ -158,13 +168,15 @@ class Programs:
             state: The state.
             inputs: All inputs.
             labels: All their labels.
+            multiple: Examples are scored at a time in multiples of so many.
+            divide: Divides a pytree of such arrays (N, ...) among devices.
 
         Returns:
             For each metric the sum of `value * weight` and the sum of the weights.
         """
         count = len(jax.tree.leaves(labels)[0])
-        chunks = math.ceil(count / _EVALUATION_CHUNK)
-        size = math.ceil(count / chunks)
+        chunks = math.ceil(count / EVALUATION_CHUNK)
+        size = math.ceil(count / chunks / multiple) * multiple
         spare = chunks * size - count
 
         def chunked(array: jax.Array) -> jax.Array:
@@ -175,7 +187,8 @@ class Programs:
         keys = jax.random.split(_key(0), chunks)
 
         def chunk(part: Any) -> Any:
-            inputs, labels, real, key = part
+            *batch, key = part
+            inputs, labels, real = divide(batch)
             scores = self.task.scores(functools.partial(self.predict, state), inputs, labels, key)
 
             def total(of_each: jax.Array) -> jax.Array:
@@ -191,7 +204,15 @@ class Programs:
         return jax.tree.map(lambda column: column.sum(0), jax.lax.map(chunk, parts))
 
     def _network(self, parameters: Any, statistics: Any) -> Any:
-        return nnx.merge(self.structure, parameters, statistics, copy=True)
+        network = nnx.merge(self.structure, parameters, statistics, copy=True)
+        if self.bfloat16:
+            compute_in_bfloat16(network)
+        return network
+
+    def _outputs(self, network: Any, inputs: Any, **options: Any) -> Any:
+        if not self.bfloat16:
+            return network(inputs, **options)
+        return outputs_in_float32(network(inputs_in_bfloat16(inputs), **options))
 
 
 @functools.partial(jax.jit, static_argnums=(2, 3, 4, 5, 6))

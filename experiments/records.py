@@ -73,6 +73,8 @@ class Origin(Record):
         xla_flags: The environment variable ``XLA_FLAGS``, empty if unset.
         git_commit: The checkout's commit, or None outside one.
         plugins: SHA-256 of every plug-in's source, by the name of its file.
+        mesh: Among what data-parallel training divided each batch, for example
+            ``"8 devices of 2 processes"``; empty without it.
     """
 
     device: str
@@ -80,6 +82,7 @@ class Origin(Record):
     xla_flags: str
     git_commit: str | None
     plugins: dict[str, str]
+    mesh: str = ""
 
 
 class RunRecord(Versioned):
@@ -226,6 +229,7 @@ class Environment(Versioned):
         git_commit: The checkout's commit, or None outside one.
         git_dirty: Whether tracked files differ from that commit, or None outside a checkout.
         plugins: SHA-256 of every plug-in's source, by the name of its file.
+        mesh: As in `Origin.mesh`.
     """
 
     started: str
@@ -241,6 +245,7 @@ class Environment(Versioned):
     git_commit: str | None
     git_dirty: bool | None
     plugins: dict[str, str] = Field(default_factory=dict)
+    mesh: str = ""
 
     @property
     def origin(self) -> Origin:
@@ -251,6 +256,7 @@ class Environment(Versioned):
             xla_flags=self.xla_flags,
             git_commit=self.git_commit,
             plugins=self.plugins,
+            mesh=self.mesh,
         )
 
 

@@ -27,6 +27,7 @@ ASSETS = "assets"
 INDEX = "index.html"
 _HEADS = (
     Heading("name"),
+    Heading("question", look="text"),
     Heading("found", look="text"),
     Heading("device", look="left"),
     Heading("jax"),
@@ -42,7 +43,8 @@ class IndexLine:
 
     Attributes:
         name: Of the results folder.
-        title: What was studied.
+        title: The study's name and dataset, or the benchmark's title.
+        question: The question that the study is to answer; empty for a benchmark.
         kind: The table of the index that lists it.
         found: What the results say, in a sentence or two.
         environment: Where it ran; None if the folder does not say.
@@ -51,6 +53,7 @@ class IndexLine:
 
     name: str
     title: str
+    question: str
     kind: str
     found: str
     environment: Environment | None
@@ -118,7 +121,7 @@ def _entry(path: Path) -> IndexLine | None:
         found = " ".join(bench_page.means(records))
         estimated = records[0].device_source == "estimated"
         kind = "Benchmarks, estimated by compilers" if estimated else "Benchmarks"
-        return IndexLine(path.name, title, kind, found, environment, page)
+        return IndexLine(path.name, title, "", kind, found, environment, page)
     return None
 
 
@@ -133,7 +136,7 @@ def _study(study: StudyFolder) -> IndexLine:
     if len(sentences) > _MOST_SENTENCES:
         found += f" (and {len(sentences) - _MOST_SENTENCES} more)"
     title = plan.name if plan.name == plan.dataset else f"{plan.name}: {plan.dataset}"
-    return IndexLine(study.path.name, title, "Studies", found, environment, page)
+    return IndexLine(study.path.name, title, plan.question, "Studies", found, environment, page)
 
 
 def _benchmark(
@@ -170,6 +173,7 @@ def _row(entry: IndexLine) -> TableRow:
     versions = {} if where is None else where.versions
     cells = [
         Cell(entry.name, link=f"{entry.name}.html", note=entry.title),
+        Cell(entry.question),
         Cell(entry.found),
         Cell("" if where is None else where.device),
         Cell(versions.get("jax", "")),

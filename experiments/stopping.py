@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import threading
+import time
 
 STATUS: dict[int, int] = {signal.SIGINT: 130, signal.SIGTERM: 143}
 """The exit status by signal: 128 plus its number, as shells have it."""
@@ -47,3 +48,18 @@ def _wait(read: int) -> None:
         os.write(1, _SHOW_CURSOR)  # progress bars hide it
     os.write(2, f"{MESSAGE}\n".encode())
     os._exit(status)
+
+
+def end_with_parent(parent: int) -> None:
+    """Makes this process end with its parent, whatever ends that: Ctrl-C or `kill -9`.
+
+    Args:
+        parent: The parent's process ID.
+    """
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.2)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True, name="parent").start()

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+import jax
 from rich.console import Console
 
-from experiments import allocator, environment, records, report, training, tuning
+from experiments import allocator, environment, processes, records, report, training, tuning
 from experiments.checks import finished, measured, refuse_impossible, refuse_other_work
-from experiments.config import Study, dump
+from experiments.config import ConfigError, Study, dump
 from experiments.data import Dataset
 from experiments.estimation import estimate
 from experiments.folder import StudyFolder
@@ -54,7 +55,8 @@ def run(
         Whether all runs ended with a finite loss.
 
     Raises:
-        ConfigError: A pooling cannot work where the config puts it.
+        ConfigError: A pooling cannot work where the config puts it, or devices do not divide a
+            batch.
         DataError: The dataset is missing or damaged.
         RecordError: The results folder holds work of another config or environment, is damaged, or
             is in use by another process.
@@ -64,7 +66,18 @@ def run(
     checked: set[str] = set()
     for cell in cells.values():
         refuse_impossible(cell, checked)
-    here = environment.capture(load_plugins(plugins))
+    divided = any(cell.training.data_parallel for cell in cells.values())
+    if jax.process_count() > 1 and not all(c.training.data_parallel for c in cells.values()):
+        raise ConfigError(
+            "training.data_parallel = false: --coordinator trains on the devices of all processes; "
+            "add --set training.data_parallel=true"
+        )
+    if divided and workers is not None:
+        raise ConfigError(
+            "training.data_parallel = true: each batch is divided among all devices; leave out "
+            "--workers and --dask"
+        )
+    here = environment.capture(load_plugins(plugins), divided=divided)
     datasets = _Datasets()
     chooser = tuning.chooser(study, cells, folder, datasets.of, here.origin, console)
     for candidate in chooser.candidates():
@@ -121,6 +134,7 @@ def _train_and_measure(
     if any(baselines.values()):
         records.write(folder.baselines, Baselines(cells=baselines))
     train(cells, datasets, todo, folder, here.origin, console, plugins, workers)
+    processes.end()  # what follows needs no other process
     if not whole:
         results = measure(cells, datasets.of, here.origin, _saying(console))
         for (name, variant), result in results.items():
@@ -242,7 +256,7 @@ def train(
             for variant in cell.variants:
                 if not todo[name, variant]:
                     continue
-                data = data or training.Device.of(datasets.of(cell))
+                data = data or training.loaded(cell, datasets.of(cell))
                 trainer = training.Trainer(cell, variant, data, origin)
                 for seeds in todo[name, variant]:
                     tell = _telling(on.epoch, _shown(name, variant), cell.of(variant).rounds)

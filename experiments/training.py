@@ -12,26 +12,22 @@ import fcntl
 import math
 import operator
 import re
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from experiments import checkpoint, records
-from experiments.compilation import compile_network
+from experiments import checkpoint, lockstep, parallel, records, streaming
 from experiments.config import Study
 from experiments.data import Dataset
+from experiments.executor import Device, Executor, grouped, streamed
 from experiments.folder import StudyFolder
-from experiments.programs import Programs, State, data_order
+from experiments.programs import State
 from experiments.records import EpochMetrics, Origin, RunRecord
 
-T = TypeVar("T")
 Report = Callable[[tuple[int, ...], list[EpochMetrics]], None]
 """Told after each epoch: the seeds that were trained, and the metrics of each."""
 
@@ -67,7 +63,8 @@ def groups(study: Study, variant: str, folder: StudyFolder) -> list[tuple[int, .
     """
     wanted = study.training.seeds
     todo = [seed for seed in wanted if not folder.record(variant, seed).exists()]
-    if not seeds_together(study.training.seeds_together, jax.default_backend()):
+    together = seeds_together(study.training.seeds_together, jax.default_backend())
+    if study.training.data_parallel or not together:
         return [(seed,) for seed in todo]
     # A group that was interrupted goes on as it was, for its numbers belong to its program.
     started = [
@@ -101,19 +98,16 @@ def only_writer(folder: StudyFolder, variant: str, seeds: Sequence[int]) -> Iter
         yield
 
 
-@dataclass(frozen=True)
-class Device:
-    """A dataset's splits on the device, so that all variants share them."""
+def _executor(study: Study, data: Device) -> type[Executor]:
+    """What runs a study's programs: one device, all of this process, or all of several."""
+    if not study.training.data_parallel:
+        return streaming.Streaming if streamed(data.train) else Executor
+    return lockstep.Leader if jax.process_count() > 1 else parallel.Parallel
 
-    train: tuple[Any, Any]
-    test: tuple[Any, Any]
-    validation: tuple[Any, Any] | None
 
-    @classmethod
-    def of(cls, dataset: Dataset) -> "Device":
-        """Puts a dataset on the device."""
-        splits = (dataset.train, dataset.test, dataset.validation)
-        return cls(*(jax.device_put((s.inputs, s.labels)) if s else None for s in splits))  # type: ignore[arg-type]
+def loaded(study: Study, dataset: Dataset) -> Device:
+    """A dataset where the study's programs read it: on the device, or to be divided among all."""
+    return parallel.host(dataset) if study.training.data_parallel else Device.of(dataset)
 
 
 class Trainer:
@@ -122,24 +116,22 @@ class Trainer:
     Args:
         study: The study.
         variant: One of its variants.
-        data: The study's dataset.
+        data: The study's dataset; see `loaded`.
         origin: What is recorded as having made the runs.
     """
 
     def __init__(self, study: Study, variant: str, data: Device, origin: Origin | None = None):
         study = study.of(variant)
-        self._training = study.training
         self._variant = variant
         self._fingerprint = study.fingerprint(variant)
-        self._programs = Programs.build(study, variant)
         self._data = data
+        self._executor = _executor(study, data)(study, variant, data)
+        self._programs = self._executor.programs
         self._origin = origin
-        self._examples = len(jax.tree.leaves(data.train[1])[0])
         self._rounds = study.rounds
         per_epoch = study.steps_per_epoch
         self._total = study.training.total_steps(per_epoch)
         self._round_steps = study.training.round_steps(per_epoch)
-        self._compiled: dict[Any, Callable[..., Any]] = {}
 
     def train(self, seeds: tuple[int, ...], folder: StudyFolder, report: Report) -> None:
         """Trains a group of seeds as `fit` does, and scores and records each on the test split."""
@@ -166,9 +158,10 @@ class Trainer:
             RecordError: What the folder holds is damaged or of another config.
         """
         path = checkpoint_path(folder, self._variant, seeds)
-        state = _grouped([self._programs.init(seed) for seed in seeds])
+        state = grouped([self._programs.init(seed) for seed in seeds])
         restored = checkpoint.restore(path, state, fingerprint=self._fingerprint)
-        state, done = (jax.device_put(restored[0]), restored[1]) if restored else (state, 0)
+        state, done = restored or (state, 0)
+        state = self._executor.place(state)
         histories = [self._history(folder, seed, done) for seed in seeds]
         for past in zip(*histories, strict=True):
             report(seeds, list(past))
@@ -189,11 +182,7 @@ class Trainer:
         """Trains one round, and scores it on the validation split; only the training is timed."""
         first = (number - 1) * self._round_steps
         steps = min(self._round_steps, self._total - first)
-        order = self._order(seeds, first, steps)
-        program = self._training_program(state, order, len(seeds))
-        start = time.perf_counter()
-        state, losses = jax.block_until_ready(program(state, *order, *self._data.train))
-        seconds = time.perf_counter() - start
+        state, losses, seconds = self._executor.train(state, seeds, first, steps)
         scores: list[dict[str, Any]] = [{}] * len(seeds)
         if self._data.validation is not None:
             scores = self._scores(state, len(seeds), self._data.validation)
@@ -210,15 +199,14 @@ class Trainer:
                 seconds=seconds / len(seeds),
                 examples_per_s=examples / seconds,
             )
-            for loss, score in zip(np.atleast_1d(losses), scores, strict=True)
+            for loss, score in zip(losses, scores, strict=True)
         ]
 
     def _scores(
-        self, state: State, size: int, split: tuple[Any, Any]
+        self, state: State, size: int, split: tuple[Any, ...]
     ) -> list[dict[str, tuple[Any, Any]]]:
         """The scores of every seed of a group on one split."""
-        program = self._scoring_program(state, split, size)
-        scores = jax.tree.map(np.atleast_1d, jax.device_get(program(state, *split)))
+        scores = self._executor.score(state, size, split)
         return [jax.tree.map(operator.itemgetter(i), scores) for i in range(size)]
 
     def _history(self, folder: StudyFolder, seed: int, done: int) -> list[EpochMetrics]:
@@ -257,38 +245,6 @@ class Trainer:
             origin=self._origin,
         )
 
-    def _training_program(self, state: State, order: Any, size: int) -> Callable[..., Any]:
-        """The program of one round of a group, compiled at its first use."""
-        key = ("train", size, len(order[1].ravel()))
-        if key not in self._compiled:
-            program = self._programs.round
-            if size > 1:
-                program = jax.vmap(program, in_axes=(0, 0, 0, None, None))
-            lowered = jax.jit(program, donate_argnums=0).lower(state, *order, *self._data.train)
-            self._compiled[key] = compile_network(lowered, "training")
-        return self._compiled[key]
-
-    def _scoring_program(self, state: State, split: Any, size: int) -> Callable[..., Any]:
-        """The program that scores a split for a group, compiled at its first use."""
-        key = ("score", size, len(jax.tree.leaves(split[1])[0]))
-        if key not in self._compiled:
-            program = self._programs.evaluate
-            if size > 1:
-                program = jax.vmap(program, in_axes=(0, None, None))
-            lowered = jax.jit(program).lower(state, *split)
-            self._compiled[key] = compile_network(lowered, "inference")
-        return self._compiled[key]
-
-    def _order(self, seeds: Sequence[int], first: int, steps: int) -> tuple[jax.Array, jax.Array]:
-        """The data order and the keys of some steps of a group."""
-        programs = self._programs
-        sizes = (self._examples, programs.steps_per_epoch, programs.batch_size)
-        return jax.block_until_ready(
-            _grouped(
-                [data_order(seed, first, steps, *sizes, self._training.shuffle) for seed in seeds]
-            )
-        )
-
 
 def _mean(score: tuple[Any, Any]) -> float:
     total, weight = score
@@ -298,10 +254,3 @@ def _mean(score: tuple[Any, Any]) -> float:
 def diverged(history: Sequence[EpochMetrics]) -> bool:
     """Whether a run's loss has ceased to be finite."""
     return not math.isfinite(history[-1].train_loss)
-
-
-def _grouped(trees: Sequence[T]) -> T:
-    """What belongs to each seed, as a program takes it: one alone, or several along an axis."""
-    if len(trees) == 1:
-        return trees[0]
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)

@@ -62,6 +62,7 @@ Model = Annotated[
     SerializeAsAny[ModelOptions], _named("network", register.models, default="small_cnn")
 ]
 Task = Annotated[SerializeAsAny[TaskOptions], _named("task", lambda: TASKS)]
+Question = Annotated[str, Field(max_length=300)]
 Swept = Annotated[list[Any], AfterValidator(filled)]
 
 
@@ -70,6 +71,7 @@ class Study(Section):
 
     Attributes:
         name: Of the study and of its results folder; the file's own name if left out.
+        question: What the study is to answer, in one sentence; it changes no run.
         dataset: What is learned.
         model: The network.
         task: What it is trained and scored for; the dataset's own task if left out.
@@ -84,6 +86,7 @@ class Study(Section):
     """
 
     name: Name
+    question: Question = ""
     dataset: Dataset
     model: Model
     task: Task | None = None
@@ -240,6 +243,7 @@ class Study(Section):
             return self._tuned[variant].fingerprint(variant)
         whole = self.model_dump(mode="json", exclude={"dataset"})
         del whole["training"]["seeds"], whole["training"]["seeds_together"]
+        _forget_defaults(whole["training"], self.training)
         decisive = {key: whole[key] for key in ("model", "task", "training")}
         decisive |= {"dataset": self.dataset.identity(), "variant": whole["variants"][variant]}
         decisive["plugins"] = self.plugins(variant)
@@ -257,6 +261,8 @@ class Study(Section):
         decisive["training"] = {
             key: whole["training"][key] for key in ("optimizer", "augmentation", "weight_decay")
         }
+        if self.training.precision != "float32":
+            decisive["training"]["precision"] = self.training.precision
         decisive |= {"variant": whole["variants"][variant], "plugins": self.plugins(variant)}
         return _sha256(decisive)
 
@@ -279,6 +285,18 @@ def _set(whole: dict[str, Any], key: str, value: Any, table: str) -> None:
         if not isinstance(inside, dict):
             raise complaint(f"{key!r}: {step} is not a table", f"{table}.{key}")
     inside[last] = value
+
+
+_LATER = ("data_parallel", "precision")
+"""Keys of `[training]` that a fingerprint holds only if they differ from their defaults: they came
+after the first published records."""
+
+
+def _forget_defaults(dumped: dict[str, Any], training: Training) -> None:
+    """Removes later keys from a dumped `[training]` if they have their defaults."""
+    for key in _LATER:
+        if getattr(training, key) == Training.model_fields[key].default:
+            del dumped[key]
 
 
 def _sha256(value: Any) -> str:

@@ -56,6 +56,11 @@ class Training(Section):
         nesterov: Whether sgd's momentum is Nesterov's.
         shuffle: Whether each epoch goes through the examples in another order.
         seeds_together: Train all seeds in one vectorised program; `"auto"` where that is as fast.
+        data_parallel: Divide each batch among all devices, those of all processes of `run
+            --coordinator`; the devices must divide `batch_size`. Seeds are trained one by one. The
+            numbers are those of one device up to the order of sums.
+        precision: What the network computes in: `"float32"`, or `"bfloat16"` with parameters,
+            optimizer state, normalisation and loss in float32 (mixed precision).
         augmentation: Random changes of training examples.
     """
 
@@ -75,6 +80,8 @@ class Training(Section):
     nesterov: bool = True
     shuffle: bool = True
     seeds_together: Literal[True, False, "auto"] = "auto"
+    data_parallel: bool = False
+    precision: Literal["float32", "bfloat16"] = "float32"
     augmentation: Augmentation = Augmentation()
 
     @model_validator(mode="after")
@@ -83,6 +90,10 @@ class Training(Section):
             raise complaint("give either epochs or steps", "epochs")
         if len(set(self.seeds)) < len(self.seeds):
             raise complaint("must differ from one another", "seeds")
+        if self.data_parallel and self.seeds_together is True:
+            raise complaint(
+                "data_parallel trains seeds one by one; give one of the two", "seeds_together"
+            )
         if self.epochs is not None and self.warmup_epochs > self.epochs:
             raise complaint(f"must be at most epochs = {self.epochs}", "warmup_epochs")
         if bool(self.milestones) != (self.schedule == "steps"):

@@ -6,6 +6,7 @@ file and its name in the import below; a plug-in adds one with `experiments.regi
 """
 
 from experiments.data import (
+    array_record,
     cifar10,
     csv_text,
     descriptions,
@@ -27,6 +28,7 @@ from experiments.data.dataset import (
     Split,
     standardised,
 )
+from experiments.data.stream import Stream
 from experiments.register import datasets
 
 __all__ = [
@@ -36,6 +38,8 @@ __all__ = [
     "DatasetOptions",
     "FileDatasetOptions",
     "Split",
+    "Stream",
+    "array_record",
     "cifar10",
     "csv_text",
     "datasets",

@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import jax
 import numpy as np
 from numpy.typing import NDArray
 
 from experiments.section import Folder, PositiveInt, Section, Seed, Share
+
+if TYPE_CHECKING:
+    from experiments.data.stream import Stream
 
 
 class DataError(Exception):
@@ -54,10 +57,14 @@ class Split:
         inputs, labels = jax.tree.map(lambda a: a[chosen], (self.inputs, self.labels))
         return Split(inputs, labels)
 
+    def read(self) -> "Split":
+        """Itself: its examples are in memory."""
+        return self
+
 
 @dataclass(frozen=True)
 class Dataset:
-    """Splits that never mix.
+    """Splits that never mix, in memory or streamed from their files.
 
     Attributes:
         name: The dataset's name.
@@ -70,10 +77,10 @@ class Dataset:
     """
 
     name: str
-    train: Split
-    test: Split
+    train: "Split | Stream"
+    test: "Split | Stream"
     classes: int
-    validation: Split | None = None
+    validation: "Split | Stream | None" = None
     baselines: dict[str, dict[str, float]] = field(default_factory=dict)
 
 

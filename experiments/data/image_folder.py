@@ -7,17 +7,16 @@ flowers/tulip/2.png             or         flowers/test/daisy/7.jpg
 
 import hashlib
 import json
-import warnings
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 from pydantic import Field
 
 from experiments import register
+from experiments.data.cache import cached
 from experiments.data.dataset import (
     DataError,
     Dataset,
@@ -27,6 +26,8 @@ from experiments.data.dataset import (
     stratified,
 )
 from experiments.data.files import remembered, sha256
+from experiments.data.images import read_image
+from experiments.data.stream import Stream, require_grain, statistics
 from experiments.section import Folder, PositiveInt, Seed, Share
 
 _SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".webp"})
@@ -46,6 +47,8 @@ class ImageFolder(DatasetOptions):
         channels: 3 for colour, 1 for grey.
         test: Without `train` and `test`: the share of each class that is the test set.
         test_seed: Which images these are.
+        stream: Read images when they are needed, batch by batch, instead of all at the start: for
+            folders larger than memory. Needs the extra `stream`.
     """
 
     name: str = "image_folder"
@@ -54,6 +57,7 @@ class ImageFolder(DatasetOptions):
     channels: Literal[1, 3] = 3
     test: Share = 0.2
     test_seed: Seed = 0
+    stream: bool = False
 
     NOT_DECISIVE = frozenset({"path"})
 
@@ -67,10 +71,24 @@ class ImageFolder(DatasetOptions):
             test_size=len(test),
         )
 
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, by number."""
+        return tuple(self._splits[0])
+
     def load(self) -> Dataset:
         """The images, resized and standardised."""
         classes, train, test = self._splits
-        return standardised("image_folder", self._read(train), self._read(test), len(classes))
+        if not self.stream:
+            return standardised("image_folder", self._read(train), self._read(test), len(classes))
+        require_grain("dataset.stream")
+        seen, unseen = (_Images(files, self.size, self.channels) for files in (train, test))
+        mean, std = self._statistics(seen)
+        return Dataset(
+            name="image_folder",
+            train=Stream.of(seen, mean, std),
+            test=Stream.of(unseen, mean, std),
+            classes=len(classes),
+        )
 
     def identity(self) -> dict[str, Any]:
         """The options, with a SHA-256 of all names and contents in place of the path."""
@@ -79,8 +97,10 @@ class ImageFolder(DatasetOptions):
             (file.relative_to(self.path).as_posix(), remembered(file, sha256))
             for file, _ in (*train, *test)
         )
-        digest = hashlib.sha256(json.dumps(contents).encode()).hexdigest()
-        return {**super().identity(), "sha256": digest}
+        identity = {**super().identity(), "sha256": _digest(contents)}
+        if not self.stream:
+            del identity["stream"]  # studies from before there were streams keep their fingerprint
+        return identity
 
     @cached_property
     def _splits(self) -> tuple[list[str], Files, Files]:
@@ -114,34 +134,48 @@ class ImageFolder(DatasetOptions):
     def _read(self, files: Files) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         images = np.empty((len(files), *self.size, self.channels), np.float32)
         for number, (file, _) in enumerate(files):
-            images[number] = self._read_one(file)
+            images[number] = read_image(file, str(file), self.size, self.channels)
         return images, np.array([label for _, label in files], np.int32)
 
-    def _read_one(self, file: Path) -> NDArray[np.uint8]:
-        height, width = self.size
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", Image.DecompressionBombWarning)
-                with Image.open(file) as image:
-                    resized = image.convert("L" if self.channels == 1 else "RGB").resize(
-                        (width, height), Image.Resampling.BILINEAR
-                    )
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-            raise DataError(
-                f"{file}: found a larger image than is read; expected at most "
-                f"{Image.MAX_IMAGE_PIXELS:,} pixels. Remove it, or make it smaller"
-            ) from error
-        except UnidentifiedImageError as error:
-            raise DataError(
-                f"{file}: found a file that is no image; expected one that Pillow can read. "
-                "Remove it, or replace it"
-            ) from error
-        except (OSError, SyntaxError, ValueError) as error:
-            raise DataError(
-                f"{file}: found a broken image ({error}); expected an intact one. Remove it, or "
-                "replace it"
-            ) from error
-        return np.asarray(resized, np.uint8).reshape(height, width, self.channels)
+    def _statistics(self, images: "_Images") -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Mean and standard deviation per channel; the pass over all images is made once."""
+
+        def compute() -> dict[str, NDArray[np.float32]]:
+            mean, std = statistics(images)
+            return {"mean": mean, "std": std}
+
+        decisive = {
+            key: value
+            for key, value in self.identity().items()
+            if key in ("sha256", "size", "channels", "test", "test_seed")
+        }
+        found = cached("image_statistics", _digest(decisive), compute)
+        return found["mean"], found["std"]
+
+
+class _Images:
+    """The images of a list of files, each read when it is asked for."""
+
+    def __init__(self, files: Files, size: tuple[int, int], channels: int):
+        self._files = files
+        self._size = size
+        self._channels = channels
+        self._classes = np.array([label for _, label in files], np.int32)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __getitem__(self, number: int) -> tuple[NDArray[np.uint8], int]:
+        file, label = self._files[number]
+        return read_image(file, str(file), self._size, self._channels), label
+
+    def classes(self, numbers: NDArray[np.int64]) -> NDArray[np.int32]:
+        """The classes of some examples."""
+        return self._classes[numbers]
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
 
 
 def _list(folder: Path, classes: list[str] | None = None) -> tuple[list[str], Files]:

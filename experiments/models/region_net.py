@@ -82,6 +82,6 @@ class RegionNet(nnx.Module):
         places = boxes / jnp.array([x.shape[2], x.shape[1]] * 2, boxes.dtype)
         x = stage.through(self.stages, self.pools, x, train, key)
         on_map = places * jnp.array([x.shape[2], x.shape[1]] * 2, boxes.dtype)
-        vectors = jnp.concatenate([self.head(x, on_map), places], -1)
+        vectors = jnp.concatenate([self.head(x, on_map), places.astype(x.dtype)], -1)
         hidden = jax.nn.relu(self.hidden(vectors))
         return {"class": self.classifier(hidden), "delta": self.regressor(hidden)}

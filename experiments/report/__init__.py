@@ -46,7 +46,9 @@ def summarise(folder: Path) -> list[SummaryRow]:
         write_atomically(study.runs_csv, tidy.runs_csv(study, plan))
         write_atomically(study.epochs_csv, tidy.epochs_csv(study, plan))
     title, beside, said = _title(plan, rows), baselines(folder), choices(folder, rows)
-    table = summary.to_markdown(title, rows, conclude(rows), beside, plan.source, said)
+    table = summary.to_markdown(
+        title, rows, conclude(rows), beside, plan.source, said, plan.question
+    )
     write_atomically(study.summary_md, table)
     devices: dict[str, list[SummaryRow]] = {}
     for row in rows:

@@ -13,7 +13,7 @@ from experiments.choices import SearchRecord
 from experiments.folder import StudyFolder, cell_name
 from experiments.records import RecordError, read
 
-_NO_SETTING = {"name", "dataset.directory", "training.seeds", "training.seeds_together"}
+_NO_SETTING = {"name", "question", "dataset.directory", "training.seeds", "training.seeds_together"}
 _NO_SETTINGS = ("measurement.", "sweep.")
 
 
@@ -23,6 +23,7 @@ class Plan:
 
     Attributes:
         name: The study's name.
+        question: The question that the study is to answer; empty if the config asks none.
         dataset: The dataset's name.
         definitions: What each variant is, by its name, in the config's order.
         seeds: The training seeds.
@@ -46,6 +47,7 @@ class Plan:
     source: str = ""
     tuning: dict[str, Any] = field(default_factory=dict)
     poolings: tuple[str, ...] = ()
+    question: str = ""
 
     @property
     def cells(self) -> dict[str, dict[str, Any]]:
@@ -90,6 +92,7 @@ def read_plan(folder: StudyFolder) -> Plan:
             }
         return Plan(
             name=str(config.get("name", folder.path.name)),
+            question=str(config.get("question", "")),
             dataset=str(config["dataset"]["name"]),
             definitions=variants,
             seeds=tuple(int(seed) for seed in config["training"]["seeds"]),

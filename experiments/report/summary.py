@@ -17,6 +17,7 @@ def to_markdown(
     beside: Baselines | None = None,
     source: str = "",
     chose: Sequence[str] = (),
+    question: str = "",
 ) -> str:
     """The page summary.md.
 
@@ -27,6 +28,7 @@ def to_markdown(
         beside: The metrics of methods without training, if there are any.
         source: Where the accuracies in the column "published" come from.
         chose: What was chosen before the final runs, in sentences.
+        question: The question that the study is to answer, if its config asks one.
 
     Returns:
         Markdown, every piece of text in it escaped.
@@ -35,6 +37,7 @@ def to_markdown(
     lines = [
         f"# {markdown.escape(title)}",
         "",
+        *([f"*{markdown.escape(question)}*", ""] if question else []),
         *(["\n".join(f"- {one}" for one in said)] if rows[0].swept else [" ".join(said)]),
         *(["", " ".join(markdown.escape(sentence) for sentence in chose)] if chose else []),
         "",

@@ -181,7 +181,8 @@ class Trials:
     def _data(self) -> training.Device:
         """The dataset without its test split."""
         dataset = self._load()
-        return training.Device.of(replace(dataset, test=dataset.test.take(slice(0))))
+        untested = replace(dataset, test=dataset.test.take(slice(0)))
+        return training.loaded(self._whole, untested)
 
     def _record(
         self, one: Candidate, study: Study, seed: int, history: list[records.EpochMetrics]

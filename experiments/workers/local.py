@@ -2,8 +2,6 @@
 
 import os
 import signal
-import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
@@ -15,6 +13,7 @@ from joblib.externals.loky.process_executor import BrokenProcessPool
 
 from experiments.allocator import keep_freed_memory
 from experiments.config import ConfigError
+from experiments.stopping import end_with_parent
 from experiments.workers.farm import Workers
 from experiments.workers.task import Task, carry_out
 
@@ -71,7 +70,7 @@ class _Local:
 def _begin(number: int, count: int, parent: int) -> None:
     """Sets up a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent, which ends this one
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    end_with_parent(parent)
     keep_freed_memory()
     # XLA divides sums among its threads, so their number decides the last bits of a result. Each
     # worker has as many as the parent, and these run on the worker's share of the cores.
@@ -82,10 +81,3 @@ def _begin(number: int, count: int, parent: int) -> None:
         for thread in Path("/proc/self/task").iterdir():
             with suppress(ProcessLookupError):
                 os.sched_setaffinity(int(thread.name), share)
-
-
-def _end_with(parent: int) -> None:
-    """Ends this process with its parent, whatever ends that: Ctrl-C or `kill -9`."""
-    while os.getppid() == parent:
-        time.sleep(0.2)
-    os._exit(1)

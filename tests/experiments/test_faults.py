@@ -6,6 +6,7 @@ import random
 import re
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from experiments.config import load
 from experiments.faults import FAULTS
 from experiments.folder import StudyFolder
 from experiments.study import only_process
-from tests.experiments.test_command_line import ROOT, WIDE, command, results
+from tests.experiments.test_command_line import KILLER, ROOT, WIDE, command, results
 from tests.experiments.tiny import TINY
 
 CONFIG = TINY[: TINY.index("[variants.strided]")].replace("widths = [4]", "widths = [2]")
@@ -346,6 +347,50 @@ def lost_worker(lab):
     yield process.returncode, stderr
 
 
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def group_of_two(lab, *changes, second=("-m", "experiments")):
+    """Two processes that train together on two virtual devices each."""
+    address = f"127.0.0.1:{free_port()}"
+    group = ("--set", "training.data_parallel=true", "--coordinator", address, "--processes", 2)
+    return [
+        lab.popen(
+            *(*group, "--process", number, "--peer-timeout", 10, *changes),
+            python=python,
+            JAX_NUM_CPU_DEVICES="2",
+        )
+        for number, python in enumerate((("-m", "experiments"), second))
+    ]
+
+
+def together(lab, *changes, **options):
+    """What becomes of two such processes: status and stderr of each."""
+    group = group_of_two(lab, *changes, **options)
+    said = [process.communicate(timeout=300)[1] for process in group]
+    return [(process.returncode, stderr) for process, stderr in zip(group, said, strict=True)]
+
+
+@happening
+def lost_peer(lab):
+    # Process 1 is killed in the second round of the second run.
+    killed = ("-c", KILLER, "experiments.parallel", "divided", "5")
+    (status, stderr), (lost, _) = together(lab, second=killed)
+    assert lost == 128 + signal.SIGKILL
+    yield status, stderr
+    assert lab.folder.record("max", 0).exists()
+    assert not lab.folder.record("max", 7).exists()
+    assert len(lab.folder.metrics("max", 7).read_text().splitlines()) == 1
+    whole = ("--out", lab.base / "whole")
+    for ended in (together(lab), together(lab, *whole)):
+        assert [status for status, _ in ended] == [0, 0], ended
+    assert results(lab.folder) == results(StudyFolder(lab.base / "whole" / "study"))
+    shutil.rmtree(lab.folder.path)  # it has another config than the one that all faults share
+
+
 ORDINARY = {"interrupt", "file_size"}
 CASES = [
     name if name in ORDINARY else pytest.param(name, marks=pytest.mark.thorough) for name in FAULTS
@@ -357,9 +402,9 @@ def ends_as_the_table_says(name, lab, happening):
     status, stderr = next(happening)
     assert status == fault.status, stderr
     assert fault.line in stderr
-    if status in (2, 130, 143):
+    if status in (2, 5, 130, 143):
         assert len(stderr.splitlines()) == 1, stderr
-        assert status != 2 or stderr.startswith("error: ")
+        assert status not in (2, 5) or stderr.startswith("error: ")
     next(happening, None)
     again = command("run", lab.config, "--out", lab.out)
     assert again.exit_code == 0, again.stderr

@@ -19,6 +19,8 @@ RESULTS = Path(__file__).parents[2] / "results"
 def results(tmp_path, make_study):
     """A finished study, an unfinished one, two published benchmarks and another folder."""
     study = make_study("study", {"max": [950, 953, 951], "none": [930, 932, 931]})
+    config = StudyFolder(study).config
+    config.write_text(f'question = "Does <b>pooling</b> pay?"\n{config.read_text()}')
     rows = gather(StudyFolder(study), ["max", "none"], [0, 1, 2])
     StudyFolder(study).summary_csv.write_text(to_csv(rows))
     make_study("unfinished", {"max": [950]})
@@ -61,6 +63,8 @@ def test_a_site_has_a_page_per_result_and_shares_the_libraries(results, tmp_path
         index.index("Studies") < index.index("Benchmarks") < index.index("estimated by compilers")
     )
     assert "cpu: Test Processor, 2 cores 0.10.2" in index
+    assert "Does <b>pooling</b> pay?" in index
+    assert "Does <b>pooling</b> pay?" in shown((out / "study.html").read_text(encoding="utf-8"))
     assert "unfinished" not in index
 
 

@@ -12,10 +12,14 @@ from experiments.bench.contenders.contender import Problem, Program
 
 def prepare(problem: Problem) -> Program:
     """Compiles one `reduce_window`; for averages a division by counts known beforehand."""
-    case = problem.case
+    return compiled.prepare(problem, function(problem.case))
+
+
+def function(case: Case) -> compiled.Function:
+    """The case as one `reduce_window`; see `prepare`."""
     if case.operator == "max":
-        return compiled.prepare(problem, lambda x: _reduce(case, x, -jnp.inf, lax.max))
-    return compiled.prepare(problem, _average(case))
+        return lambda x: _reduce(case, x, -jnp.inf, lax.max)
+    return _average(case)
 
 
 def _average(case: Case) -> compiled.Function:

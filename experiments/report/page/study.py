@@ -85,6 +85,7 @@ def page(
     environment = read(where, Environment) if where.is_file() else None
     values = {
         "title": plan.name,
+        "question": plan.question,
         "about": _about(plan, rows, environment),
         "verdict": [*conclusion.sentences, *chosen.sentences(study, plan, rows)],
         "sentences_apart": bool(plan.sweep),

@@ -60,3 +60,10 @@ def test_the_brief_table_has_the_conclusion_five_columns_and_the_device(folder):
         table.splitlines()[2] == "| `max_pool` | **95.20 ± 0.20** | 2.50k ±2% | 10.0k ±2% | 0.1 |"
     )
     assert "Test Processor, 2 cores; throughput in batches of 64." in under
+
+
+def test_the_question_stands_under_the_title(folder):
+    config = folder / "config.toml"
+    config.write_text(f'question = "Does *it* pay?"\n{config.read_text()}')
+    report.summarise(folder)
+    assert (folder / "summary.md").read_text().splitlines()[2] == "*Does \\*it\\* pay?*"

@@ -1,0 +1,175 @@
+"""The tables of a benchmark of sharding: one row per operator, divided axis and direction."""
+
+import csv
+import io
+from collections.abc import Sequence
+
+from experiments.bench.sharding.records import ShardingRecord
+from experiments.bench.words import MODES, markdown_table
+from experiments.records import Environment
+
+Pair = tuple[ShardingRecord, ShardingRecord | None]
+
+_FIELDS = (
+    *("case", "description", "dtype", "mode", "axis", "size", "devices", "outcome", "collectives"),
+    *(
+        "received_bytes",
+        "at_least",
+        "input_bytes",
+        "lax_outcome",
+        "lax_collectives",
+        "lax_received_bytes",
+    ),
+    *("bytes_over_lax", "temp_bytes", "compile_s", "reason", "lax_reason"),
+)
+
+
+def pairs(records: Sequence[ShardingRecord]) -> list[Pair]:
+    """The records of jaxpool in their order, each with that of lax for the same program if any."""
+    others = {_key(r): r for r in records if r.contender == "lax"}
+    return [(r, others.get(_key(r))) for r in records if r.contender == "jaxpool"]
+
+
+def ratio(ours: ShardingRecord, lax: ShardingRecord | None) -> float | None:
+    """Our bytes over those of lax; None if either is not known or lax exchanges nothing."""
+    if lax is None or ours.received is None or not lax.received or ours.at_least or lax.at_least:
+        return None
+    return ours.received / lax.received
+
+
+def to_csv(records: Sequence[ShardingRecord]) -> str:
+    """Every figure, one row per operator, axis and direction."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, _FIELDS, lineterminator="\n")
+    writer.writeheader()
+    for ours, lax in pairs(records):
+        writer.writerow(
+            {
+                **ours.model_dump(include={*_FIELDS} - {"received_bytes"}),
+                "collectives": ours.collectives,
+                "received_bytes": _whole(ours.received),
+                "lax_outcome": lax and lax.outcome,
+                "lax_collectives": lax and lax.collectives,
+                "lax_received_bytes": lax and _whole(lax.received),
+                "bytes_over_lax": _rounded(ratio(ours, lax)),
+                "compile_s": _rounded(ours.compile_s),
+                "lax_reason": lax and lax.reason,
+            }
+        )
+    return out.getvalue()
+
+
+def summary(title: str, environment: Environment, records: Sequence[ShardingRecord]) -> str:
+    """The page: what the figures mean, how axes compare, then every row."""
+    devices = records[0].devices
+    about = (
+        f"{devices} virtual devices of one CPU, jax {environment.versions['jax']}; compiled, not "
+        "run. Received: bytes that each device receives in one call, divided by the bytes of its "
+        "part of the input; 0 means that it computes alone. Ratio: jaxpool's bytes over those of "
+        "the same operator in JAX's own operations (lax). A result that does not divide evenly "
+        "among the devices is gathered on each of them, by jaxpool and lax alike. At least: some "
+        "collectives run in a loop whose length depends on the data, and count once."
+    )
+    parts = [f"# {title}, divided among {devices} devices", about, _by_axis(records)]
+    parts += [_table(records), _absent(records)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _by_axis(records: Sequence[ShardingRecord]) -> str:
+    """Per axis and direction: how many programs exchange nothing, and how they compare with lax."""
+    groups: dict[tuple[str, str], list[Pair]] = {}
+    for pair in pairs(records):
+        if pair[0].outcome == "compiled":
+            groups.setdefault((pair[0].axis, pair[0].mode), []).append(pair)
+    rows = []
+    for (axis, mode), found in groups.items():
+        both = [
+            (a.received, b.received) for a, b in found if b is not None and b.outcome == "compiled"
+        ]
+        rows.append(
+            [
+                axis,
+                MODES[mode],
+                str(len(found)),
+                str(sum(not ours.received for ours, _ in found)),
+                str(len(both)),
+                *(str(sum(compare(a, b) for a, b in both)) for compare in _COMPARISONS),
+            ]
+        )
+    heads = ["divided axis", "computed", "programs", "exchange nothing", "with a form in lax"]
+    return markdown_table([*heads, "fewer bytes than lax", "as many", "more"], rows)
+
+
+_COMPARISONS = (
+    lambda ours, lax: ours < lax,
+    lambda ours, lax: ours == lax,
+    lambda ours, lax: ours > lax,
+)
+
+
+def _table(records: Sequence[ShardingRecord]) -> str:
+    rows = [
+        [
+            ours.case if ours.dtype == "float32" else f"{ours.case} {ours.dtype}",
+            ours.axis,
+            MODES[ours.mode],
+            _kinds(ours),
+            _share(ours),
+            "" if lax is None else _kinds(lax),
+            "" if lax is None else _share(lax),
+            _ratio_cell(ours, lax),
+        ]
+        for ours, lax in pairs(records)
+    ]
+    heads = ["operator", "divided axis", "computed", "collectives", "received"]
+    return markdown_table([*heads, "lax: collectives", "lax: received", "ratio"], rows)
+
+
+def _kinds(record: ShardingRecord) -> str:
+    if record.outcome != "compiled":
+        return record.outcome.replace("_", " ")
+    return ", ".join(f"{n} {kind}" for kind, n in sorted(record.counts.items())) or "none"
+
+
+def _share(record: ShardingRecord) -> str:
+    if record.received is None:
+        return ""
+    shown = f"{record.received * record.devices / record.input_bytes:.3g}"
+    return f"at least {shown}" if record.at_least else shown
+
+
+def _ratio_cell(ours: ShardingRecord, lax: ShardingRecord | None) -> str:
+    found = ratio(ours, lax)
+    if found is None:
+        return ""
+    return f"{found:.2f}"
+
+
+def _absent(records: Sequence[ShardingRecord]) -> str:
+    """Who was left out or failed, with the reason and where; failures first."""
+    places: dict[tuple[bool, str, str, str], list[str]] = {}
+    for r in records:
+        if r.outcome != "compiled":
+            key = (r.outcome != "failed", r.contender, r.outcome.replace("_", " "), r.reason)
+            places.setdefault(key, []).append(f"{r.case} {r.axis} {r.mode}")
+    return "\n".join(
+        f"- {contender} {outcome}: {_escaped(reason)} ({', '.join(found[:3])}"
+        f"{f' and {len(found) - 3} more' if len(found) > 3 else ''})"
+        for (_, contender, outcome, reason), found in sorted(places.items())
+    )
+
+
+def _escaped(text: str) -> str:
+    return " ".join(text.replace("|", r"\|").replace("<", "&lt;").split())
+
+
+def _key(record: ShardingRecord) -> tuple[str, ...]:
+    return record.case, record.dtype, record.mode, record.axis
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else round(value)
+
+
+def _rounded(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"

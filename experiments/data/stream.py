@@ -1,0 +1,206 @@
+"""Examples that stay in their files: read, decoded and batched ahead of use, by threads of grain.
+
+Which examples a batch holds is given by the caller, and no state is kept between calls. So a run
+that is killed and started again reads the same batches as one that was not.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.data.dataset import DataError, Split
+
+BATCHES_AHEAD = 2
+"""Batches that are decoded before they are asked for: this bounds memory, whatever the dataset."""
+_THREADS = 16
+"""At most so many threads decode; one per core, if there are fewer."""
+_READ_TOGETHER = 256
+"""Examples read at a time where a whole pass is made."""
+
+Batch = tuple[NDArray[np.float32], NDArray[np.int32]]
+
+
+class Source(Protocol):
+    """Images with their classes, by number; safe to read from several threads."""
+
+    def __len__(self) -> int:
+        """The number of examples."""
+        ...
+
+    def __getitem__(self, number: int) -> tuple[NDArray[np.uint8], int]:
+        """An image (H, W, C) and its class.
+
+        Raises:
+            DataError: It cannot be read; the message names the file.
+        """
+        ...
+
+    def classes(self, numbers: NDArray[np.int64]) -> NDArray[np.int32]:
+        """The classes of some examples, without their images."""
+        ...
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Some examples of a source, in an order; takes the place of a `Split` in memory.
+
+    Attributes:
+        source: Where they are read from.
+        chosen: Their numbers in the source (N,).
+        mean: What is subtracted from each channel (C,).
+        std: What it is then divided by (C,).
+    """
+
+    source: Source
+    chosen: NDArray[np.int64]
+    mean: NDArray[np.float32]
+    std: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, source: Source, mean: NDArray[np.float32], std: NDArray[np.float32]) -> "Stream":
+        """All examples of a source."""
+        return cls(source, np.arange(len(source)), mean, std)
+
+    def __len__(self) -> int:
+        """The number of examples."""
+        return len(self.chosen)
+
+    @property
+    def labels(self) -> NDArray[np.int32]:
+        """The class of every example (N,)."""
+        return self.source.classes(self.chosen)
+
+    def shapes(self, size: int) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
+        """Shapes and dtypes of a batch; one example is read for them."""
+        image, _ = self.source[int(self.chosen[0])]
+        inputs = jax.ShapeDtypeStruct((size, *image.shape), np.float32)
+        return inputs, jax.ShapeDtypeStruct((size,), np.int32)
+
+    def take(self, chosen: slice | NDArray[Any]) -> "Stream":
+        """Some of the examples; none is read."""
+        return replace(self, chosen=self.chosen[chosen])
+
+    def read(self) -> Split:
+        """All of the examples, in memory."""
+        parts = list(self.batches(np.arange(len(self)), _READ_TOGETHER))
+        inputs, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        return Split(inputs, labels)
+
+    def batches(
+        self,
+        order: NDArray[np.integer[Any]],
+        size: int,
+        process_index: int = 0,
+        process_count: int = 1,
+    ) -> Iterator[Batch]:
+        """Batches of examples, read ahead by threads.
+
+        Args:
+            order: Which examples, one batch after the other (M,).
+            size: Examples per batch, of all processes together; the last batch may have fewer.
+            process_index: Which part of every batch to give: process i of p gives the i-th of p
+                equal parts, so that the parts of all processes in a row are the batch.
+            process_count: How many processes share each batch.
+
+        Yields:
+            Standardised images (size / process_count, H, W, C) and classes.
+
+        Raises:
+            ValueError: A batch does not divide evenly among the processes.
+            DataError: An example cannot be read; the message names its file.
+        """
+        if not 0 <= process_index < process_count:
+            raise ValueError(f"process_index must be below {process_count}, got {process_index}")
+        if size % process_count or (process_count > 1 and len(order) % size):
+            raise ValueError(
+                f"batches of {size} of {len(order)} examples do not divide evenly among "
+                f"process_count = {process_count}"
+            )
+        part = size // process_count
+        if process_count > 1:
+            parts = np.asarray(order).reshape(-1, process_count, part)
+            order = parts[:, process_index].ravel()
+        with closing(_read_ahead(self.source, self.chosen[np.asarray(order)], part)) as read:
+            for images, labels in read:
+                inputs = images.astype(np.float32)
+                inputs -= self.mean
+                inputs /= self.std
+                yield inputs, labels.astype(np.int32)
+
+
+def statistics(
+    source: Source,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean and standard deviation of each channel, in one pass over a source.
+
+    Sums of bytes and of their squares are exact, so the mean is that of `standardised` in memory.
+
+    Args:
+        source: The training examples.
+
+    Returns:
+        Mean (C,) and standard deviation (C,), 1 for a constant channel.
+    """
+    total, squares, count = np.int64(0), np.int64(0), 0
+    with closing(_read_ahead(source, np.arange(len(source)), _READ_TOGETHER)) as read:
+        for images, _ in read:
+            wide = images.astype(np.int64)
+            total = total + wide.sum((0, 1, 2))
+            squares = squares + (wide * wide).sum((0, 1, 2))
+            count += images[..., 0].size
+    mean = total / count
+    std = np.sqrt(np.maximum(squares / count - mean * mean, 0))
+    return mean.astype(np.float32), np.where(std > 0, std, 1).astype(np.float32)
+
+
+def require_grain(asked_by: str) -> None:
+    """Checks that the package that streams is installed.
+
+    Args:
+        asked_by: The key of the config that needs it.
+
+    Raises:
+        DataError: It is not.
+    """
+    try:
+        import grain  # noqa: F401
+    except ImportError as error:
+        raise DataError(
+            f'{asked_by}: needs the package grain: pip install "jaxpool[stream]"'
+        ) from error
+
+
+class _Ordered:
+    """A source in another order, as grain reads one."""
+
+    def __init__(self, source: Source, order: NDArray[np.int64]):
+        self._source = source
+        self._order = order
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __getitem__(self, place: int) -> tuple[NDArray[np.uint8], np.int32]:
+        image, label = self._source[int(self._order[place])]
+        return image, np.int32(label)
+
+
+def _read_ahead(source: Source, order: NDArray[np.int64], size: int) -> Iterator[Any]:
+    """Batches of raw images and classes; at most `BATCHES_AHEAD` of them wait decoded."""
+    import grain
+
+    ahead = BATCHES_AHEAD * size
+    threads = min(_THREADS, len(os.sched_getaffinity(0)), ahead)
+    options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=ahead)
+    examples = grain.MapDataset.source(_Ordered(source, order)).to_iter_dataset(options)
+    batches = iter(examples.batch(size))
+    try:
+        yield from batches
+    finally:
+        batches.close()

@@ -1,0 +1,143 @@
+"""How the programs of one variant run on one device that holds the dataset."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.compilation import compile_network
+from experiments.config import Study
+from experiments.data import Dataset, Split, Stream
+from experiments.programs import Programs, State, data_order
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Device:
+    """A dataset's splits on the device, so that all variants share them.
+
+    Each split is its inputs and labels. A split that is streamed is its `Stream` alone.
+    """
+
+    train: tuple[Any, ...]
+    test: tuple[Any, ...]
+    validation: tuple[Any, ...] | None
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> "Device":
+        """Puts a dataset on the device."""
+        splits = (dataset.train, dataset.test, dataset.validation)
+        return cls(*(None if s is None else held(s, jax.device_put) for s in splits))  # type: ignore[arg-type]
+
+
+def held(split: Split | Stream, place: Callable[[Any], Any]) -> tuple[Any, ...]:
+    """A split as `Device` holds it.
+
+    Args:
+        split: The split.
+        place: Puts inputs and labels where the programs read them.
+    """
+    return (split,) if isinstance(split, Stream) else place((split.inputs, split.labels))
+
+
+def examples(split: tuple[Any, ...]) -> int:
+    """The number of examples in a split."""
+    return len(split[0]) if streamed(split) else len(jax.tree.leaves(split[1])[0])
+
+
+def streamed(split: tuple[Any, ...]) -> bool:
+    """Whether a split's examples stay in their files."""
+    return isinstance(split[0], Stream)
+
+
+class Executor:
+    """Trains and scores one variant on one device.
+
+    Args:
+        study: The study.
+        variant: One of its variants.
+        data: The dataset, on the device.
+    """
+
+    def __init__(self, study: Study, variant: str, data: Device):
+        self.programs = Programs.build(study, variant)
+        self._shuffle, self._data = study.of(variant).training.shuffle, data
+        self._examples = examples(data.train)
+        self._compiled: dict[Any, Callable[..., Any]] = {}
+
+    def split(self, name: str) -> Any:
+        """The `"test"` or `"validation"` split."""
+        return self._data.test if name == "test" else self._data.validation
+
+    def place(self, state: State) -> State:
+        """A state that was read from a checkpoint, on the device."""
+        return jax.device_put(state)
+
+    def train(
+        self, state: State, seeds: Sequence[int], first: int, steps: int
+    ) -> tuple[State, np.ndarray, float]:
+        """Trains a group of seeds for some steps.
+
+        Args:
+            state: Their state, which is donated.
+            seeds: The seeds; more than one in one vectorised program.
+            first: The number of the first step, counted from 0.
+            steps: How many steps.
+
+        Returns:
+            The state after them, the mean loss of each seed, and the seconds that it took, without
+            compilation.
+        """
+        order = self._order(seeds, first, steps)
+        program = self._training_program(state, order, len(seeds))
+        start = time.perf_counter()
+        state, losses = jax.block_until_ready(program(state, *order, *self._data.train))
+        return state, np.atleast_1d(losses), time.perf_counter() - start
+
+    def score(self, state: State, size: int, split: tuple[Any, ...]) -> Any:
+        """The scores of a group of seeds on one split: sums and weights, one of each per seed."""
+        program = self._scoring_program(state, split, size)
+        return jax.tree.map(np.atleast_1d, jax.device_get(program(state, *split)))
+
+    def _training_program(self, state: State, order: Any, size: int) -> Callable[..., Any]:
+        """The program of one round of a group, compiled at its first use."""
+        key = ("train", size, math.prod(order[1].shape))
+        if key not in self._compiled:
+            program = self.programs.round
+            if size > 1:
+                program = jax.vmap(program, in_axes=(0, 0, 0, None, None))
+            lowered = jax.jit(program, donate_argnums=0).lower(state, *order, *self._data.train)
+            self._compiled[key] = compile_network(lowered, "training")
+        return self._compiled[key]
+
+    def _scoring_program(self, state: State, split: Any, size: int) -> Callable[..., Any]:
+        """The program that scores a split for a group, compiled at its first use."""
+        key = ("score", size, examples(split))
+        if key not in self._compiled:
+            program = self.programs.evaluate
+            if size > 1:
+                program = jax.vmap(program, in_axes=(0, None, None))
+            lowered = jax.jit(program).lower(state, *split)
+            self._compiled[key] = compile_network(lowered, "inference")
+        return self._compiled[key]
+
+    def _order(self, seeds: Sequence[int], first: int, steps: int) -> tuple[jax.Array, jax.Array]:
+        """The data order and the keys of some steps of a group."""
+        programs = self.programs
+        sizes = (self._examples, programs.steps_per_epoch, programs.batch_size)
+        return jax.block_until_ready(
+            grouped([data_order(seed, first, steps, *sizes, self._shuffle) for seed in seeds])
+        )
+
+
+def grouped(trees: Sequence[T]) -> T:
+    """What belongs to each seed, as a program takes it: one alone, or several along an axis."""
+    if len(trees) == 1:
+        return trees[0]
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)

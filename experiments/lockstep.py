@@ -1,0 +1,113 @@
+"""Data-parallel training in several processes: what process 0 calls, all call.
+
+A computation on a mesh of all devices must be started by every process. Process 0 walks through the
+study with a `Leader`, an executor that sends each call before it makes it; the others `follow`.
+"""
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from rich.console import Console
+
+from experiments import parallel, processes, toml
+from experiments.config import Study, dump
+from experiments.executor import Device
+from experiments.programs import State
+
+
+class Leader(parallel.Parallel):
+    """`Parallel` for process 0 of several."""
+
+    def __init__(self, study: Study, variant: str, data: Device):
+        super().__init__(study, variant, data)
+        study = study.of(variant)
+        alone: dict[str, Any] = {"variants": {variant: study.variants[variant]}, "sweep": {}}
+        alone |= dict.fromkeys(("tuning", "search", "published"))
+        self._study = dump(study.model_copy(update=alone)).encode()
+        self._variant = variant
+
+    def place(self, state: State) -> State:
+        """The state on every device of all processes."""
+        processes.send({"do": "build", "variant": self._variant}, self._study)
+        buffer = io.BytesIO()
+        np.savez(buffer, *map(np.asarray, jax.tree.leaves(state)))
+        processes.send({"do": "place"}, buffer.getvalue())
+        return super().place(state)
+
+    def train(
+        self, state: State, seeds: Sequence[int], first: int, steps: int
+    ) -> tuple[State, np.ndarray, float]:
+        """Trains one seed for some steps, in all processes."""
+        processes.send({"do": "train", "seeds": list(seeds), "first": first, "steps": steps})
+        return super().train(state, seeds, first, steps)
+
+    def score(self, state: State, size: int, split: tuple[Any, Any]) -> Any:
+        """The scores of one seed on one split, which all processes have."""
+        name = "test" if split is self._data.test else "validation"
+        processes.send({"do": "score", "split": name})
+        return super().score(state, size, split)
+
+
+def follow(console: Console) -> bool:
+    """Makes the calls of process 0, until that ends.
+
+    Args:
+        console: Where to say so.
+
+    Returns:
+        Whether process 0 has ended without an error.
+    """
+    name = f"process {jax.process_index()} of {jax.process_count()}"
+    console.print(
+        f"{name}: trains with process 0, which shows and writes the results", soft_wrap=True
+    )
+    build, runner, state, datasets = None, None, None, _Datasets()
+    while True:
+        call, payload = processes.receive()
+        match call.pop("do"):
+            case "build":
+                wanted = (payload.decode(), call["variant"])
+                if build != wanted:
+                    study = Study.model_validate(toml.parse(wanted[0]))
+                    build = wanted
+                    runner = parallel.Parallel(study, wanted[1], datasets.of(study))
+            case "end":
+                jax.distributed.shutdown()
+                if call["error"]:
+                    console.print(f"{name}: ends, for process 0 has ended with an error")
+                return not call["error"]
+            case name:
+                if runner is None:
+                    raise ValueError(f"process 0 sent {name!r} before a program")
+                state = _called(runner, state, name, call, payload)
+
+
+def _called(
+    runner: parallel.Parallel, state: Any, name: str, call: dict[str, Any], payload: bytes
+) -> Any:
+    """Makes one call of process 0; gives the state after it."""
+    if name == "place":
+        with np.load(io.BytesIO(payload), allow_pickle=False) as file:
+            leaves = [file[name] for name in file.files]
+        like = jax.eval_shape(runner.programs.init, 0)
+        return runner.place(jax.tree.unflatten(jax.tree.structure(like), leaves))
+    if name == "train":
+        return runner.train(state, **call)[0]
+    runner.score(state, 1, runner.split(call["split"]))
+    return state
+
+
+class _Datasets:
+    """The dataset of the last study, which the next one mostly shares."""
+
+    def __init__(self) -> None:
+        self._key, self._device = "", None
+
+    def of(self, study: Study) -> Device:
+        key = repr(study.dataset)
+        if self._device is None or key != self._key:
+            self._key, self._device = key, parallel.host(study.dataset.limited())
+        return self._device

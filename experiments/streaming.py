@@ -1,0 +1,128 @@
+"""Training and scoring with examples that are read batch by batch; see `experiments.data.stream`.
+
+The training step and the scores are those of `Programs`. Only the loop over steps, which is part of
+the compiled program for a dataset on the device, is a loop in Python here.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.compilation import compile_network
+from experiments.data.stream import Batch, Stream
+from experiments.executor import Executor, streamed
+from experiments.programs import EVALUATION_CHUNK, Programs, State
+
+STEPS_AHEAD = 2
+"""So many steps may wait for the device; each holds a batch."""
+
+
+class Streaming(Executor):
+    """Trains and scores one variant on one device, with training examples read batch by batch."""
+
+    def _training_program(self, state: State, order: Any, size: int) -> Callable[..., Any]:
+        key = ("train", size)
+        if key not in self._compiled:
+            self._compiled[key] = training(self.programs, state, order, self._data.train[0])
+        return self._compiled[key]
+
+    def _scoring_program(self, state: State, split: Any, size: int) -> Callable[..., Any]:
+        if not streamed(split):
+            return super()._scoring_program(state, split, size)
+        evaluate = self.programs.evaluate
+        if size > 1:
+            evaluate = jax.vmap(evaluate, (0, None, None))
+
+        def run(state: State, inputs: Any, labels: Any) -> Any:
+            key = ("score", size, len(labels))
+            if key not in self._compiled:
+                lowered = jax.jit(evaluate).lower(state, inputs, labels)
+                self._compiled[key] = compile_network(lowered, "inference")
+            return self._compiled[key](state, inputs, labels)
+
+        return lambda state, stream: score(state, stream, run)
+
+
+def training(
+    programs: Programs, state: State, order: tuple[jax.Array, jax.Array], stream: Stream
+) -> Callable[..., tuple[State, jax.Array]]:
+    """Compiles a training step, and gives a program that does what `Programs.round` does.
+
+    Args:
+        programs: The variant's functions.
+        state: A state; of several seeds, along a first axis.
+        order: Examples and keys of a round; of several seeds, likewise.
+        stream: The training examples.
+
+    Returns:
+        A function of state, examples per step, keys and stream: the state after the round and the
+        mean loss (per seed).
+    """
+    several = order[0].ndim == 3
+    batch = programs.batch_size
+    step = jax.vmap(programs.step) if several else programs.step
+    shapes = stream.shapes(batch)
+    if several:
+        seeds = len(order[0])
+        shapes = [jax.ShapeDtypeStruct((seeds, *one.shape), one.dtype) for one in shapes]
+    key = order[1][:, 0] if several else order[1][0]
+    lowered = jax.jit(step, donate_argnums=0).lower(state, *shapes, key)
+    compiled = compile_network(lowered, "training")
+
+    def train(
+        state: State, examples: jax.Array, keys: jax.Array, stream: Stream
+    ) -> tuple[State, jax.Array]:
+        losses: list[jax.Array] = []
+        with ExitStack() as opened:
+            sources = [
+                opened.enter_context(closing(_batches(stream, one, batch)))
+                for one in _of_each(examples)
+            ]
+            for number, parts in enumerate(zip(*sources, strict=True)):
+                inputs, labels = _grouped(parts, several)
+                key = keys[:, number] if several else keys[number]
+                state, loss = compiled(state, inputs, labels, key)
+                losses.append(loss)
+                if number >= STEPS_AHEAD:
+                    losses[number - STEPS_AHEAD].block_until_ready()
+        return state, jnp.stack(losses).mean(0)
+
+    return train
+
+
+def score(state: State, stream: Stream, run: Callable[[State, Any, Any], Any]) -> Any:
+    """The scores of all examples of a stream, added up over chunks of it.
+
+    Args:
+        state: The state.
+        stream: The examples.
+        run: Gives the scores of one chunk, from state, inputs and labels.
+    """
+    chunks = math.ceil(len(stream) / EVALUATION_CHUNK)
+    size = math.ceil(len(stream) / chunks)
+    total = None
+    with closing(stream.batches(np.arange(len(stream)), size)) as batches:
+        for inputs, labels in batches:
+            part = jax.device_get(run(state, inputs, labels))
+            total = part if total is None else jax.tree.map(np.add, total, part)
+    return total
+
+
+def _of_each(examples: jax.Array) -> np.ndarray:
+    """The examples of every step, per seed (seeds, steps, batch)."""
+    orders = np.asarray(examples)
+    return orders if orders.ndim == 3 else orders[None]
+
+
+def _batches(stream: Stream, examples: np.ndarray, size: int) -> Iterator[Batch]:
+    return stream.batches(examples.ravel(), size)
+
+
+def _grouped(parts: Any, several: bool) -> Any:
+    """The batches of one step: that of one seed, or those of several along a first axis."""
+    return jax.tree.map(lambda *arrays: np.stack(arrays), *parts) if several else parts[0]
