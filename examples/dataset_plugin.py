@@ -1,9 +1,9 @@
-r"""Your own data: rings and discs of random size and place, under noise; 16x16 pixels.
+r"""Your own dataset: 16x16 images of rings and discs of random size and position, with noise.
 
     python -m experiments run examples/plugins.toml --plugin examples/dataset_plugin.py \
         --plugin examples/pooling_plugin.py --plugin examples/model_plugin.py
 
-The config names what this file registers; the command line names the file.
+The command line names this file; the config names the dataset that it registers.
 """
 
 import numpy as np
@@ -15,12 +15,12 @@ from experiments.section import PositiveInt, Seed
 
 @register.dataset("rings")
 class Rings(DatasetOptions):
-    """`[dataset] name = "rings"`; the fields are further keys, checked and with defaults.
+    """`[dataset] name = "rings"`. Each field is a key of `[dataset]`, with its type and default.
 
     Attributes:
-        examples: How many training images to draw; half as many are the test set.
+        examples: Number of training images; the test set has half as many.
         noise: Standard deviation of the noise.
-        seed: Which images are drawn.
+        seed: Seed of the random images.
     """
 
     name: str = "rings"
@@ -29,7 +29,7 @@ class Rings(DatasetOptions):
     seed: Seed = 0
 
     def describe(self) -> DatasetInfo:
-        """Shapes and sizes, without drawing anything."""
+        """Shapes and sizes; draws no images."""
         return DatasetInfo(
             input_shape=(16, 16, 1),
             classes=2,
@@ -38,7 +38,7 @@ class Rings(DatasetOptions):
         )
 
     def load(self) -> Dataset:
-        """The images, standardised."""
+        """Draws and standardises the images."""
         random = np.random.default_rng(self.seed)
         parts = [self._draw(random, size) for size in (self.examples, self.examples // 2)]
         return standardised("rings", train=parts[0], test=parts[1], classes=2)

@@ -1,9 +1,9 @@
-r"""Your own network: one convolution with a large kernel, a pooling slot, a head.
+r"""Your own network: one convolution of 5x5, a pooling slot, a head.
 
     python -m experiments run examples/plugins.toml --plugin examples/dataset_plugin.py \
         --plugin examples/pooling_plugin.py --plugin examples/model_plugin.py
 
-The config names what this file registers; the command line names the file.
+The command line names this file; the config names the network that it registers.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from experiments.section import PositiveInt
 
 @register.model("one_layer")
 class OneLayerOptions(ModelOptions):
-    """`[model] name = "one_layer"`; the fields are further keys."""
+    """`[model] name = "one_layer"`. Each field is a key of `[model]`."""
 
     name: str = "one_layer"
     width: PositiveInt = 8
@@ -29,18 +29,18 @@ class OneLayerOptions(ModelOptions):
 
     @property
     def stages(self) -> int:
-        """One pooling slot."""
+        """Number of pooling slots."""
         return 1
 
     def build(
         self, info: DatasetInfo, slots: Sequence[Slot], head: Head, rngs: nnx.Rngs
     ) -> nnx.Module:
-        """The network for images of one shape and one pooling."""
+        """Builds the network for the shape of the images and one pooling."""
         return OneLayer(self, info, slots[0], head, rngs)
 
 
 class OneLayer(nnx.Module):
-    """Convolution, ReLU, pooling; then the head, and a linear layer for the classes."""
+    """Convolution, ReLU and pooling, then the head and a linear classifier."""
 
     def __init__(self, options, info, slot: Slot, head: Head, rngs: nnx.Rngs):
         *spatial, channels = info.input_shape
@@ -50,7 +50,7 @@ class OneLayer(nnx.Module):
         pooled = slot.shape(jax.eval_shape(self.convolution, image)).shape
         self.head = head.build(pooled[-1], pooled[1:-1], rngs)
         self.classifier = nnx.Linear(self.head.features, info.classes, rngs=rngs)
-        self.slot, self.pool = slot, slot.module(rngs, len(spatial))  # pool: what is learned
+        self.slot, self.pool = slot, slot.module(rngs, len(spatial))  # pool: its parameters
 
     def __call__(self, x: jax.Array, *, train: bool = False, key: jax.Array | None = None):
         """Logits (N, classes) of images (N, H, W, C)."""

@@ -1,9 +1,9 @@
-r"""Your own poolings: a function, and a module that learns.
+r"""Your own poolings: a function, and a module with parameters.
 
     python -m experiments run examples/plugins.toml --plugin examples/dataset_plugin.py \
         --plugin examples/pooling_plugin.py --plugin examples/model_plugin.py
 
-The config names what this file registers; the command line names the file.
+The command line names this file; the config names the poolings that it registers.
 """
 
 from collections.abc import Sequence
@@ -21,9 +21,9 @@ from experiments import register
 def range_pool(
     x: jax.Array, window_shape: Any, *, strides: Any = None, padding: Any = "VALID"
 ) -> jax.Array:
-    """The largest less the smallest value of every window.
+    """The largest minus the smallest value of every window.
 
-    `window`, `stride` and `padding` of a config become the arguments of these names.
+    `window`, `stride` and `padding` of the config become `window_shape`, `strides` and `padding`.
     """
     given = {"strides": strides, "padding": padding}
     return jaxpool.max_pool(x, window_shape, **given) - jaxpool.min_pool(x, window_shape, **given)
@@ -31,9 +31,9 @@ def range_pool(
 
 @register.pooling("channel_gate_pool")
 class ChannelGatePool(nnx.Module):
-    """Between maximum and mean, with one learned weight per channel.
+    """A weighted mean of maximum and average, with one learned weight per channel.
 
-    A class is built with the arguments of the config, then called on feature maps.
+    The lab constructs the class with the arguments of the config, then calls it on feature maps.
     """
 
     def __init__(self, window_shape: Sequence[int], *, channels: int, start: float = 0.0):

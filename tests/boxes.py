@@ -1,4 +1,4 @@
-"""The judges of poolings over boxes: loops over boxes, bins and samples, positions as fractions."""
+"""The oracles of poolings over boxes: loops over boxes, bins and samples, with exact fractions."""
 
 import itertools
 import math
@@ -8,13 +8,13 @@ import numpy as np
 
 
 def sides(boxes, scale):
-    """For each box, the (begin, end) of its rows and of its columns."""
+    """Yields the (begin, end) of the rows and of the columns of each box."""
     for x1, y1, x2, y2 in boxes * boxes.dtype.type(scale):
         yield [(Fraction(float(a)), Fraction(float(b))) for a, b in ((y1, y2), (x1, x2))]
 
 
 def sampled(begin, end, bins, size, ratio, aligned):
-    """For each bin its samples: each the (element, weight) pairs it reads, none if outside."""
+    """Yields the samples of each bin, each a list of (element, weight) pairs, empty if outside."""
     if aligned:
         begin, end = begin - Fraction(1, 2), end - Fraction(1, 2)
     length = end - begin if aligned else max(end - begin, 1)
@@ -35,9 +35,9 @@ def sampled(begin, end, bins, size, ratio, aligned):
 
 
 def align(features, image, boxes, output, *, ratio, aligned, reduce, scale=1.0):
-    """Mean or largest weighted corner of the samples; `features` `(images, h, w, channels)`.
+    """Mean of the samples, or their largest weighted corner; `features` `(images, h, w, channels)`.
 
-    A corner without weight is 0, be the element there infinite or NaN.
+    A corner of weight 0 counts as 0, also if its element is infinite or NaN.
     """
     features = features.astype(np.float64)
     none = np.zeros(features.shape[-1])
@@ -65,12 +65,12 @@ def align(features, image, boxes, output, *, ratio, aligned, reduce, scale=1.0):
 
 
 def rounded(number):
-    """To the next integer, halves away from zero."""
+    """Rounds to the nearest integer, halves away from zero."""
     return int(math.copysign(math.floor(abs(number) + Fraction(1, 2)), number))
 
 
 def integer_bins(begin, end, bins, size, extra):
-    """The (start, stop) of every bin, cut off at the edges of the map."""
+    """Yields the (start, stop) of every bin, clipped to the map."""
     begin, end = rounded(begin), rounded(end)
     length = Fraction(max(end - begin + extra, 1))
     for i in range(bins):
@@ -81,7 +81,7 @@ def integer_bins(begin, end, bins, size, extra):
 def pool(features, image, boxes, output, function, *, extra, scale=1.0):
     """`function(elements, i, j)` of every bin, elements `(rows, columns, channels)`; 0 if empty.
 
-    A box ends with its last row and column (`extra=1`), or before it (`extra=0`).
+    A box includes its last row and column (`extra=1`), or ends before them (`extra=0`).
     """
     channels = function(features[0], 0, 0).shape
     result = np.zeros((len(boxes), *output, *channels))
@@ -98,7 +98,7 @@ def pool(features, image, boxes, output, function, *, extra, scale=1.0):
 
 
 def some(rng, count, size, *, on_grid=False):
-    """Boxes in, across, around and beside a map of that size; some of them turned inside out."""
+    """Random boxes inside, across, around and beside a map; some have swapped corners."""
     corner = rng.uniform(-0.7 * size, 1.2 * size, (count, 2))
     extent = rng.choice([0.0, 0.3, 1.0, 2.5], (count, 1)) * rng.uniform(0.2, 1, (count, 2)) * size
     boxes = np.concatenate([corner, corner + extent], 1)

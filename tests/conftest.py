@@ -9,11 +9,11 @@ import pytest
 os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
 jax.config.update("jax_enable_compilation_cache", False)
 
-# For tests of sharding; before any device is used.
+# For tests of sharding; must be set before the first use of a device.
 jax.config.update("jax_num_cpu_devices", 8)
 
 
-# Files whose tests take five seconds or more in all: `make test-quick` leaves them out.
+# Files whose tests take five seconds or more in total: `make test-quick` leaves them out.
 SLOW = {
     *("test_attention.py", "test_blur.py", "test_fractional.py", "test_reduce_window.py"),
     *("test_layout.py", "test_learned.py", "test_linear.py", "test_methods.py"),
@@ -21,19 +21,20 @@ SLOW = {
     *("test_argmax.py", "test_lp.py", "test_random.py", "test_winner.py"),
 }
 
-# Tests that repeat one check over a table: `make test` runs one case in so many, the others are
-# thorough. (11 has no divisor in common with the 24 cases of an operator in test_modes.py.)
+# Tests that repeat one check over a table. Of a test with the value n, `make test` runs every n-th
+# case; the others are marked `thorough`. (11 and the 24 cases per operator of test_modes.py are
+# coprime, so every mode and every operator is run.)
 ONE_IN = {
-    "test_modes.py::test_as_in_a_plain_call": 11,
-    "test_modes.py::test_an_operand_that_varies_over_devices": 3,
+    "test_modes.py::test_every_mode_gives_the_result_of_a_plain_call": 11,
+    "test_modes.py::test_operands_that_vary_over_devices": 3,
     "test_autodiff.py::test_transformations": 6,
     "test_autodiff.py::test_first_and_second_derivatives": 5,
     "test_autodiff.py::test_forward_and_reverse_mode_have_one_jacobian": 2,
-    "test_edges.py::test_integers_of_four_bits_are_chosen_as_in_int8": 5,
-    "test_edges.py::test_floats_of_eight_bits_are_chosen_as_in_float32": 5,
-    "test_bad_input.py::test_the_same_call_is_fine_otherwise": 2,
+    "test_edges.py::test_four_bit_integers_are_selected_as_in_int8": 5,
+    "test_edges.py::test_eight_bit_floats_are_selected_as_in_float32": 5,
+    "test_bad_input.py::test_the_call_is_valid_without_the_bad_argument": 2,
     "test_bugs_of_others.py::test_max_pooling_hides_nan_on_large_arrays": 3,
-    "test_layout.py::test_same_as_elsewhere": 6,
+    "test_layout.py::test_merged_rows_give_the_same_bits_as_other_backends": 6,
     "test_blur.py::test_the_derivative_is_the_adjoint": 6,
     "test_regions.py::test_images_by_vmap_by_index_and_one_by_one": 4,
     "test_regions.py::test_derivatives": 3,
@@ -42,7 +43,7 @@ ONE_IN = {
     "test_fractional.py::test_windows_between_boundaries": 3,
     "test_argmax.py::test_places_of_int64_are_those_of_int32": 5,
     "test_learned.py::test_values_and_masks": 2,
-    "test_records.py::test_the_verdicts_are_what_running_gives": 3,
+    "test_records.py::test_recorded_verdicts_equal_those_of_a_new_run": 3,
     "test_sharding.py::test_only_halos_are_exchanged": 4,
     "test_targets.py::test_the_portable_form_has_the_same_value_and_gradient": 2,
     "test_targets.py::test_programs_for_several_platforms_choose_one": 2,
@@ -50,11 +51,11 @@ ONE_IN = {
     "test_soft.py::test_against_the_oracle": 2,
     "test_attention.py::test_derivatives_in_input_and_parameters": 2,
     "test_learned.py::test_derivatives_in_input_and_parameter": 2,
-    "test_small_cnn.py::test_depth_and_norm_are_as_asked": 2,
+    "test_small_cnn.py::test_depth_and_norm_follow_the_options": 2,
     "test_image_studies.py::test_every_variant_fits_its_network": 3,
     "test_training.py::test_an_interrupted_run_goes_on_to_the_same_numbers": 2,
     "test_contenders.py::test_a_contender_of_another_interpreter_takes_turns": 2,
-    "test_text_cnn.py::test_neither_more_padding_nor_what_stands_in_it_changes_logits": 3,
+    "test_text_cnn.py::test_logits_do_not_depend_on_padding": 3,
 }
 
 
@@ -72,14 +73,14 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="module")
 def compile_quickly():
-    """For tests that compile much and run little: XLA does not optimise."""
+    """Switches off XLA's optimisations, for tests that compile many programs and run them once."""
     jax.config.update("jax_disable_most_optimizations", True)
     yield
     jax.config.update("jax_disable_most_optimizations", False)
 
 
 def pytest_terminal_summary(terminalreporter):
-    """How many cases of each conformance suite passed: of a test, one or as many as it recorded."""
+    """Prints the number of passed cases per conformance suite; a test may record several."""
     counts = Counter()
     for report in terminalreporter.getreports("passed"):
         path = PurePath(report.nodeid.partition("::")[0])

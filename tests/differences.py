@@ -1,7 +1,7 @@
 """Derivatives against finite differences, in every composition of the two modes.
 
-What `check_grads(order=2, modes=("fwd", "rev"))` does, but as one compiled program, which is called
-three times, rather than as a dozen of them.
+The checks are those of `check_grads(order=2, modes=("fwd", "rev"))`, but in one compiled program
+that is called three times instead of in a dozen programs.
 """
 
 import jax
@@ -17,8 +17,8 @@ def check(function, *arguments):
     """First and second derivatives of `function` in all `arguments`, arrays of float64.
 
     For a direction u and a cotangent w, with H the second derivatives of `w @ function`: J u and
-    u J u by forward mode, w J by reverse mode, and H u by each order of the two modes. Slopes along
-    u, which differences show, are J u (of the function), u J u (of J u) and H u (of w J).
+    u J u by forward mode, w J by reverse mode, and H u by each order of the two modes. Finite
+    differences along u give J u (from the function), u J u (from J u) and H u (from w J).
     """
     rng = np.random.default_rng(0)
     u = tuple(jnp.asarray(rng.normal(size=a.shape)) for a in arguments)
@@ -57,7 +57,7 @@ def check(function, *arguments):
 
 
 def close(results, expected, tolerance):
-    """Each array to within a share of its largest element."""
+    """Compares arrays with a tolerance relative to the largest element."""
 
     def one(result, expected):
         assert result.dtype == expected.dtype == np.float64

@@ -1,4 +1,4 @@
-"""Random poolings, and random arrays that are hard on them."""
+"""Random geometries, and random arrays with ties, NaN and infinities."""
 
 import math
 import os
@@ -13,15 +13,17 @@ from tests import oracle
 
 
 def examples(count):
-    """So many random examples, always the same. JAXPOOL_EXAMPLES=20 makes it 20 times as many, and
-    new ones every time: for a search by night."""
+    """Settings of hypothesis: `count` examples, the same in every run.
+
+    With JAXPOOL_EXAMPLES=20, there are 20 times as many, and new ones in every run.
+    """
     factor = int(os.environ.get("JAXPOOL_EXAMPLES", "0"))
     return settings(max_examples=count * (factor or 1), derandomize=not factor, deadline=None)
 
 
 @dataclass(frozen=True)
 class Pooling:
-    """Geometric arguments, one entry a pooled axis, for jaxpool and for the oracle alike."""
+    """Geometric arguments with one entry per pooled axis, for jaxpool and for the oracle."""
 
     shape: tuple[int, ...]
     axes: tuple[int, ...]
@@ -50,8 +52,11 @@ class Pooling:
 
 @st.composite
 def poolings(draw, taps=9):
-    """Any geometry of one to three axes with at most so many taps: gaps, overlaps, padding that is
-    wider than the window or the image, windows wider than the image, no window at all."""
+    """Geometries of one to three axes, with a limit on the number of taps.
+
+    They include gaps, overlaps, padding wider than the window or the image, windows wider than the
+    image, and outputs without windows.
+    """
     count = draw(st.sampled_from([1, 1, 2, 2, 2, 3]))
     window, left = [], taps
     for _ in range(count):
@@ -79,7 +84,7 @@ def poolings(draw, taps=9):
 
 
 def ties(rng, shape):
-    """Few different numbers, so that most windows have several winners."""
+    """Few distinct numbers, so that most windows contain ties."""
     return rng.integers(-2, 3, shape).astype(np.float32)
 
 
@@ -91,6 +96,6 @@ def awkward(rng, shape):
 
 
 def distinct(rng, shape):
-    """No two elements alike, nor near: smooth around here for every choice of winner."""
+    """Distinct, well-separated elements: maxima are smooth in a neighbourhood."""
     size = math.prod(shape)
     return (rng.permutation(size).reshape(shape) - size / 2 + 0.25).astype(np.float32) / 4

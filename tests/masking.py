@@ -1,4 +1,4 @@
-"""What a mask must do to any module that pools."""
+"""The effect that a mask must have on every module."""
 
 import jax
 import jax.numpy as jnp
@@ -6,11 +6,11 @@ import numpy as np
 
 
 def leak_free(module, x, mask):
-    """The results without a mask and with one; nothing that is masked leaks, into no gradient.
+    """Checks that masked elements affect neither values nor gradients; returns the results.
 
     Returns:
-        The result without the mask, that with it, and the gradient of the latter in the module,
-        for a different cotangent for every output.
+        The result without the mask, the result with it, and the gradient of the latter with respect
+        to the module, for a cotangent of distinct entries.
     """
 
     def loss(module, x):

@@ -1,7 +1,7 @@
-"""The table of JAX modes: in each, every operator must answer as in a plain call.
+"""The table of JAX modes. In each, every operator must return the result of a plain call.
 
-A mode is a function `run(operator, x)` that yields pairs (result, expected): a value and a gradient
-each, or else what must be equal. A new mode is one more function in `MODES`.
+A mode is a function `run(operator, x)` that yields pairs (result, expected). Each is a value with a
+gradient, or another pair that must be equal. To add a mode, add a function to `MODES`.
 """
 
 import dataclasses
@@ -23,10 +23,10 @@ DEVICES = 8
 
 
 def value_and_gradient(function, x):
-    """The value, and its vector-Jacobian product with a cotangent whose entries all differ."""
+    """The value, and its vector-Jacobian product with a cotangent of distinct entries."""
     y, pull_back = jax.vjp(function, x)
     cotangent = np.cos(np.arange(y.size)).astype(y.dtype).reshape(y.shape)
-    # As y is: sharded, and varying over the axes of a shard_map.
+    # With the sharding of y, and varying over the same axes of a shard_map.
     cotangent = jnp.where(jnp.ones_like(y, bool), cotangent, y)
     return y, pull_back(cotangent)[0]
 
@@ -37,7 +37,7 @@ def compiled(operator):
 
 
 def sharded_mapping(operator, x):
-    """`shard_map` over the batch: each device pools its images as if alone."""
+    """`shard_map` over the batch: each device pools its own images."""
     mesh = jax.make_mesh((DEVICES,), ("d",), axis_types=(AxisType.Auto,))
     alone = [compiled(operator)(part) for part in jnp.split(x, DEVICES)]
     mapped = jax.shard_map(
@@ -50,7 +50,7 @@ def sharded_mapping(operator, x):
 
 
 def explicit(devices, spec):
-    """Explicit sharding; `spec` says of the first and the last axis whether they are sharded."""
+    """Explicit sharding; `spec` shards the first axis, the last axis or none."""
 
     def run(operator, x):
         mesh = jax.make_mesh((devices,), ("d",), axis_types=(AxisType.Explicit,))
@@ -77,7 +77,7 @@ def strict_promotion(operator, x):
 
 
 def masked(operator, x):
-    """The operator with a mask, its own or another."""
+    """The operator with its mask, or with a mask made for it."""
     mask = operator.options.get("where")
     if mask is None:
         numbers = np.arange(np.prod(x.shape[1:-1])).reshape(1, *x.shape[1:-1], 1)
@@ -86,7 +86,7 @@ def masked(operator, x):
 
 
 def debug_nans(operator, x):
-    """NaN only where the mask is False; without jit around it, so that every step is looked at."""
+    """NaN only where the mask is False; without an outer jit, so that every step is checked."""
     with_mask = masked(operator, x)
     spoilt = jnp.where(with_mask.options["where"], x, np.nan)
     with jax.debug_nans(True):
@@ -96,7 +96,7 @@ def debug_nans(operator, x):
 
 def debug_infs(operator, x):
     expected = compiled(operator)(x)
-    if not np.isfinite(expected[0]).all():  # a window without an element: its maximum is -inf
+    if not np.isfinite(expected[0]).all():  # the maximum of a window without elements is -inf
         with pytest.raises(FloatingPointError), jax.debug_infs(True):
             operator(x)
         return
@@ -112,7 +112,7 @@ def checking_leaks(operator, x):
 
 
 def checked(operator, x):
-    """`checkify.all_checks`; without that for NaN where infinities meet in the result itself."""
+    """`checkify.all_checks`, except the NaN check if the result itself contains infinities."""
     expected = compiled(operator)(x)
     finite = all(np.isfinite(array).all() for array in expected)
     errors = checkify.all_checks if finite else checkify.index_checks | checkify.div_checks
@@ -123,7 +123,7 @@ def checked(operator, x):
 
 
 def taylor(operator, x):
-    """`jet` to order 2, against derivatives along the same curve by forward mode."""
+    """`jet` to order 2, against forward-mode derivatives along the same curve."""
     first = np.sin(np.arange(x.size)).reshape(x.shape)
     second = np.cos(first)
 
@@ -152,7 +152,7 @@ def shapes(results):
 
 
 def lowered(operator, x):
-    """For devices that are not here: alone, mapped over devices, and with explicit sharding."""
+    """Lowers for absent devices: alone, under `shard_map`, and with explicit sharding."""
     function = functools.partial(value_and_gradient, operator)
     mesh = jax.make_mesh((DEVICES,), ("d",), axis_types=(AxisType.Auto,))
     mapped = jax.shard_map(function, mesh=mesh, in_specs=P("d"), out_specs=P("d"))

@@ -1,7 +1,6 @@
-"""The judge of every windowed operator: plain loops over windows, taps and elements.
+"""The oracle of every windowed operator: plain loops over windows, taps and elements.
 
-Written from the definitions alone. It shares nothing with the code under test, and speed is no
-concern of its.
+It follows the definitions, is not optimised for speed, and shares no code with the code under test.
 """
 
 import math
@@ -11,7 +10,7 @@ import numpy as np
 
 
 def span(size, window, stride, dilation, padding, ceil_mode):
-    """One axis: the padding (low, high) and the number of windows."""
+    """The padding (low, high) and the number of windows of one axis."""
     extent = dilation * (window - 1) + 1
     if padding in ("SAME", "SAME_LOWER"):
         outputs = math.ceil(size / stride)
@@ -31,9 +30,9 @@ def span(size, window, stride, dilation, padding, ceil_mode):
 def pool(x, function, axes, window, strides, padding, dilation, ceil_mode=False, where=None):
     """`function(elements, indices, count)` of every window of `x`, as an array of float64.
 
-    Axes ascend, and every geometric argument has one entry an axis. `elements` are those of the
-    window that exist, `indices` where they stand (row-major) in the pooled plane, and `count` how
-    many taps lie in the padded plane, masked elements left out.
+    Axes ascend, and every geometric argument has one entry per axis. `elements` are the elements of
+    the window inside the image that are not masked, and `indices` their row-major positions in the
+    pooled plane. `count` is the number of taps in the padded plane without masked elements.
     """
     d = len(axes)
     planes = np.moveaxis(x, axes, range(-d, 0))
@@ -71,7 +70,7 @@ def pool(x, function, axes, window, strides, padding, dilation, ceil_mode=False,
 
 
 def winner(elements, better):
-    """The position of the first NaN, else of the first best element, else None."""
+    """The position of the first NaN, else of the first extreme element; None if empty."""
     best = None
     for i, element in enumerate(elements):
         if element != element:

@@ -18,7 +18,7 @@ def operator(request):
 
 
 def loss(operator):
-    """A scalar with a derivative of every order, and a different cotangent for every output."""
+    """A scalar loss with derivatives of every order, and another cotangent for every output."""
 
     def function(x):
         y = operator(x)
@@ -29,7 +29,7 @@ def loss(operator):
 
 
 def agree(result, expected, message=""):
-    """Equal to rounding; NaN and infinities exactly."""
+    """Compares up to rounding; NaN and infinities must be equal."""
     expected = np.asarray(expected)
     scale = np.max(np.abs(expected), initial=1, where=np.isfinite(expected))
     assert result.dtype == expected.dtype
@@ -42,7 +42,7 @@ def test_every_operator_has_a_row():
 
 
 def test_first_and_second_derivatives(operator):
-    """Of a square, so that there are second derivatives, by finite differences in all modes."""
+    """Of the squared result, which has second derivatives; by finite differences in all modes."""
     with jax.enable_x64(True):
         x = jnp.asarray(operator.smooth(np.random.default_rng(0), operator.shape), jnp.float64)
 
@@ -54,7 +54,7 @@ def test_first_and_second_derivatives(operator):
 
 
 def test_forward_and_reverse_mode_have_one_jacobian(operator):
-    """Also on ties, NaN and infinities, and at padding."""
+    """Includes ties, NaN, infinities and padding."""
     x = jnp.asarray(operator.awkward(np.random.default_rng(1), operator.shape))
     modes = quick.jit(lambda x: (jax.jacfwd(operator)(x), jax.jacrev(operator)(x)))
     forward, reverse = modes(x)
@@ -64,7 +64,7 @@ def test_forward_and_reverse_mode_have_one_jacobian(operator):
 
 
 def gradients(operator, x):
-    """The gradient of the loss by every transformation, all in one program."""
+    """Computes the gradient of the loss by every transformation, in one program."""
     function = loss(operator)
     gradient = jax.grad(function)
     keep_winners = jax.checkpoint_policies.save_only_these_names(engine.RESIDUAL)
@@ -89,9 +89,9 @@ def gradients(operator, x):
 
 
 def test_transformations(operator):
-    """Each gives the same gradient; and value and gradient exported with a symbolic batch too."""
+    """All give the same gradient; value and gradient are also exported with a symbolic batch."""
     two = jnp.asarray(operator.smooth(np.random.default_rng(0), operator.shape))
-    x = jnp.concatenate([two, two[:1] + 1])  # another batch than any that is traced
+    x = jnp.concatenate([two, two[:1] + 1])  # a batch size that was not traced
 
     def plain(x):
         return operator(x), jax.grad(loss(operator))(x)

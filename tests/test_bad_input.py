@@ -1,4 +1,4 @@
-"""Bad arguments: every public operator names the argument, and shows what it was given."""
+"""Bad arguments: the error of every public operator names the argument and its value."""
 
 import inspect
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from tests.operators import OPERATORS
 
 @dataclass(frozen=True, eq=False)
 class Bad:
-    """A value that no operator takes, and how an error message shows it."""
+    """A value that no operator accepts, and its text in an error message."""
 
     value: Any
     shown: str | None = None
@@ -24,7 +24,7 @@ class Bad:
 
 
 def counts(*more):
-    """What is no positive integer, nor one such for the one pooled axis."""
+    """Values other than a positive integer or a tuple of one positive integer."""
     values = (0, -1, 1.5, 2.0, True, "2", (), (0,), (-1,), (2.0,), (True,), ("2",), *more)
     return [Bad(value) for value in values]
 
@@ -132,7 +132,7 @@ def bad_values(row, name):
     return BAD.get(name, ())
 
 
-INSTEAD = {"key": "samples"}  # of which one is given
+INSTEAD = {"key": "samples"}  # one of the two must be given
 
 FIRST_ROWS = {row.function.__name__: row for row in reversed(OPERATORS)}
 CASES = [
@@ -162,7 +162,7 @@ def test_the_message_names_the_argument_and_the_value(row, name, bad):
 
 
 @pytest.mark.parametrize("row", FIRST_ROWS.values(), ids=FIRST_ROWS)
-def test_the_same_call_is_fine_otherwise(row):
+def test_the_call_is_valid_without_the_bad_argument(row):
     call(row)
 
 

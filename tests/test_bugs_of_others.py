@@ -1,6 +1,7 @@
-"""What other poolings get wrong, each a test with its name.
+"""Bugs of other poolings, one test per bug, and the result of jaxpool.
 
-XLA's CPU backend takes another path from about 8,192 elements on, so arrays lie on both sides.
+XLA's CPU backend uses another reduction from about 8,192 elements on, so there are arrays of both
+sizes.
 """
 
 import jax
@@ -30,14 +31,14 @@ def shape(request):
 
 
 def first_elements(size):
-    """Which element of a row is the first of each window of `SAME` that lies inside."""
+    """The first element inside the image of each window of `SAME`, along a row."""
     axis = Window.resolve((1, size, 1), **SAME).axes[0]
     return np.maximum(np.arange(axis.output) * axis.stride - axis.low, 0)
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_max_pooling_hides_nan_on_large_arrays(case, shape):
-    """`lax.reduce_window`, hence Flax, on CPU. Here a NaN is the result, and has the derivative."""
+    """`lax.reduce_window`, and so Flax, on CPU. jaxpool returns NaN, with its derivative."""
     pool, count, options = CASES[case]
     x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     x[0, 5, 7, 1] = np.nan
@@ -59,7 +60,7 @@ def test_max_pooling_hides_nan_in_half_precision(dtype, shape):
 
 
 def test_the_derivative_of_all_minus_infinity_leaks_into_padding(shape):
-    """There jacrev differs from jacfwd. Here both go to the first element inside the image."""
+    """In lax, jacrev differs from jacfwd. In jaxpool, both use the first element in the image."""
     n, h, w, c = shape
     x = jnp.full(shape, -jnp.inf)
     cotangent, tangent = (
@@ -77,7 +78,7 @@ def test_the_derivative_of_all_minus_infinity_leaks_into_padding(shape):
 
 
 def test_ties_split_or_double_the_derivative(shape):
-    """Plain autodiff of `jnp.max` splits it among equals; here the first has all of it."""
+    """`jnp.max` splits the derivative among ties; jaxpool gives it to the first."""
     x = jnp.zeros(shape)
     gradient = jax.grad(lambda x: jaxpool.max_pool(x, 2).sum())(x)
     expected = np.zeros(shape)
@@ -104,7 +105,7 @@ def test_excluding_the_padding_changes_the_dtype(shape):
 
 
 def test_a_dilated_maximum_has_no_reverse_mode(shape):
-    """`select_and_scatter` knows no dilation: NotImplementedError. (jax#7815)"""
+    """`select_and_scatter` has no dilation: NotImplementedError (jax#7815)."""
     x = np.random.default_rng(0).permutation(np.prod(shape)).reshape(shape).astype(np.float32)
     y, pull = jax.vjp(lambda x: jaxpool.max_pool(x, 2, strides=1, dilation=3), x)
     corners = [x[:, i : i + y.shape[1], j : j + y.shape[2]] for i in (0, 3) for j in (0, 3)]
@@ -121,8 +122,8 @@ def test_channels_are_pooled_silently(shape):
     assert jaxpool.max_pool(jnp.zeros(shape), (2, 2)).shape == (n, h // 2, w // 2, c)
 
 
-def test_an_overhang_counts_in_the_average(shape):
-    """Some runtimes divide by the whole window where `ceil_mode` lets it hang over."""
+def test_the_part_of_a_window_beyond_the_padding_counts_in_the_average(shape):
+    """Some runtimes divide by the whole window where `ceil_mode` lets it exceed the padding."""
     y = jaxpool.avg_pool(jnp.ones(shape), 5, ceil_mode=True)
     assert y.shape[1] == -(-shape[1] // 5)
     np.testing.assert_array_equal(y, jnp.ones_like(y))

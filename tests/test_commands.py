@@ -1,4 +1,4 @@
-"""The README's two commands, one after the other, in a checkout of their own."""
+"""The README's two commands, one after the other, in a separate checkout."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
 VENV = Path(sys.prefix)
-# Installed already: make would install this checkout's package over the one under test.
+# Marked as installed, or make would install this checkout's package over the one under test.
 INSTALLED = [f"--old-file={VENV}/{name}" for name in (".installed-experiments", ".installed-test")]
 
 
@@ -25,7 +25,7 @@ def run(command, folder):
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory):
-    """What git would give to someone else now."""
+    """Copies the files that git tracks or would add."""
     files = run(["git", "ls-files", "--cached", "--others", "--exclude-standard"], ROOT)
     if files.returncode != 0 or shutil.which("make") is None:
         pytest.skip("needs git's checkout, and make")
@@ -49,7 +49,7 @@ def make(target, arguments, folder):
 
 @pytest.mark.thorough
 def test_quickstart_then_test_leave_the_checkout_clean(checkout):
-    """With one seed and epoch in place of five and twenty, and the tests that read the records."""
+    """With one seed and one epoch, and only the tests that read the records."""
     table = make(
         "quickstart",
         "--set training.epochs=1 --set training.seeds=[0] --set measurement.seconds=1",

@@ -1,4 +1,4 @@
-"""What is built for others: the wheel, used from an empty folder without Flax, and the sdist."""
+"""The wheel, used from an empty folder without Flax, and the sdist."""
 
 import subprocess
 import sys

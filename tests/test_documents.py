@@ -35,12 +35,12 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("document", documents.documents(ROOT), ids=lambda path: path.name)
-def test_every_document_shows_the_records_as_they_are(document):
+def test_every_document_is_up_to_date_with_the_records(document):
     text = document.read_text(encoding="utf-8")
     assert documents.included(text, ROOT, document) == text
 
 
-def test_the_readme_s_library_lines_run():
+def test_the_python_of_the_readme_runs():
     (lines,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     names: dict = {}
     exec(lines, names)
@@ -56,9 +56,9 @@ def test_the_readme_s_library_lines_run():
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
 def test_the_python_of_a_page_runs(page):
-    """In one namespace; where a line ends with a shape in a comment, it is that of what it names.
+    """All blocks run in one namespace; a shape in a comment is that of the assigned name.
 
-    Only what needs a library of the `peers` extra may be left out.
+    Blocks that import an absent library of the `peers` extra are skipped.
     """
     names: dict = {}
     absent = set()
@@ -71,9 +71,9 @@ def test_the_python_of_a_page_runs(page):
         for name, shape in re.findall(r"^(\w+) = .*  # (\(\d.*\))$", block, re.MULTILINE):
             assert names[name].shape == ast.literal_eval(shape), name
     if absent:
-        pytest.skip(f"all ran but what imports {', '.join(sorted(absent))}")
+        pytest.skip(f"blocks that import {', '.join(sorted(absent))} did not run")
 
 
-def test_the_page_of_modules_names_each():
+def test_modules_md_names_every_module():
     text = (ROOT / "docs" / "modules.md").read_text("utf-8")
-    assert [name for name in nn.__all__ if f"`{name}`" not in text] == ["Pool"]  # what others are
+    assert [name for name in nn.__all__ if f"`{name}`" not in text] == ["Pool"]  # the base class

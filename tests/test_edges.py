@@ -1,4 +1,4 @@
-"""Arguments at the edge of what operators take, over the table of operators."""
+"""Edge cases of arguments, over the table of operators."""
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,10 @@ from tests.operators import BOXES, OPERATORS
 
 NO_OPERATIONS = ("int2", "uint2", "float4_e2m1fn", "float8_e8m0fnu")
 EIGHT_BITS = ("float8_e4m3fn", "float8_e5m2")
-FLOATS_ONLY = (jaxpool.stochastic_pool, jaxpool.reduce_window)  # (the latter's row begins at -inf)
+FLOATS_ONLY = (
+    jaxpool.stochastic_pool,
+    jaxpool.reduce_window,
+)  # (reduce_window: its row has the initial value -inf)
 CHOOSE_INTEGERS = [row for row in OPERATORS if row.exact and row.function not in FLOATS_ONLY]
 BOXED = [row for row in OPERATORS if "boxes" in str(row.function.__doc__).split("Args:")[1][:200]]
 
@@ -33,12 +36,12 @@ def hasattr_of(module):
 
 @pytest.mark.parametrize("operator", [row for row in OPERATORS if row.exact], ids=str)
 @pytest.mark.parametrize("dtype", EIGHT_BITS)
-def test_floats_of_eight_bits_are_chosen_as_in_float32(operator, dtype):
+def test_eight_bit_floats_are_selected_as_in_float32(operator, dtype):
     x = jnp.asarray(operator.smooth(np.random.default_rng(0), operator.shape)).astype(dtype)
     y = operator(x)
     assert y.dtype == dtype
     wide = operator(x.astype(np.float32)).astype(np.float32)
-    bounds = float(jnp.finfo(dtype).max)  # of some dtypes in place of infinities
+    bounds = float(jnp.finfo(dtype).max)  # some dtypes have no infinities
     np.testing.assert_array_equal(
         np.clip(y.astype(np.float32), -bounds, bounds), np.clip(wide, -bounds, bounds)
     )
@@ -46,13 +49,15 @@ def test_floats_of_eight_bits_are_chosen_as_in_float32(operator, dtype):
 
 @pytest.mark.parametrize("operator", CHOOSE_INTEGERS, ids=str)
 @pytest.mark.parametrize("dtype", ["int4", "uint4"])
-def test_integers_of_four_bits_are_chosen_as_in_int8(operator, dtype):
+def test_four_bit_integers_are_selected_as_in_int8(operator, dtype):
     x = np.random.default_rng(0).integers(0 if dtype == "uint4" else -7, 7, operator.shape)
     x, wide = jnp.asarray(x).astype(dtype), jnp.asarray(x).astype(dtype.replace("4", "8"))
     y, expected = operator(x).astype(np.int32), operator(wide).astype(np.int32)
     assert operator(x).dtype == x.dtype
     lowest, highest = int(jnp.iinfo(dtype).min), int(jnp.iinfo(dtype).max)
-    np.testing.assert_array_equal(y, np.clip(expected, lowest, highest))  # also of no element
+    np.testing.assert_array_equal(
+        y, np.clip(expected, lowest, highest)
+    )  # also for windows without elements
 
 
 @pytest.mark.parametrize("operator", [row for row in OPERATORS if row not in BOXED], ids=str)
@@ -80,7 +85,7 @@ def test_there_may_be_no_boxes_and_no_images(operator, images):
 
 @pytest.mark.parametrize("operator", [row for row in BOXED if "max" not in str(row)], ids=str)
 def test_a_box_with_a_nan_has_no_elements(operator):
-    """In every pooling over boxes alike: the others round it, or place samples by it."""
+    """In every pooling over boxes."""
     boxes = np.repeat(BOXES[:1], 4, 0)
     np.fill_diagonal(boxes, np.nan)
     x = jnp.ones((1, *operator.shape[1:]))
@@ -122,7 +127,7 @@ PARAMETERS = {
 
 
 @pytest.mark.parametrize("parameter", PARAMETERS)
-def test_a_variable_of_a_module_is_an_array(parameter):
+def test_nnx_variables_are_accepted_as_arrays(parameter):
     function, value = PARAMETERS[parameter]
     x = jnp.arange(48.0).reshape(2, 8, 3) / 7 + 0.1
     if "boxes" in parameter:
@@ -135,8 +140,8 @@ def test_a_variable_of_a_module_is_an_array(parameter):
         np.testing.assert_array_equal(jax.jit(function)(x, kind(value)), expected)
 
 
-def test_a_model_with_every_module_can_be_tabulated():
-    """Which must leave the modules as they were."""
+def test_nnx_tabulate_works_with_every_module():
+    """`nnx.tabulate` must not change the modules."""
 
     class Model(nnx.Module):
         def __init__(self):
@@ -164,7 +169,7 @@ def test_a_model_with_every_module_can_be_tabulated():
     np.testing.assert_array_equal(model(x), before)
 
 
-def test_the_drop_in_for_lax_has_the_rest_of_lax():
+def test_compat_lax_forwards_other_names_to_lax():
     assert ours.add(1, 2) == 3
     assert "conv_general_dilated" in dir(ours)
     with pytest.raises(AttributeError, match="no_such_name"):

@@ -17,14 +17,14 @@ from tests.operators import BOXES, IMAGES, OPERATORS
 
 pytestmark = pytest.mark.usefixtures("compile_quickly")
 
-# Images in a batch. The engine isolates steps from 2,048 elements on; from 8,192 on, XLA:CPU
+# Images per batch. The engine isolates steps from 2,048 elements on; from 8,192 on, XLA:CPU
 # reduces differently. An image of the table has at least 14 elements.
 BATCHES = {"small": 16, "large": 592}
 
 
 def image(operator, batch):
     x = operator.smooth(np.random.default_rng(0), (batch, *operator.shape[1:]))
-    if not operator.exact:  # or rounding errors would grow with the batch
+    if not operator.exact:  # rounding errors would grow with the batch size
         x = x * np.float32(4 / np.abs(x).max())
     return jnp.asarray(x)
 
@@ -50,16 +50,16 @@ CASES = [
 
 
 @pytest.mark.parametrize(("mode", "batch", "operator"), CASES)
-def test_as_in_a_plain_call(mode, batch, operator):
+def test_every_mode_gives_the_result_of_a_plain_call(mode, batch, operator):
     x = image(operator, BATCHES[batch])
-    # (`jet` multiplies by n!, and divided programs add up what bins share in another order.)
+    # (`jet` multiplies by n!, and partitioned programs sum overlapping bins in another order.)
     exact = operator.exact and mode != "jet" and not mode.startswith("explicit")
     for result, expected in modes.MODES[mode](operator, x):
         agree(result, expected, exact)
 
 
-# Operators as functions of `x`, which is the same on all devices, and of a second operand, of which
-# each device has its own.
+# Operators as functions of `x`, which is replicated, and of a second operand, which differs per
+# device.
 FIRST_ROWS = {row.function.__name__: row for row in reversed(OPERATORS)}
 VARYING = {
     f"mask of {name}": row.with_mask
@@ -88,8 +88,8 @@ VARYING = {
 
 
 @pytest.mark.parametrize("operand", VARYING)
-def test_an_operand_that_varies_over_devices(operand):
-    """Under `shard_map`, as under `vmap`: values, and gradients summed over the devices."""
+def test_operands_that_vary_over_devices(operand):
+    """`shard_map` gives the results of `vmap`: values, and gradients summed over devices."""
     function, name = VARYING[operand], operand.split()[0]
     rng = np.random.default_rng(4)
     shape = (2, 8, 8, 4) if "roi" in operand else (2, 8, 4)
@@ -140,10 +140,10 @@ def test_an_operand_that_varies_over_devices(operand):
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), results, expected
     )
-    assert len({float(value) for value in results[0]}) > 1  # it does vary
+    assert len({float(value) for value in results[0]}) > 1  # the operand differs per device
 
 
-def test_the_page_tells_which_modes_there_are():
+def test_reliability_md_states_the_modes():
     page = (Path(__file__).parents[1] / "docs" / "reliability.md").read_text("utf-8")
     assert f"That is {len(modes.MODES)} modes" in page
     table = page[page.index("| mode |") : page.index("That is")]

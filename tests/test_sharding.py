@@ -1,4 +1,4 @@
-"""Programs that XLA divides among devices: the answer of one device, and halos that stay halos."""
+"""Programs that XLA partitions: the result of one device, and no exchange beyond halos."""
 
 import re
 
@@ -65,8 +65,8 @@ def test_only_halos_are_exchanged(name, spec):
         np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_a_slice_of_one_element_has_no_stride():
-    """XLA divides such a slice wrongly: the maximum of a global window was another element."""
+def test_a_slice_of_one_element_is_lowered_without_a_stride():
+    """XLA partitions a strided slice of one element wrongly: it returns another element."""
     x = jax.ShapeDtypeStruct((1, 64, 4), np.float32)
     text = jax.jit(jaxpool.global_max_pool).trace(x).lower(lowering_platforms=("cuda",)).as_text()
     single = re.findall(r"stablehlo.slice .*\[(.*)\] .*-> tensor<1x1x4xf32>", text)

@@ -1,4 +1,4 @@
-"""What every operator lowers to for each kind of device, and the portable form."""
+"""The operations to which operators lower, per kind of device and inside `portable`."""
 
 import functools
 import re
@@ -15,13 +15,13 @@ from tests.operators import OPERATORS
 
 def image(operator):
     x = operator.smooth(np.random.default_rng(0), (4, *operator.shape[1:]))
-    if not operator.exact:  # or rounding errors would grow with the batch
+    if not operator.exact:  # rounding errors would grow with the batch size
         x = x * np.float32(4 / np.abs(x).max())
     return jnp.asarray(x)
 
 
 def lowered(operator, platform, dtype=np.float32):
-    """Value and gradient as a program for that platform."""
+    """The program of value and gradient for a platform."""
     x = jax.ShapeDtypeStruct(operator.shape, dtype)
     function = jax.jit(functools.partial(modes.value_and_gradient, operator))
     return function.trace(x).lower(lowering_platforms=(platform,)).as_text()
@@ -29,7 +29,7 @@ def lowered(operator, platform, dtype=np.float32):
 
 @pytest.mark.parametrize("operator", OPERATORS, ids=str)
 def test_the_portable_form_has_the_same_value_and_gradient(operator):
-    """It is made of the rules for TPU, here on CPU."""
+    """The portable form uses the rules for TPU; here it runs on CPU."""
     x = image(operator)
     function = functools.partial(modes.value_and_gradient, operator)
     expected = quick.jit(function)(x)
@@ -45,7 +45,7 @@ def test_the_portable_form_is_one_program_for_all_platforms(operator):
     platforms = ("cpu", "cuda", "tpu")
     with jaxpool.portable():
         text = str(jax.export.export(jax.jit(operator), platforms=platforms)(x).mlir_module())
-    # (JAX itself draws keys, and in some versions takes a sigmoid, by platform.)
+    # (JAX draws keys, and in some versions computes a sigmoid, with platform-dependent rules.)
     by_platform = "key" in str(operator) or operator.function is jaxpool.gated_pool
     assert by_platform or "stablehlo.case" not in text
 
@@ -75,7 +75,7 @@ def test_converters_recognise_the_portable_form(name):
 
 @pytest.mark.parametrize(("size", "windows"), [(13, 1), (15, 1), (16, 2)])
 def test_maxima_of_wide_windows_are_few_operations(size, windows):
-    """And have the same value and gradient as on CPU, with ties and NaN."""
+    """Their values and gradients equal those on CPU, also with ties and NaN."""
     x = jnp.asarray(np.random.default_rng(0).integers(0, 9, (2, 20, 19, 3)), np.float32)
     x = x.at[0, 4, 5, 0].set(np.nan)
 
@@ -95,7 +95,7 @@ def test_maxima_of_wide_windows_are_few_operations(size, windows):
         np.testing.assert_allclose(ours, other, rtol=1e-5, atol=1e-5)
 
 
-def test_a_program_is_made_anew_inside_and_outside_of_portable():
+def test_portable_retraces_jitted_functions():
     pool = jax.jit(lambda x: jaxpool.max_pool(x, 2))
     x = jnp.zeros((1, 4, 4, 1))
 
@@ -108,7 +108,7 @@ def test_a_program_is_made_anew_inside_and_outside_of_portable():
     assert (before, inside, is_portable()) == (False, True, False)
 
 
-# Operators whose windows are not evenly spaced, or are where data says.
+# Operators whose windows are not evenly spaced, or depend on data.
 GATHER = {
     *("adaptive_avg_pool", "adaptive_max_pool", "adaptive_max_pool_with_argmax"),
     *("blur_pool", "max_blur_pool", "spatial_pyramid_pool", "max_unpool"),
@@ -118,8 +118,8 @@ GATHER = {
 
 
 @pytest.mark.parametrize("operator", OPERATORS, ids=str)
-def test_nothing_made_for_cpu_is_in_programs_for_gpu(operator):
-    """No isolation, and for maxima no gathers and no wider dtype than the array's."""
+def test_programs_for_gpu_contain_no_cpu_workarounds(operator):
+    """No conditionals that isolate steps; for maxima no gathers and no wider dtype."""
     text = lowered(operator, "cuda")
     assert "optimization_barrier" not in text
     assert '"stablehlo.gather"' not in text or operator.function.__name__ in GATHER

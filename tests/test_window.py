@@ -46,7 +46,7 @@ def test_output_size_is_pytorchs(axis):
 
 @every_case
 @given(axes)
-def test_reach_ends_with_the_last_window(axis):
+def test_reach_ends_at_the_last_tap_of_the_last_window(axis):
     low, high = axis.reach
     assert low == axis.low
     if axis.output:
@@ -65,7 +65,7 @@ def test_a_tap_exists_for_exactly_the_outputs_whose_tap_reads_the_image(axis):
 
 @every_case
 @given(axes, st.booleans())
-def test_counts_are_the_taps_one_finds_by_looking(axis, include_pad):
+def test_counts_equal_a_brute_force_count_of_taps(axis, include_pad):
     begin, end = (-axis.low, axis.size + axis.high) if include_pad else (0, axis.size)
     expected = tuple(
         sum(begin <= reads(axis, output, tap) < end for tap in range(axis.window))
@@ -113,13 +113,13 @@ def test_every_form_of_padding(padding, pairs):
 @pytest.mark.parametrize(
     ("size", "window", "stride", "padding", "floor", "ceil"),
     [
-        (5, 2, 2, 0, 2, 3),  # the overhang holds one element
-        (4, 2, 2, 0, 2, 2),  # nothing hangs over
-        (2, 1, 3, 0, 1, 1),  # one more window would begin outside
-        (3, 3, 3, 1, 1, 2),  # the last window begins in the image
-        (1, 2, 2, 1, 1, 1),  # it would begin in the padding, beyond the image
-        (2, 5, 5, 0, 0, 1),  # no whole window, but one that hangs over
-        (2, 5, 2, 0, 0, 0),  # it would have to begin before the image
+        (5, 2, 2, 0, 2, 3),  # the last window contains one element
+        (4, 2, 2, 0, 2, 2),  # the windows end with the image
+        (2, 1, 3, 0, 1, 1),  # one more window would start beyond the image
+        (3, 3, 3, 1, 1, 2),  # the last window starts inside the image
+        (1, 2, 2, 1, 1, 1),  # one more window would start in the padding after the image
+        (2, 5, 5, 0, 0, 1),  # no complete window, but one that exceeds the image
+        (2, 5, 2, 0, 0, 0),  # a window would have to start before the image
         (0, 2, 2, 1, 1, 1),  # an empty image, all padding
     ],
 )
@@ -131,7 +131,7 @@ def test_ceil_mode_by_hand(size, window, stride, padding, floor, ceil):
 
 @every_case
 @given(axes)
-def test_the_oracle_has_the_same_geometry(axis):
+def test_window_and_oracle_have_the_same_geometry(axis):
     padding = (axis.low, axis.high)
     given_span = oracle.span(
         axis.size, axis.window, axis.stride, axis.dilation, padding, axis.ceil_mode

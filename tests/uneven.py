@@ -1,4 +1,4 @@
-"""The judge of windows that differ in place and length: loops, as in `oracle`."""
+"""The oracle of windows that differ in position and length: plain loops, as in `oracle`."""
 
 import itertools
 

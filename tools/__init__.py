@@ -1,1 +1,1 @@
-"""What makes the documents and checks other libraries; no part of the library or the lab."""
+"""Generators of the documents, and checks of other libraries; not part of the library or lab."""

@@ -1,4 +1,4 @@
-"""`make documents`: brings README.md and docs/ up to date with the records and the code."""
+"""`make documents`: updates README.md and docs/ from the records and the code."""
 
 from pathlib import Path
 

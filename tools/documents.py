@@ -1,15 +1,14 @@
-"""Keeps the numbers in README.md and docs/ those of the records: nobody types one.
+"""Includes records and generated text in README.md and docs/, so that nobody types a number.
 
-A document names a file between two comments, and everything between them is that file:
+The text between these two comments is replaced by the contents of the named file:
 
     <!-- include results/quickstart/summary.md -->
     ...
     <!-- end include -->
 
-Between `<!-- generate NAME -->` and `<!-- end generate -->` stands what one of `GENERATORS` gives.
-
-`make documents` brings all documents up to date; a test checks that they are.
-`docs/operators.md` is made as a whole, by `tools.gallery`.
+The text between `<!-- generate NAME -->` and `<!-- end generate -->` is replaced by the result of
+`GENERATORS[NAME]()`. `make documents` updates all documents, and a test checks that they are up to
+date. `tools.gallery` generates the whole of docs/operators.md.
 """
 
 import re
@@ -42,12 +41,12 @@ GENERATORS: dict[str, Callable[[], str]] = {
     "quickstart": lambda: summary.brief(read_csv(ROOT / "results/quickstart/summary.csv")),
     "scale": scale.markdown,
 }
-"""The text of each generated part of a document, by its name."""
+"""The functions that generate parts of documents, by the name of the part."""
 _HEADING = re.compile(r"^#+ .*\n+")
 
 
 def refresh(root: Path) -> list[Path]:
-    """Rewrites every document whose included files have changed.
+    """Rewrites every document whose included or generated text has changed.
 
     Args:
         root: The repository.
@@ -56,7 +55,7 @@ def refresh(root: Path) -> list[Path]:
         The documents that were out of date.
 
     Raises:
-        RecordError: A document includes a file that is not there.
+        RecordError: A document includes a file that does not exist, or an unknown generated part.
     """
     changed = []
     for document in documents(root):
@@ -74,7 +73,7 @@ def documents(root: Path) -> list[Path]:
 
 
 def included(text: str, root: Path, document: Path) -> str:
-    """`text` with every included file as it is now, without the file's own heading."""
+    """Returns `text` with current included and generated parts; headings of files are dropped."""
 
     def replace(match: re.Match[str]) -> str:
         path = root / match["path"]

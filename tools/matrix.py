@@ -1,10 +1,10 @@
-"""Run the tests on the oldest and the newest supported Python that this machine has.
+"""Runs the tests on the oldest and the newest supported Python of this machine.
 
     python3 tools/matrix.py [arguments of pytest]
 
-The oldest Python gets the oldest supported JAX series, since newer ones left it behind; the newest
-gets the newest JAX. Interpreters are looked for on PATH, in pyenv and in uv. Each has a virtual
-environment of its own; the one that `.venv` was made with uses that.
+The oldest Python installs the oldest supported JAX series, because newer series do not support it.
+The newest Python installs the newest JAX. Interpreters are searched on PATH, in pyenv and in uv.
+Each has its own virtual environment: `.venv` if that was made with it, else `.venv-X.Y`.
 """
 
 import os
@@ -20,7 +20,7 @@ SUPPORTED = [(3, 11), (3, 12), (3, 13)]
 
 
 def interpreters() -> dict[tuple[int, int], str]:
-    """The supported interpreters by version."""
+    """Finds the supported interpreters of this machine, by version."""
     found = {}
     for version in SUPPORTED:
         name = "python{}.{}".format(*version)
@@ -34,7 +34,7 @@ def interpreters() -> dict[tuple[int, int], str]:
 
 
 def _version(path: str) -> tuple[int, int] | None:
-    """The version of an interpreter; None if it does not run (a shim of pyenv may not)."""
+    """The version of an interpreter; None if it does not run, as a pyenv shim may not."""
     code = "import sys, venv; print(*sys.version_info[:2])"
     answer = subprocess.run([path, "-c", code], capture_output=True, text=True, check=False)
     if answer.returncode != 0:
@@ -67,11 +67,11 @@ def environment(version: tuple[int, int]) -> str:
 
 
 def main() -> int:
-    """Run the suites, one after the other; the exit status is the number of those that failed."""
+    """Runs the suites one after the other; returns the number of suites that failed."""
     found = interpreters()
     versions = sorted({min(found), max(found)})
     if len(versions) == 1:
-        print("only Python {}.{} was found: the matrix is that one".format(*versions[0]))
+        print("only Python {}.{} was found: the tests run on it alone".format(*versions[0]))
     failed = 0
     for version in versions:
         python, venv = found[version], environment(version)

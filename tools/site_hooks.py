@@ -1,8 +1,8 @@
-"""Hooks of the documentation site: README.md is its home, and links leave `docs/` as they should.
+"""Hooks of the documentation site: README.md becomes its home page, and links are adapted.
 
-In the repository, a page links to `../results/...` or `../tests/...`, which GitHub shows. The site
-has the pages of `docs/` alone, so pictures of `results/` are copied into it, and links to other
-files go to the repository.
+In the repository, pages link to files outside `docs/`, such as `../results/...` or `../tests/...`.
+The site contains only the pages of `docs/`. Therefore the pictures of `results/` are copied into
+the site, and links to other files point to the repository.
 """
 
 import re
@@ -45,7 +45,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def _from_readme(match: re.Match[str]) -> str:
-    """A link of README.md as a page of `docs/` would write it."""
+    """Rewrites a link of README.md, relative to `docs/`."""
     target = match["target"]
     inside = target.startswith("docs/")
     return f"]({target.removeprefix('docs/') if inside else f'../{target}'})"

@@ -1,4 +1,4 @@
-"""Side by side with Flax itself, over every signature that both take, wherever Flax is right."""
+"""Comparison with Flax over every signature that both accept, except for Flax's bugs."""
 
 import functools
 import inspect
@@ -33,7 +33,7 @@ OPTIONS = [
 def every_call(module, shape, window):
     """Every function of a module with every stride and padding, each as a function of x."""
     paddings = ["VALID", "SAME", "SAME_LOWER"]
-    if len(shape) - len(window) <= 2:  # with more batch axes Flax refuses pairs
+    if len(shape) - len(window) <= 2:  # with more batch axes, Flax refuses padding as pairs
         paddings.append([(1, 0), (0, 1), (1, 1)][: len(window)])
     for (name, options), strides, padding in itertools.product(
         OPTIONS, (None, (2,) * len(window)), paddings
@@ -91,7 +91,7 @@ def test_pool(init, function, padding):
 
 
 def test_where_flax_is_wrong():
-    """It hides NaN in large arrays, sums half precision in half precision, and widens bfloat16."""
+    """Flax hides NaN in large arrays, sums 16-bit floats in 16 bits, and widens bfloat16."""
     x = jnp.zeros((1, 96, 96, 1)).at[0, 3, 3, 0].set(jnp.nan)
     assert np.isnan(compat.max_pool(x, (2, 2), (2, 2))).sum() == 1
     x = jnp.full((1, 64, 64, 1), 1.01, jnp.bfloat16)
@@ -145,7 +145,7 @@ def test_averages_of_complex_numbers(count_include_pad):
 
 @pytest.mark.parametrize("padding", [((3, 0), (0, 4)), ((0, 2), (5, 1))], ids=str)
 def test_the_average_of_a_window_in_padding_is_nan(padding):
-    """A drop-in keeps that; `jaxpool.avg_pool` gives 0."""
+    """`compat.flax` keeps Flax's NaN; `jaxpool.avg_pool` returns 0."""
     x = jnp.ones((1, 5, 4, 2))
     call = {"window_shape": (2, 2), "padding": padding, "count_include_pad": False}
     ours, theirs = compat.avg_pool(x, **call), nnx.avg_pool(x, **call)

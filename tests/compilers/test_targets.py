@@ -1,7 +1,7 @@
-"""Every operator compiles for devices that are not here, and what it compiles to.
+"""Compiles every operator for TPU and H100, which need not be present, and checks the programs.
 
-`make test-targets` runs all of it, in an environment that has the compilers; `make test-matrix`
-runs the core where that environment exists. Compilers can abort, so each case is a process.
+`make test-targets` runs all cases in an environment that has the compilers. `make test-matrix` runs
+the cases in `CORE` if that environment exists. Compilers can abort, so each case is a process.
 """
 
 import json
@@ -19,7 +19,7 @@ PYTHON = ROOT / ".venv-targets" / "bin" / "python"
 TARGETS = ["tpu-v5e", "tpu-v6e", "h100"]
 EVERYTHING = Path(sys.prefix) == PYTHON.parents[1]
 
-# Ten of the operators, for a look in passing.
+# Ten operators that `make test-matrix` compiles.
 CORE = {
     *("max_pool-overlapping", "max_pool-tiling", "min_pool", "sum_pool", "avg_pool", "blur_pool"),
     *("soft_pool", "adaptive_max_pool", "roi_align", "global_max_pool"),
@@ -127,7 +127,7 @@ def test_every_operator_compiles(operator, target):
     for program in programs.values():
         assert program["seconds"] > 0
         assert program["kernels"] > 0
-        # What adds up floats in no fixed order gives other results in each run.
+        # A scatter that adds floats on GPU has no fixed order, so results would differ per run.
         assert not program["scatter"] or target != "h100"
-        # (That of boxes looks for infinities, and is no isolation.)
+        # (The conditional of boxes tests for infinities; it does not isolate a step.)
         assert not program["conditional"] or boxes

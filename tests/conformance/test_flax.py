@@ -1,4 +1,4 @@
-"""Flax's behaviour through `jaxpool.compat.flax`: its own tests retold, and Flax side by side."""
+"""`jaxpool.compat.flax`: Flax's own tests rewritten, and comparisons with Flax."""
 
 import functools
 import inspect
@@ -19,14 +19,14 @@ GROUPS, GROUP = 3, 10
 
 
 def drawn(group):
-    """Arguments of a pooling, as Flax takes them: batch axes may be none, or several."""
+    """Arguments in Flax's form, with no, one or several batch axes."""
     rng = np.random.default_rng(group)
     for _ in range(GROUP):
         dimensions, batch = int(rng.integers(1, 4)), int(rng.integers(0, 3))
         window = tuple(int(k) for k in rng.integers(1, 4, dimensions))
         strides = tuple(int(s) for s in rng.integers(1, 4, dimensions))
         pads = tuple(tuple(int(p) for p in rng.integers(0, k, 2)) for k in window)
-        # With several batch axes, Flax takes names only.
+        # With several batch axes, Flax accepts only named padding.
         padding = [pads, "SAME", "VALID"][rng.integers(0 if batch < 2 else 1, 3)]
         shape = (*[2] * batch, *rng.integers(3, 7, dimensions), 2)
         x = rng.permutation(np.arange(np.prod(shape), dtype=np.float32)).reshape(shape) / 8 - 2
@@ -34,7 +34,7 @@ def drawn(group):
 
 
 @pytest.mark.parametrize("group", range(GROUPS))
-def test_side_by_side(group, record_property):
+def test_results_equal_those_of_flax(group, record_property):
     cases = list(drawn(group))
     record_property("cases", len(cases))
 
@@ -68,13 +68,13 @@ def test_linen_and_nnx_have_the_same_signatures(name):
     assert parameters(ours) == parameters(flax.linen.pooling) == parameters(flax.nnx)
 
 
-def test_a_reduction_of_ones_own():
+def test_a_user_defined_reduction():
     x = jnp.full((1, 3, 3, 1), 2.0)
     y = ours.pool(x, 1.0, lambda a, b: a * b, (2, 2), None, "VALID")
     np.testing.assert_array_equal(y, np.full((1, 2, 2, 1), 16.0))
 
 
-def test_windows_move_by_one():
+def test_strides_default_to_one():
     x = jnp.arange(9.0).reshape(1, 3, 3, 1)
     np.testing.assert_array_equal(ours.max_pool(x, (2, 2))[0, :, :, 0], [[4, 5], [7, 8]])
     np.testing.assert_array_equal(ours.min_pool(x, (2, 2))[0, :, :, 0], [[0, 1], [3, 4]])
@@ -87,7 +87,7 @@ def test_only_winners_have_a_derivative():
     np.testing.assert_array_equal(gradient[0, :, :, 0], [[0, 0, 0], [0, 1, 1], [0, 1, 1]])
 
 
-def test_padding_counts_or_does_not():
+def test_count_include_pad():
     x = jnp.ones((1, 3, 3, 1))
     with_padding = ours.avg_pool(x, (2, 2), padding="SAME")[0, :, :, 0]
     np.testing.assert_array_equal(with_padding, [[1, 1, 0.5], [1, 1, 0.5], [0.5, 0.5, 0.25]])
@@ -113,7 +113,7 @@ def test_integers_and_half_precision():
     assert ours.max_pool(x, (2,)).dtype == np.int32
     np.testing.assert_array_equal(ours.avg_pool(x, (2,))[0, :, 0], [0.5, 1.5, 2.5, 3.5, 4.5])
     halves = jnp.full((1, 64, 64, 1), 1.01, jnp.bfloat16)
-    for include in (True, False):  # Flax: 0.5, and float32
+    for include in (True, False):  # Flax returns 0.5, in float32
         y = ours.avg_pool(halves, (64, 64), count_include_pad=include)
         assert y.dtype == jnp.bfloat16
         assert y.item() == halves[0, 0, 0, 0]

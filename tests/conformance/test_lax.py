@@ -1,7 +1,7 @@
-"""`jax.lax.reduce_window` through `jaxpool.compat.lax`: side by side, where `jax.lax` is right.
+"""Compares `jaxpool.compat.lax` with `jax.lax.reduce_window`, where `jax.lax` is correct.
 
-It is on small arrays and windows: not on large ones (NaN, base dilation), nor in derivatives that
-it does not have.
+`jax.lax` is correct for small arrays and windows. For large ones it is not (NaN, base dilation),
+and it lacks some derivatives.
 """
 
 import operator
@@ -51,7 +51,7 @@ def geometry(rng):
         return tuple(int(n) for n in rng.integers(low, high + 1, rank))
 
     window, strides, shape = each(1, 4), each(1, 3), each(3, {1: 15, 2: 8, 3: 5}[rank])
-    # XLA aborts where a window of one element meets negative padding.
+    # XLA aborts for a window of one element with negative padding.
     pads = [tuple(int(p) for p in rng.integers(-1 if k > 1 else 0, 5, 2)) for k in window]
     return shape, {
         "window_dimensions": window,
@@ -63,7 +63,7 @@ def geometry(rng):
 
 
 def has_gradient(options):
-    """Of a max with holes or cut edges, `jax.lax` has none."""
+    """`jax.lax` has no gradient of a dilated or cropped maximum."""
     dilated = options["base_dilation"] or options["window_dilation"]
     padding = options["padding"]
     return not dilated and (isinstance(padding, str) or min(min(pad) for pad in padding) >= 0)
@@ -72,14 +72,14 @@ def has_gradient(options):
 def operand(rng, dtype, shape):
     if dtype == "variadic":
         return rng.integers(-4, 5, shape).astype(np.float32), np.indices(shape, np.int32).sum(0)
-    if dtype == "float32":  # no two alike: `jax.lax` has its own idea of ties
+    if dtype == "float32":  # distinct elements: `jax.lax` breaks ties differently
         x = rng.permutation(np.arange(np.prod(shape), dtype=np.float32)).reshape(shape)
         return x / x.size - 0.5
     return jnp.asarray(rng.integers(0 if dtype in ("bool", "uint8") else -9, 9, shape), dtype)
 
 
 @pytest.mark.parametrize("group", range(GROUPS))
-def test_side_by_side(group, record_property):
+def test_results_equal_those_of_lax(group, record_property):
     record_property("cases", GROUP)
     rng = np.random.default_rng(group)
     cases = []
@@ -148,6 +148,6 @@ def test_what_jax_lax_refuses_is_refused(arguments):
 
 
 def test_named_padding_needs_no_strides():
-    """`jax.lax` wants them, although None stands for 1."""
+    """`jax.lax` requires strides here, although None means 1."""
     y = ours.reduce_window(jnp.ones(3), 0.0, lax.add, (2,), padding="SAME_LOWER")
     np.testing.assert_array_equal(y, [1, 2, 2])

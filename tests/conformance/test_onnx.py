@@ -18,7 +18,7 @@ def spatial(x):
 
 
 def geometry(x, attributes):
-    """ONNX's attributes of a pooling as our arguments."""
+    """Converts ONNX's attributes to our arguments."""
     kernel = tuple(attributes["kernel_shape"])
     pads = attributes.get("pads", [0] * 2 * len(kernel))
     names = {"SAME_UPPER": "SAME", "SAME_LOWER": "SAME_LOWER", "VALID": "VALID"}
@@ -48,10 +48,10 @@ def max_pool(attributes, x):
     options = geometry(x, attributes)
     values, indices = jaxpool.max_pool_with_argmax(x, **options)
     plane = x.shape[2:]
-    if attributes.get("storage_order", 0):  # count column by column
+    if attributes.get("storage_order", 0):  # column-major indices
         places = jnp.unravel_index(indices, plane)
         indices = jnp.ravel_multi_index(places, plane, mode="clip", order="F")
-    # ONNX counts through all images and channels.
+    # ONNX indices count all images and channels.
     images = np.arange(math.prod(x.shape[:2])).reshape(*x.shape[:2], *[1] * len(plane))
     return [values, indices + images * math.prod(plane)]
 
@@ -60,9 +60,9 @@ def max_unpool(attributes, values, indices, output_shape=None):
     kernel = attributes["kernel_shape"]
     strides = attributes.get("strides", [1] * len(kernel))
     plane = [(n - 1) * s + k for n, s, k in zip(values.shape[2:], strides, kernel, strict=True)]
-    within = indices % math.prod(plane)  # see max_pool
+    within = indices % math.prod(plane)  # as in max_pool
     y = jaxpool.max_unpool(values, within, tuple(plane), axes=spatial(values))
-    if output_shape is not None:  # indices count through the smaller plane all the same
+    if output_shape is not None:  # indices refer to the smaller plane nevertheless
         y = jnp.pad(y, [(0, n - m) for n, m in zip(output_shape, y.shape, strict=True)])
     return [y]
 
@@ -93,7 +93,7 @@ def global_lp_pool(attributes, x):
     return [jaxpool.global_lp_pool(x, p=attributes.get("p", 2), axes=spatial(x), keepdims=True)]
 
 
-# How many cases there are at least; later versions of ONNX may have more.
+# The minimum number of cases; later versions of ONNX may have more.
 OPERATORS = {
     "AveragePool": (average_pool, 20),
     "GlobalAveragePool": (global_average_pool, 2),
@@ -106,13 +106,13 @@ OPERATORS = {
 
 
 def cases(name):
-    """ONNX makes an operator's cases when the module that defines them is first imported."""
+    """The cases of an operator, which ONNX creates when their module is first imported."""
     importlib.import_module(f"{node.__name__}.{name.lower()}")
     return [case for case in node._NodeTestCases if case.model.graph.node[0].op_type == name]
 
 
 @pytest.mark.parametrize("name", OPERATORS)
-def test_nodes(name, record_property):
+def test_onnx_backend_node_tests(name, record_property):
     operator, at_least = OPERATORS[name]
     found = cases(name)
     assert len(found) >= at_least
@@ -132,7 +132,7 @@ def test_nodes(name, record_property):
 
 
 def test_onnx_has_no_case_of_global_lp_pool(record_property):
-    """So here is one of our own; when there are some, they belong above."""
+    """This test has its own case; if ONNX adds cases, move the operator to `OPERATORS`."""
     record_property("cases", 0)
     with pytest.raises(ImportError):
         cases("GlobalLpPool")

@@ -1,4 +1,4 @@
-"""PyTorch side by side, over random geometries: values, indices and gradients."""
+"""Compares values, indices and gradients with PyTorch, over random geometries."""
 
 import dataclasses
 
@@ -13,7 +13,8 @@ from tests import quick
 
 torch = pytest.importorskip("torch")
 
-POOLINGS, GROUP = 36, 12  # per operator and number of dimensions; and how many are compiled at once
+# Geometries per operator and number of dimensions, and per compiled program.
+POOLINGS, GROUP = 36, 12
 MAX = [
     torch.nn.functional.max_pool1d,
     torch.nn.functional.max_pool2d,
@@ -28,7 +29,7 @@ AVERAGE = [
 
 @dataclasses.dataclass(frozen=True)
 class Pooling:
-    """What both libraries are told. PyTorch pads at most half a window, the same on both sides."""
+    """Arguments for both libraries. PyTorch pads at most half a window, equally on both sides."""
 
     sizes: tuple[int, ...]
     kernel_size: tuple[int, ...]
@@ -36,7 +37,7 @@ class Pooling:
     padding: tuple[int, ...]
     dilation: tuple[int, ...]
     ceil_mode: bool
-    last: bool  # whether our array is channels-last; else it is PyTorch's, and `axes` are named
+    last: bool  # channels-last for jaxpool; else PyTorch's layout, and `axes=` is given
 
     @classmethod
     def random(cls, rng, dimensions, *, dilated):
@@ -60,7 +61,7 @@ class Pooling:
                 return pooling
 
     def allowed(self):
-        """PyTorch refuses what has no output, and leaves open what a window in padding gives.
+        """PyTorch refuses empty outputs, and does not define windows that lie in padding.
 
         In 3-D, it also refuses windows that are larger than the image without its padding.
         """
@@ -75,7 +76,7 @@ class Pooling:
         return all(min(axis.counts(include_pad=False), default=0) > 0 for axis in axes)
 
     def ours(self, function, x, **options):
-        """Apply one of our functions to an array in PyTorch's layout."""
+        """Applies one of our functions to an array in PyTorch's layout."""
         dimensions = len(self.sizes)
         if self.last:
             x = jnp.moveaxis(x, 1, -1)
@@ -99,12 +100,12 @@ class Pooling:
 
 
 def cotangent(shape):
-    """Another one for every output."""
+    """A cotangent of distinct entries."""
     return np.cos(np.arange(np.prod(shape), dtype=np.float32)).reshape(shape)
 
 
 def inputs(rng, pooling):
-    """Half of the time with many ties."""
+    """Random elements; half of the arrays have many ties."""
     shape = (2, 2, *pooling.sizes)
     if rng.integers(2):
         return rng.integers(-2, 3, shape).astype(np.float32)
@@ -155,7 +156,7 @@ def test_avg_pool(dimensions, group, record_property):
     record_property("cases", GROUP)
     rng, poolings, arrays = drawn("average", dimensions, group)
     options = [{"count_include_pad": bool(rng.integers(2))} for _ in poolings]
-    if dimensions > 1:  # PyTorch has none for one dimension
+    if dimensions > 1:  # PyTorch has no 1-D form
         for option in options:
             option["divisor_override"] = [None, int(rng.integers(1, 9))][rng.integers(2)]
 

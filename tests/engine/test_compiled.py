@@ -1,7 +1,7 @@
 """Programs that XLA:CPU compiles: the number of kernels, and the size of temporary buffers.
 
-Each version of XLA fuses in its own way, and what it no longer fuses is slow: jaxlib 0.12 once made
-eleven kernels of the three of a maximum, which then took ten times as long.
+Versions of XLA fuse differently, and unfused programs are slow. Without the engine's workarounds,
+jaxlib 0.12 compiles a maximum to eleven kernels instead of three, and it takes ten times as long.
 """
 
 import math
@@ -13,7 +13,7 @@ import pytest
 
 import jaxpool
 
-# For each: kernels and temporaries, as multiples of the input, forward and with the gradient.
+# Per case: kernels, and temporaries as multiples of the input; forward and with the gradient.
 PROGRAMS = {
     "max, k2 s2": (lambda x: jaxpool.max_pool(x, 2), (16, 56, 56, 64), (1, 0.0), (4, 0.07)),
     "max, k3 s2 p1": (

@@ -1,4 +1,4 @@
-"""Every method is the same function: value, index, derivative, bit for bit."""
+"""All methods give the same value, index and derivative, bit for bit."""
 
 import functools
 
@@ -17,7 +17,7 @@ from tests.geometry import Pooling, examples
 
 @functools.partial(jax.jit, static_argnames=("monoid", "window"))
 def by_every_method(x, where, cotangent, monoid, window):
-    """For each method that makes a plan of its own: value, index, cotangent of the input."""
+    """Value, index and cotangent of the input, per method with a distinct plan."""
     plans = {planner.steps(window, method): method for method in planner.METHODS}
     results = {}
     for method in plans.values():
@@ -30,7 +30,7 @@ def by_every_method(x, where, cotangent, monoid, window):
 
 
 def check(pooling, monoid, x, where, rng):
-    """Compare all methods with the oracle; cotangents are integers, so that sums are exact."""
+    """Compares all methods with the oracle; integer cotangents make sums exact."""
     better = oracle.BETTER[monoid.name]
     identity = monoid.identity(x.dtype)
     value = pooling.judge(x, oracle.extreme(better, identity), where)
@@ -48,7 +48,7 @@ def check(pooling, monoid, x, where, rng):
 
 
 def scatter(cotangent, index, pooling):
-    """The transposed Jacobian of a maximum, by its winners."""
+    """The transposed Jacobian of a maximum, computed from its winners."""
     d = len(pooling.axes)
     last = range(-d, 0)
     cotangent, index = (np.moveaxis(a, pooling.axes, last) for a in (cotangent, index))
@@ -68,7 +68,7 @@ def scatter(cotangent, index, pooling):
     st.booleans(),
     st.integers(0, 2**31),
 )
-def test_any_geometry(pooling, monoid, build, masked, seed):
+def test_methods_agree_on_random_geometries(pooling, monoid, build, masked, seed):
     rng = np.random.default_rng(seed)
     x = build(rng, pooling.shape)
     check(pooling, monoid, x, rng.random(pooling.shape) < 0.6 if masked else None, rng)
@@ -93,7 +93,7 @@ NAMED = {
 
 
 @pytest.mark.parametrize("name", NAMED)
-def test_named_geometries(name):
+def test_methods_agree_on_chosen_geometries(name):
     rng = np.random.default_rng(len(name))
     pooling = NAMED[name]
     check(pooling, MAX, geometry.awkward(rng, pooling.shape), None, rng)
@@ -101,8 +101,8 @@ def test_named_geometries(name):
 
 @pytest.mark.parametrize("dtype", [np.int32, np.uint8, np.int8, bool, np.float16, "bfloat16"])
 @pytest.mark.parametrize("monoid", [MAX, MIN], ids=["max", "min"])
-def test_every_dtype(dtype, monoid):
-    """The extremes of a dtype are also its identities, and yet an element wins over padding."""
+def test_methods_agree_for_every_dtype(dtype, monoid):
+    """The extreme values of a dtype equal the identities, but elements still win over padding."""
     rng = np.random.default_rng(1)
     pooling = Pooling((2, 11, 2), (1,), (3,), (2,), ((4, 1),), (1,), True)
     dtype = jax.numpy.dtype(dtype)

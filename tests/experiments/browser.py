@@ -1,4 +1,4 @@
-"""Pages in a headless Chromium, if this machine has one; nothing is installed for it."""
+"""Runs pages in a headless Chromium, if one is installed."""
 
 import json
 import os
@@ -31,7 +31,7 @@ _SCRIPT = """(async () => {
 
 
 class Visit(NamedTuple):
-    """What a page did: its script's answer, what it complained of, the addresses it fetched."""
+    """A visit: the result of the script, the errors of the page, and the addresses it fetched."""
 
     answer: Any
     complaints: list[str]
@@ -39,10 +39,10 @@ class Visit(NamedTuple):
 
 
 class Browser:
-    """A Chromium that is spoken to through two pipes, in the DevTools protocol.
+    """A Chromium that is controlled through two pipes with the DevTools protocol.
 
     Args:
-        program: Its path.
+        program: The path of Chromium.
         profile: An empty folder for its profile.
     """
 
@@ -64,7 +64,7 @@ class Browser:
         self._events: list[dict[str, Any]] = []
 
     def close(self) -> None:
-        """Ends it."""
+        """Ends the process."""
         self._process.terminate()
         self._process.wait(_PATIENCE_S)
         os.close(self._out)
@@ -76,7 +76,7 @@ class Browser:
         Args:
             page: The file.
             script: The body of an async function; `settled()` waits for the page to redraw.
-            width: Of the window in pixels.
+            width: The width of the window in pixels.
             dark: Whether the reader prefers dark pages.
         """
         target = self._call("Target.createTarget", url="about:blank")["targetId"]
@@ -149,12 +149,12 @@ class Browser:
 
 
 def find() -> str | None:
-    """The path of a Chromium, if there is one."""
+    """The path of an installed Chromium; None if there is none."""
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 
 class Elements(HTMLParser):
-    """What a page consists of: (tag, attributes) of each element, its text, and texts by id."""
+    """The parsed page: (tag, attributes) of each element, its text, and texts by id."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -172,7 +172,7 @@ class Elements(HTMLParser):
         return parser
 
     def named(self, tag: str) -> list[dict[str, str | None]]:
-        """The attributes of every element of a kind."""
+        """The attributes of every element with a tag."""
         return [attributes for name, attributes in self.all if name == tag]
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:

@@ -1,4 +1,4 @@
-"""Finished studies on disk, made of true records with invented numbers."""
+"""Finished studies on disk, with valid records of invented numbers."""
 
 import hashlib
 
@@ -83,7 +83,8 @@ def write_summary(path):
 def make_study(tmp_path):
     """Writes a finished study's config, environment and records; returns its folder.
 
-    `correct` gives right answers of 1,000 by variant, then by seed (from 0, or a dict).
+    `correct` has the number of correct answers of 1,000, by variant and seed (a list from seed 0,
+    or a dict).
     """
 
     def make(

@@ -1,4 +1,4 @@
-"""Registers of this process, put back after a test."""
+"""Restores the registers of this process after a test."""
 
 import sys
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from experiments import plugins, register
 
 @contextmanager
 def fresh_registry():
-    """What is registered or loaded as a plug-in is forgotten at the end, as by a new process."""
+    """Removes everything that a test registered or loaded as a plug-in."""
     kept = [register._datasets, register._models, register._poolings, register._plugins]
     kept.append(plugins._loaded)
     before, modules = [dict(entries) for entries in kept], set(sys.modules)

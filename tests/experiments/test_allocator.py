@@ -1,4 +1,4 @@
-"""The process keeps the memory that it frees, and says so."""
+"""The process keeps freed memory, and records the setting."""
 
 import os
 import subprocess
@@ -42,14 +42,14 @@ def run(**variables):
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc is Linux's")
-def test_what_is_freed_is_used_again_without_page_faults():
+def test_freed_memory_is_reused_without_page_faults():
     kept, faults, settings = run()
     assert kept
     assert faults < 1000  # of 131,072 pages in all
     assert "mallopt ARENA_MAX" in settings
 
 
-def test_what_the_environment_says_of_the_allocator_stays():
+def test_allocator_settings_of_the_environment_are_kept():
     kept, _, settings = run(MALLOC_ARENA_MAX="2")
     assert not kept
     assert "mallopt" not in settings

@@ -21,7 +21,7 @@ def is_shift(image, original, most):
     return None
 
 
-def test_nothing_asked_for_changes_nothing():
+def test_no_augmentation_changes_nothing():
     assert augmented(IMAGES, Augmentation(), KEY) is IMAGES
 
 
@@ -58,6 +58,6 @@ def test_changes_depend_on_the_key_only():
     assert not np.array_equal(one, other)
 
 
-def test_inputs_that_are_no_images_are_left_alone():
+def test_inputs_other_than_images_are_unchanged():
     inputs = {"tokens": jnp.ones((4, 3), jnp.int32)}
     assert augmented(inputs, Augmentation(shift=1, flip=True), KEY) is inputs

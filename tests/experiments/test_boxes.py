@@ -30,7 +30,7 @@ def test_deltas_are_those_of_girshick_over_their_usual_spread():
 
 
 @pytest.mark.parametrize("array", [np.asarray, jnp.asarray])
-def test_decode_takes_encode_back(array):
+def test_decode_inverts_encode(array):
     random = np.random.default_rng(0)
     low, extent = random.uniform(5, 30, (2, 6, 2)), random.uniform(4, 20, (2, 6, 2))
     proposals, wanted = np.concatenate([low, low + extent], -1).astype(np.float32)

@@ -12,7 +12,7 @@ STATE = State(
 )
 
 
-def test_a_state_comes_back_bit_for_bit(tmp_path):
+def test_a_checkpoint_restores_the_state_bit_for_bit(tmp_path):
     path = tmp_path / "seed-0" / "checkpoint.npz"
     checkpoint.save(path, STATE, epoch=3, fingerprint="f")
     found = checkpoint.restore(path, STATE, fingerprint="f")

@@ -1,4 +1,4 @@
-"""The command line: in real processes where that matters, else within this one."""
+"""The command line: in separate processes where needed, otherwise in this process."""
 
 import csv
 import json
@@ -21,8 +21,8 @@ from tests.experiments.tiny import write_tiny
 
 ROOT = Path(__file__).parents[2]
 
-# Runs the command line, but kills the process as `kill -9` would at a certain moment: when the
-# n-th call of one of our functions returns.
+# Runs the command line, and kills the process, as `kill -9` does, when the n-th call of a given
+# function returns.
 KILLER = """
 import importlib, os, runpy, signal, sys
 module, name, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
@@ -61,7 +61,7 @@ def command(*arguments):
 
 
 def results(folder):
-    """Every number of a study that must not depend on how often it was interrupted."""
+    """The numbers of a study that must not depend on interruptions."""
     found = {}
     for path in sorted(folder.runs.glob("*/seed-*/record.json")):
         record = records.read(path, RunRecord)

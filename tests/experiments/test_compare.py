@@ -243,7 +243,7 @@ def test_a_folder_given_twice_is_refused(study):
 
 
 def test_two_folders_with_the_same_runs_are_one_contrast_each(study):
-    """The two ways to say it: the other way round, and through another folder."""
+    """Two equivalent forms of a contrast: swapped, and through another folder."""
     one = study("one", {"max_pool": MAX, "strided": STRIDED})
     turned = study("two", {"strided": STRIDED, "max_pool": MAX})
     result = compare.compare([one, turned])

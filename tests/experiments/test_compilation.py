@@ -20,7 +20,7 @@ def convolve(x, kernel):
 
 
 @pytest.mark.parametrize("purpose", ["training", "inference"])
-def test_a_program_computes_what_it_would_without_options(purpose):
+def test_compiler_options_do_not_change_results(purpose):
     compiled = compile_network(jax.jit(convolve).lower(IMAGES, KERNEL), purpose)
     np.testing.assert_allclose(compiled(IMAGES, KERNEL), convolve(IMAGES, KERNEL), rtol=1e-5)
 
@@ -44,7 +44,7 @@ def test_convolutions_keep_all_threads():
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    """A cache of the user's, as `use_cache` makes it; JAX's settings are as before in the end."""
+    """The folder of the cache that `use_cache` sets up; restores JAX's settings afterwards."""
     names = ("enable_compilation_cache", "compilation_cache_dir", "compilation_cache_max_size")
     names += ("persistent_cache_min_compile_time_secs",)
     before = {f"jax_{name}": jax.config.values[f"jax_{name}"] for name in names}
@@ -59,7 +59,7 @@ def cache(tmp_path, monkeypatch):
 
 
 def compiled_anew():
-    """Compiles a program as a new process would; gives what it computes."""
+    """Compiles a program as a new process would; returns its result."""
     jax.clear_caches()
     compilation_cache.reset_cache()
     lowered = jax.jit(jax.grad(lambda k: convolve(IMAGES, k).std())).lower(KERNEL)
@@ -91,7 +91,7 @@ def test_damaged_and_torn_programs_in_the_cache_do_no_harm(cache):
     program.write_bytes(program.read_bytes()[:100])
     with pytest.warns(UserWarning, match="Error reading persistent compilation cache entry"):
         np.testing.assert_array_equal(compiled_anew(), plain)
-    # Killed while it wrote: the time of use, which is written last, is not there.
+    # As after a kill during writing: the time of use, which is written last, is missing.
     program.with_name(f"{program.name.removesuffix('cache')}atime").unlink()
     jax.config.update("jax_compilation_cache_dir", None)
     compilation.use_cache()
@@ -99,7 +99,7 @@ def test_damaged_and_torn_programs_in_the_cache_do_no_harm(cache):
     np.testing.assert_array_equal(compiled_anew(), plain)
 
 
-def test_the_settings_of_jax_come_first(cache, tmp_path, monkeypatch):
+def test_cache_settings_of_the_user_take_precedence(cache, tmp_path, monkeypatch):
     jax.config.update("jax_compilation_cache_dir", str(tmp_path / "own"))
     compilation.use_cache()
     assert jax.config.values["jax_compilation_cache_dir"] == str(tmp_path / "own")

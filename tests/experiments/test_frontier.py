@@ -83,7 +83,7 @@ def swept(make_rows, accuracies, speeds):
 
 @pytest.fixture
 def crossing(make_rows):
-    """At equal width `max` is ahead; at equal throughput `strided` is."""
+    """A study in which `max` leads at equal width, and `strided` at equal throughput."""
     return swept(
         make_rows,
         {

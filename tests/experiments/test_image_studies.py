@@ -1,4 +1,4 @@
-"""The image studies in configs: whole by their shapes, and tiny on real files."""
+"""The image studies in configs/: shapes of the full networks, and tiny runs on files."""
 
 from pathlib import Path
 

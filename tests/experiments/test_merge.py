@@ -52,7 +52,7 @@ def test_the_same_run_in_two_folders_counts_once(parts, tmp_path):
     one, _ = parts
     shutil.copytree(one, copy := tmp_path / "copy")
     study = StudyFolder(copy)
-    change(study.record("max", 0), train_seconds=99.0)  # the clock is no result
+    change(study.record("max", 0), train_seconds=99.0)  # times may differ
     rows, _ = merge.merge([*parts, copy], tmp_path / "merged")
     assert [row.seeds for row in rows] == [5, 5]
     change(study.record("avg", 1), test_correct=900, test_accuracy=0.9)
@@ -122,7 +122,7 @@ def test_the_command_merges_and_shows_the_table(parts, tmp_path):
 
 def test_compare_and_choose_merge_parts_by_themselves(parts):
     for part in parts:
-        shutil.rmtree(part / "runs")  # published folders will do
+        shutil.rmtree(part / "runs")  # published folders have no runs
     result = compare.compare(parts)
     (contrast,) = result.contrasts
     assert contrast.difference.n == 5

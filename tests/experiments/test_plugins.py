@@ -1,4 +1,4 @@
-"""Plug-ins through the command line: the examples, and everything that can go wrong."""
+"""Plug-ins through the command line: the examples, and errors."""
 
 import hashlib
 import json

@@ -69,7 +69,7 @@ def test_a_step_lowers_the_loss_of_its_batch(programs):
     assert losses[-1] < losses[0] - 0.1
 
 
-def test_a_round_is_its_steps_one_after_the_other(programs):
+def test_a_round_equals_its_steps_run_one_by_one(programs):
     inputs, labels = images(96)
     order, keys = data_order(3, 0, 6, 96, 6, 16, True)
     by_scan, mean = jax.jit(programs.round)(programs.init(3), order, keys, inputs, labels)

@@ -57,7 +57,7 @@ def test_a_terminal_shows_a_bar_with_speed_and_time_left():
     assert "about 0 s left" in text
 
 
-def test_a_slow_variant_is_known_once_it_has_begun():
+def test_the_estimate_of_time_left_includes_a_slow_variant_that_has_begun():
     stream = io.StringIO()
     rounds = {"max": 1, "none": 10, "last": 1}
     with display(Console(file=stream), runs=12, rounds=rounds) as progress:

@@ -19,7 +19,7 @@ def own_registry():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_registered_is_found_and_returned_as_it_is(own_registry, kind):
+def test_registered_objects_are_found_unchanged(own_registry, kind):
     add, entries = KINDS[kind]
 
     class Thing:
@@ -33,7 +33,7 @@ def test_what_is_registered_is_found_and_returned_as_it_is(own_registry, kind):
 @pytest.mark.parametrize(
     ("kind", "name"), [("dataset", "digits"), ("model", "small_cnn"), ("pooling", "mine")]
 )
-def test_a_name_is_taken_once(own_registry, kind, name):
+def test_a_name_cannot_be_registered_twice(own_registry, kind, name):
     add, entries = KINDS[kind]
     if kind == "pooling":
         add(name)(lambda x: x)

@@ -1,4 +1,4 @@
-"""The site of a folder of results."""
+"""The static site of a folder of results."""
 
 import re
 import shutil

@@ -33,7 +33,7 @@ def test_one_value_has_no_spread_and_none_at_all_is_an_error():
         statistics.estimate([])
 
 
-def test_equal_values_claim_no_certainty():
+def test_equal_values_have_no_interval():
     e = statistics.estimate([0.1 + 0.2, 0.3, 0.3])
     assert (e.std, e.low, e.high) == (0.0, None, None)
 

@@ -1,4 +1,4 @@
-"""What a study refuses, measures again, sweeps and marks, through the command line."""
+"""Studies through the command line: refusals, repeated measurements, sweeps and notes."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""Studies trained by other processes: the numbers of one process, whatever happens to a worker."""
+"""Studies trained by several processes give the numbers of one, also if workers are lost."""
 
 import signal
 import subprocess
@@ -36,7 +36,7 @@ class LostError(Exception):
 
 
 class Crew:
-    """Two workers that write one round per task, and are lost at the first so many tasks."""
+    """Two fake workers that train one round per task, and are lost in the first `losses` tasks."""
 
     lost = LostError
     count = 2
@@ -137,7 +137,7 @@ def test_workers_end_with_their_parent(lab, number):
 
 @pytest.fixture
 def cluster(tmp_path):
-    """A Dask scheduler with two workers on loopback; gives its address."""
+    """A Dask scheduler with two workers on loopback; yields its address."""
     pytest.importorskip("distributed")
     scheduler = tmp_path / "scheduler.json"
     started = []

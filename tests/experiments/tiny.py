@@ -1,4 +1,4 @@
-"""A study so small that training and measuring it takes seconds, most of them compilation."""
+"""A study that trains and measures in seconds, most of them compilation."""
 
 from experiments.config import load
 

@@ -1,10 +1,10 @@
-"""The gallery: docs/operators.md and its pictures, made from the catalogue and the docstrings.
+"""The gallery: generates docs/operators.md and its pictures from the catalogue and the docstrings.
 
-docstring.py    what an operator says of itself
-guide.py        which operator is for what
-costs.py        what the benchmark's records say
-pictures/       what operators do to a photograph
-page.py         all of it on one page
+docstring.py    reads the parts of an operator's docstring
+guide.py        which operator suits which purpose
+costs.py        reads the costs from the benchmark's records
+pictures/       draws the effect of each operator on a photograph
+page.py         renders the page
 """
 
 from pathlib import Path
@@ -23,7 +23,7 @@ _RESULTS = Path("results/bench-operators")
 
 
 def text(root: Path) -> str:
-    """The page as it should be.
+    """Renders the page from the current docstrings and records.
 
     Args:
         root: The repository.
@@ -35,13 +35,13 @@ def text(root: Path) -> str:
 
 
 def refresh(root: Path) -> list[Path]:
-    """Brings the page and its pictures up to date.
+    """Updates the page and its pictures.
 
     Args:
         root: The repository.
 
     Returns:
-        The files that were not.
+        The files that were out of date.
     """
     changed = []
     file, new = root / PAGE, text(root)

@@ -1,4 +1,4 @@
-"""What each operator costs beside max pooling, from the benchmark's records."""
+"""The cost of each operator relative to max pooling, from the benchmark's records."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,12 @@ MODES = {"forward": "forward", "gradient": "forward + backward"}
 
 @dataclass(frozen=True)
 class Cost:
-    """One call's time over max pooling's, in one mode."""
+    """The time of one call divided by that of max pooling, in one mode.
+
+    Attributes:
+        ratio: The quotient.
+        even: Whether the two times cannot be told apart.
+    """
 
     ratio: float
     even: bool
@@ -29,11 +34,11 @@ class Cost:
 
 @dataclass(frozen=True)
 class Costs:
-    """All there is in a results folder.
+    """All costs in a results folder.
 
     Attributes:
         calls: The benchmark's calls.
-        environment: Where they were timed; None if they never were.
+        environment: Where the calls were timed; None if there are no records.
         timed: The costs, by the name of the call and the mode.
     """
 
@@ -43,7 +48,7 @@ class Costs:
 
     @classmethod
     def read(cls, config: Path, folder: Path) -> Self:
-        """Reads them.
+        """Reads the costs.
 
         Args:
             config: The benchmark's TOML file.
@@ -61,7 +66,7 @@ class Costs:
         return [call for call in self.calls if call.operator.partition(".")[0] == operator]
 
     def text(self, call: Call, mode: str) -> str:
-        """What a call costs, as the page has it."""
+        """The cost of a call as text, for the page."""
         cost = self.timed.get((call.name, mode))
         return "not measured" if cost is None else str(cost)
 

@@ -1,4 +1,4 @@
-"""What an operator's docstring says, part by part."""
+"""Splits the docstring of an operator into the parts that the gallery shows."""
 
 import inspect
 import re
@@ -15,9 +15,9 @@ class Docstring:
 
     Attributes:
         summary: The first sentence.
-        definition: What follows it: the formula, indented, and what there is to say of it.
+        definition: The rest of the description: the formula, indented, with its explanation.
         when: When to use the operator.
-        source: Where it comes from.
+        source: The paper or framework that defines the operator.
     """
 
     summary: str
@@ -27,16 +27,16 @@ class Docstring:
 
     @classmethod
     def of(cls, function: Callable[..., Any]) -> Self:
-        """Reads it.
+        """Reads the docstring of an operator.
 
         Args:
             function: A public operator.
 
         Returns:
-            Its parts.
+            The parts of its docstring.
 
         Raises:
-            ValueError: One of them is missing.
+            ValueError: A part is missing.
         """
         description, *rest = _HEADING.split(inspect.getdoc(function) or "")
         sections = dict(zip(rest[::2], map(inspect.cleandoc, rest[1::2]), strict=True))

@@ -1,4 +1,4 @@
-"""docs/operators.md: every operator's definition, picture, cost, purpose and source."""
+"""Renders docs/operators.md: definition, picture, cost, purpose and source of every operator."""
 
 import textwrap
 from collections.abc import Sequence
@@ -14,35 +14,35 @@ from tools.gallery.pictures.photo import CREDIT
 _HEAD = """\
 # The operators
 
-<!-- Made by `make documents` from the docstrings, the pictures' code and the
-records in results/bench-operators. Change those. -->
+<!-- `make documents` generates this page from the docstrings, the code of the pictures and the
+records in results/bench-operators. Change those, not this page. -->
 
-Each with its definition, what it does to one photograph, what it costs, what it is for and where it
-comes from. Arguments and examples are in the docstrings: `help(jaxpool.max_pool)`. Flax modules are
-in `jaxpool.nn`."""
+For every operator, this page has its definition, its effect on a photograph, its cost, its purpose
+and its source. The docstrings have the arguments and examples: `help(jaxpool.max_pool)`.
+`jaxpool.nn` has the Flax modules."""
 
 _GUIDE = """\
 ## Which one do I want?
 
-If nothing below calls for another: `max_pool`. In brackets, what was measured here: the time of
-training through the operator, forward and backward, in times of `max_pool`. Which pooling makes a
-network more accurate was not: that depends on the data, and the studies in `results/` measure it
-for theirs (see the [README](../README.md)). What papers claim of it is marked as theirs."""
+If no line below fits, use `max_pool`. The number in parentheses is the measured cost of the
+operator: the time of its forward and backward pass, divided by that of `max_pool`. Which pooling
+makes a network more accurate depends on the data; [findings](findings.md) has the results of this
+project's studies. Claims of papers are marked with their authors."""
 
 _COSTS = """\
 ## What they cost
 
-Times over those of `max_pool` with the same window (k2: window 2, stride 2; k3: window 3, stride 2)
-on the same map, timed alternately in one process: 2.00 takes twice as long. ≈: cannot be told
-apart from `max_pool`. Operators without a window are compared with k2. *inference* is a further
-call of the same operator."""
+Each figure is the operator's time divided by that of `max_pool` with the same window on the same
+map (k2: window 2, stride 2; k3: window 3, stride 2). 2.00 means twice as long. ≈ means that the two
+cannot be told apart. Both are timed alternately in one process. Operators without a window are
+compared with k2. *inference* is the same operator in inference mode."""
 
 
 def page(costs: Costs) -> str:
-    """The whole page.
+    """Renders the page.
 
     Args:
-        costs: What the operators cost.
+        costs: The costs of the operators.
 
     Returns:
         Markdown.
@@ -67,7 +67,7 @@ def _links(operators: Sequence[str]) -> str:
 
 
 def _anchor(heading: str) -> str:
-    """What GitHub makes of a heading."""
+    """The anchor that GitHub gives to a heading."""
     return heading.lower().replace(",", "").replace(" ", "-")
 
 
@@ -140,4 +140,4 @@ def _cost(operator: str, costs: Costs) -> str:
         f"with the backward pass {costs.text(call, 'gradient')}"
         for call in costs.of(operator)
     ]
-    return "\n".join(["**Cost**, in times of `max_pool`:", "", *lines])
+    return "\n".join(["**Cost** relative to `max_pool`:", "", *lines])

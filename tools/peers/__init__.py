@@ -1,9 +1,9 @@
-"""How other libraries answer where jaxpool has an operator: checked, recorded, tabulated.
+"""Compares other libraries (peers) with jaxpool, operator by operator.
 
-cases/       what is asked of each operator, in jaxpool's own terms
-libraries/   one peer a file: how it is asked, and what of its public names is what
-search.py    the peer's pools by name, each accounted for
-judge.py     has, differs or lacks
-check.py     one record a peer
-table.py     the table and the page of differences, from the records
+cases/       the calls to compare, per operator, in jaxpool's terms
+libraries/   one peer per file: adapters for its functions, and a list of its public names
+search.py    finds a peer's poolings by name, and checks that the list is complete
+judge.py     decides whether a peer has, lacks or differs in an operator
+check.py     writes one record per peer
+table.py     renders the table and the page of differences from the records
 """

@@ -16,11 +16,12 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command()
 def main(
     peer: Annotated[
-        list[str] | None, typer.Argument(help="Libraries to check; else all that are installed.")
+        list[str] | None,
+        typer.Argument(help="Libraries to check; by default all that are installed."),
     ] = None,
     out: Annotated[Path, typer.Option(help="Where the records go.")] = Path("runs/peers"),
 ) -> None:
-    """Tabulate which library has, lacks or computes differently each operator."""
+    """Tabulate which library has each operator, lacks it, or computes it differently."""
     try:
         check.run(peer or (), out, Console())
     except RecordError as error:

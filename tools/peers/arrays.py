@@ -1,4 +1,4 @@
-"""Arrays that a case is about, with the words that describe them."""
+"""The arrays of cases, each with a description."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Array:
-    """An array that is built when it is needed, the same one every time.
+    """An array that is built on demand, with the same elements every time.
 
     Attributes:
-        words: What it is, for a reader who would build it again.
-        build: Builds it.
+        words: A description from which a reader could build the array.
+        build: Returns the array.
     """
 
     words: str
@@ -40,7 +40,7 @@ def uniform(*shape: int) -> Array:
 
 
 def integers(*shape: int, dtype: str = "float32") -> Array:
-    """Whole numbers from -2 to 2, so that windows hold many equal ones."""
+    """Whole numbers from -2 to 2, so that windows contain many ties."""
 
     def build() -> np.ndarray:
         return _generator(shape).integers(-2, 3, shape).astype(dtype)
@@ -49,12 +49,12 @@ def integers(*shape: int, dtype: str = "float32") -> Array:
 
 
 def constant(value: float, *shape: int, dtype: str = "float32") -> Array:
-    """One number everywhere."""
+    """One number in every element."""
     return Array(f"{value} everywhere, {dtype} {shape}", lambda: np.full(shape, value, dtype))
 
 
 def with_nan(*shape: int) -> Array:
-    """Normally distributed elements, of which one is NaN."""
+    """Normally distributed elements, one of them NaN."""
     place = tuple((2 * size) // 3 for size in shape)
 
     def build() -> np.ndarray:
@@ -66,7 +66,7 @@ def with_nan(*shape: int) -> Array:
 
 
 def given(values: Sequence[Any], dtype: str = "float32") -> Array:
-    """Numbers as they stand, nested as the array is."""
+    """The given numbers, nested like the array."""
     return Array(f"{values}", lambda: np.array(values, dtype))
 
 

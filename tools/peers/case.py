@@ -1,4 +1,4 @@
-"""One question that jaxpool and a peer are both asked, in jaxpool's own terms."""
+"""One call that jaxpool and a peer both compute, in jaxpool's terms."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ class Case:
     """A call `operator(*operands, *args, **options)`, whose results and derivative are compared.
 
     Attributes:
-        topic: What the case is about: what a cell of the table says if a peer differs here.
+        topic: The feature that the case tests; the table names it if a peer differs.
         operands: The arrays, channels-last.
-        args: What follows them by position.
-        options: What follows by name; arrays among them are `Array`s too.
-        wrt: Which operand the derivative is taken of; None compares results only.
-        tolerance: How far results may be apart, relative and absolute. Derivatives are sums, and
-            may be apart by 1e-5 at least.
-        draws: Whether the operator draws random numbers: the peer then returns its draws after its
-            results, and jaxpool is given those as `samples`.
-        needs: What a peer that refuses the case is without, if that is not the topic.
+        args: The positional arguments after the operands.
+        options: The keyword arguments; arrays among them are `Array`s too.
+        wrt: The operand with respect to which the derivative is taken; None compares results only.
+        tolerance: The relative and absolute tolerance of results. Derivatives are sums, so their
+            tolerance is at least 1e-5.
+        draws: Whether the operator draws random numbers. The peer then returns its draws after its
+            results, and jaxpool takes them as `samples`.
+        needs: The feature that a peer lacks if it refuses the case, where that is not the topic.
     """
 
     topic: str
@@ -38,15 +38,15 @@ class Case:
     needs: str | None = None
 
     def arrays(self) -> tuple[np.ndarray, ...]:
-        """The operands, built."""
+        """Builds the operands."""
         return tuple(operand.build() for operand in self.operands)
 
     def arguments(self) -> dict[str, Any]:
-        """The options, built."""
+        """Builds the options."""
         return {n: v.build() if isinstance(v, Array) else v for n, v in self.options.items()}
 
     def call(self, operator: str) -> str:
-        """The call as one would write it.
+        """The call as a line of code, with its arrays described.
 
         Example:
             >>> from tools.peers.arrays import normal
@@ -70,12 +70,12 @@ class Case:
 
 @dataclass(frozen=True)
 class Answer:
-    """What an operator gave.
+    """The results of an operator.
 
     Attributes:
-        results: Its results, channels-last.
-        gradient: The derivative of the first, for the cotangent that `cotangent` makes; None if
-            the case has none.
+        results: The results, channels-last.
+        gradient: The derivative of the first result for the cotangent that `cotangent` returns;
+            None if the case compares results only.
     """
 
     results: tuple[np.ndarray, ...]
@@ -83,15 +83,15 @@ class Answer:
 
 
 def cotangent(shape: tuple[int, ...]) -> np.ndarray:
-    """Another number for every element of a result."""
+    """A cotangent with a different number for every element of a result."""
     return np.cos(np.arange(np.prod(shape), dtype=np.float32)).reshape(shape)
 
 
 def difference(case: Case, ours: Answer, theirs: Answer) -> str | None:
-    """How the answers to a case differ, in words; None if they agree.
+    """Describes how two answers to a case differ; None if they agree.
 
-    A float result must have the same dtype; integers only the same values, since libraries
-    number places in int32 or int64.
+    Float results must have the same dtype. Integer results need only the same values, since
+    libraries return indices in int32 or int64.
     """
     for part, a, b, tolerance in _parts(case, ours, theirs):
         if a.shape != b.shape:

@@ -1,4 +1,4 @@
-"""Checks peers, and keeps what was found: results/peers/PEER.json."""
+"""Checks peers, and writes a record per peer: results/peers/PEER.json."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from tools.peers.search import PATTERNS, search
 
 
 def run(names: Iterable[str], folder: Path, console: Console) -> None:
-    """Checks peers anew, and renders the table with the records of the others as they are.
+    """Checks peers, and renders the table from their new records and the existing ones of others.
 
     Args:
-        names: The peers; none means all that are installed here.
-        folder: Where records and tables are.
-        console: Where to say what was found.
+        names: The peers; if empty, all installed ones.
+        folder: The folder of the records and tables.
+        console: Where to print the verdicts.
 
     Raises:
-        RecordError: A peer is unknown or not installed, has a pool that no row claims, or the
-            record of another is missing or out of date.
+        RecordError: A peer is unknown or not installed, it has a pooling that no row lists, or the
+            record of another peer is missing or out of date.
     """
     for name in (chosen := tuple(names) or tuple(filter(is_installed, table.PEERS))):
         if name not in table.PEERS:
@@ -51,7 +51,7 @@ def run(names: Iterable[str], folder: Path, console: Console) -> None:
 
 
 def check(library: Library) -> PeerRecord:
-    """Searches a peer for pools, and judges every row of the table that it has an adapter for."""
+    """Searches a peer for poolings, and judges every row of the table that the peer has."""
     found = search(library)
     versions = {name: importlib.import_module(name).__version__ for name in library.packages}
     return PeerRecord(

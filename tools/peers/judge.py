@@ -1,4 +1,4 @@
-"""Asks a peer about every case of every row, and says what came of it."""
+"""Runs every case of every row with a peer, and records the verdicts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tools.peers.search import signature
 
 _HERE = Path(__file__).parent
 _MISTAKES = (AttributeError, ImportError, KeyError, NameError)
-"""What a mistake in an adapter raises, and no peer's function when it is called."""
+"""Errors that mean a mistake in an adapter if the adapter itself raised them."""
 
 
 def judge(row: Row, library: Library) -> RowRecord:
@@ -65,19 +65,19 @@ def _asked(row: Row, case: Case, library: Library) -> Difference | None:
 
 @functools.cache
 def expected(function: Callable[..., Any], case: Case) -> Answer:
-    """What jaxpool answers; worked out once for all peers."""
+    """The results of jaxpool, computed once for all peers."""
     return on_jax.evaluate(function, case)
 
 
 def _is_own_fault(error: Exception, adapter: Adapter) -> bool:
-    """Whether it is the adapter that failed, and not the peer: by the line that raised it."""
+    """Whether the adapter failed, not the peer; decided by the file that raised the error."""
     place = Path(traceback.extract_tb(error.__traceback__)[-1].filename)
     ours = place.is_relative_to(_HERE) or place == Path(inspect.getfile(adapter.function))
     return ours and isinstance(error, _MISTAKES)
 
 
 def _message(error: Exception) -> str:
-    """The error's kind and first line."""
+    """The type of the error and the first line of its message."""
     if isinstance(error, Refused):
         return str(error)
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]

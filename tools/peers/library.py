@@ -1,4 +1,4 @@
-"""What a peer's file says of it: how to ask it, and what of its public names is what."""
+"""The description of a peer: adapters for its functions, and a list of its public names."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ Evaluate = Callable[[Callable[..., Any], Case], Answer]
 
 
 class Refused(Exception):  # noqa: N818 - what a peer cannot do is no error
-    """A peer has no function for this; the message names what was looked for."""
+    """A peer has no function for a case; the message names the missing function."""
 
 
 @dataclass(frozen=True)
 class Adapter:
-    """How one of our operators is asked of a peer, in one call of a public function.
+    """Translates a call of one of our operators into one call of a peer's public function.
 
     Attributes:
-        function: Takes the operator's arguments, arrays as the peer has them but channels-last,
-            and returns the peer's results, channels-last. What the peer has no word for it hands
-            on all the same, so that the refusal is the peer's own.
-        calls: The public functions that it calls, by their dotted names; `*` stands for any text.
-        aliases: More public names of the same thing: layers, other modules.
+        function: Takes the operator's arguments, with channels-last arrays of the peer's type, and
+            returns the peer's results, channels-last. It passes on arguments that the peer does
+            not support, so that the peer itself refuses them.
+        calls: The dotted names of the public functions that it calls; `*` matches any text.
+        aliases: Other public names of the same operator: layers, other modules.
     """
 
     function: Callable[..., Any]
@@ -44,11 +44,11 @@ class Library:
     Attributes:
         name: The module to import, and the name of its record.
         packages: The modules whose versions are recorded, its own first.
-        modules: The public modules that are searched for pools.
-        evaluate: Asks a function about a case.
-        adapters: By the name of the row.
-        extras: What pools and has no counterpart here: words, and the public names.
-        aside: What a search finds that is no pooling over positions: why, and the public names.
+        modules: The public modules that are searched for poolings.
+        evaluate: Runs a function on a case.
+        adapters: The adapters by the name of the row.
+        extras: Poolings without a counterpart in jaxpool: public names by description.
+        aside: Names that the search finds but that do not pool over positions, by the reason.
     """
 
     name: str
@@ -61,10 +61,10 @@ class Library:
 
 
 def named(module: ModuleType, name: str) -> Any:
-    """A public function of a peer.
+    """Returns a public function of a peer.
 
     Raises:
-        Refused: It has none of that name.
+        Refused: The module has no function of that name.
     """
     found = getattr(module, name, None)
     if found is None:
@@ -73,22 +73,22 @@ def named(module: ModuleType, name: str) -> Any:
 
 
 def is_installed(name: str) -> bool:
-    """Whether a peer can be imported here."""
+    """Whether a peer is installed."""
     return importlib.util.find_spec(name) is not None
 
 
 def load(name: str) -> Library:
-    """The peer of a name, from the file of that name in `libraries`."""
+    """Loads a peer from the file of its name in `libraries`."""
     return importlib.import_module(f"tools.peers.libraries.{name}").LIBRARY
 
 
 def per_axis(value: int | Sequence[int], axes: int) -> tuple[int, ...]:
-    """One integer an axis."""
+    """One integer per axis."""
     return (value,) * axes if isinstance(value, int) else tuple(value)
 
 
 def pairs(padding: Any, axes: int) -> Any:
-    """Padding as one pair an axis; a name stays a name."""
+    """Padding as one pair per axis; a name such as "SAME" is returned unchanged."""
     if isinstance(padding, str):
         return padding
     each = (padding,) * axes if isinstance(padding, int) else padding
@@ -96,6 +96,6 @@ def pairs(padding: Any, axes: int) -> Any:
 
 
 def as_numpy(results: Any, convert: Callable[[Any], np.ndarray]) -> tuple[np.ndarray, ...]:
-    """One result or several, as NumPy arrays."""
+    """Converts one result or several to NumPy arrays."""
     several = results if isinstance(results, tuple | list) else (results,)
     return tuple(convert(result) for result in several)

@@ -1,4 +1,4 @@
-"""What is kept of the judgement of one peer: results/peers/PEER.json."""
+"""The record of one peer: results/peers/PEER.json."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ Verdict = Literal["has", "differs", "lacks"]
 
 
 class Difference(Record):
-    """A case in which a peer does not answer as jaxpool does.
+    """A case in which the result of a peer is not that of jaxpool.
 
     Attributes:
         topic: The case's topic.
-        call: The case as one would write it for jaxpool.
-        kind: `"differs"`: it answers otherwise. `"refuses"`: it raises an error.
-        words: Where and how it differs, or the error's message.
+        call: The call of the case, in jaxpool's terms.
+        kind: `"differs"`: the peer returns another result. `"refuses"`: it raises an error.
+        words: Where and how the results differ, or the message of the error.
     """
 
     topic: str
@@ -28,14 +28,14 @@ class Difference(Record):
 
 
 class RowRecord(Record):
-    """What a peer makes of one operator.
+    """The cases of one operator with one peer.
 
     Attributes:
         operator: The row.
-        calls: The peer's functions that were called, with the names of their parameters; none
-            where it lacks the operator.
-        cases: How many cases were asked.
-        differences: Those in which the peer did not agree.
+        calls: The peer's functions that were called, with the names of their parameters; empty if
+            the peer lacks the operator.
+        cases: The number of cases.
+        differences: The cases in which the peer did not agree.
     """
 
     operator: str
@@ -62,7 +62,7 @@ class RowRecord(Record):
 
 
 class PeerRecord(Versioned):
-    """The judgement of one peer.
+    """All rows of one peer.
 
     Attributes:
         peer: The peer's module.
@@ -70,9 +70,9 @@ class PeerRecord(Versioned):
         versions: Version by package, the peer's own first.
         modules: The modules searched.
         patterns: The patterns of the names searched for.
-        rows: One for each row of the table that the peer has; what it lacks needs none.
-        claimed: The names found that are a row's, by row.
-        extras: The names found that pool and have no counterpart here, by what they do.
+        rows: One record per row of the table that the peer has.
+        claimed: The names found that belong to a row, by row.
+        extras: The names found that pool and have no counterpart in jaxpool, by description.
         aside: The names found that do not pool, by the reason.
     """
 

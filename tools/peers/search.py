@@ -1,7 +1,7 @@
-"""Finds a peer's pools by their names, and sees that each is accounted for.
+"""Finds a peer's poolings by name, and checks the lists of the peer's file against them.
 
-A name that no row claims, and that is neither listed as an extra nor set aside with a reason, is
-an error: so is one that is claimed and not there. Nothing is overlooked in either direction.
+Every name found must belong to a row, to the extras, or to the names set aside with a reason.
+Every name in these lists must exist. Otherwise the search raises an error.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ PATTERNS = (
     r"segment",
     r"embedding_?bag",
 )
-"""What to look for, whatever the case of letters: the words that pools go by."""
+"""Patterns of the names of poolings; upper and lower case match alike."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """The names of a peer's pools.
+    """The names of a peer's poolings.
 
     Attributes:
-        claimed: By row.
-        extras: By what they do, which nothing here does.
-        aside: By the reason why they are no pools.
+        claimed: Names that belong to a row, by row.
+        extras: Names of poolings that jaxpool lacks, by description.
+        aside: Names that are not poolings, by the reason.
     """
 
     claimed: dict[str, tuple[str, ...]]
@@ -49,16 +49,16 @@ class Found:
 
 
 def search(library: Library) -> Found:
-    """Looks through the public names of a peer's modules.
+    """Searches the public names of a peer's modules.
 
     Args:
         library: The peer.
 
     Returns:
-        Every name found, under what it belongs to.
+        Every name found, by the list to which it belongs.
 
     Raises:
-        RecordError: A name belongs to nothing, or something that was named is not there.
+        RecordError: A name belongs to no list, or a listed name does not exist.
     """
     names = public_names(library.modules)
     claims = {row: (*a.calls, *a.aliases) for row, a in library.adapters.items()}
@@ -79,7 +79,7 @@ def search(library: Library) -> Found:
 
 
 def public_names(modules: Iterable[str]) -> tuple[str, ...]:
-    """The dotted names of what can be called in some modules, and goes by a pool's name."""
+    """The dotted names of callables in some modules that match `PATTERNS`."""
     wanted = re.compile("|".join(PATTERNS), re.IGNORECASE)
     found = []
     for path in modules:
@@ -97,12 +97,12 @@ def _matching(patterns: Iterable[str], names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _exists(name: str) -> bool:
-    """Whether a function is there that does not go by a pool's name, such as a plain sum."""
+    """Whether a function exists; its name need not match `PATTERNS`, such as a plain sum."""
     return callable(resolved(name))
 
 
 def resolved(name: str) -> Any:
-    """What a dotted name stands for; None if it stands for nothing."""
+    """The object of a dotted name; None if there is none."""
     path, _, last = name.rpartition(".")
     try:
         return getattr(importlib.import_module(path), last, None)
@@ -111,7 +111,7 @@ def resolved(name: str) -> Any:
 
 
 def signature(pattern: str, modules: Iterable[str]) -> str:
-    """A call as a reader may look it up: the name, and the parameters if Python knows them.
+    """The name of a function with its parameters, if Python can inspect them.
 
     Example:
         >>> signature("tools.peers.search.public_names", ())

@@ -1,4 +1,4 @@
-"""The table of peers, and the page that names every difference: Markdown from the records."""
+"""Markdown from the records of the peers: the table, the page of all differences, the summary."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COLUMNS = {
     "Flax": ("flax",),
     "Equinox": ("equinox",),
 }
-"""The table's columns, and the peers that one stands for."""
+"""The columns of the table, and the packages that each column covers."""
 
 PEERS = tuple(peer for peers in COLUMNS.values() for peer in peers)
 COMMAND = "python -m tools.peers"
@@ -38,7 +38,7 @@ def write(folder: Path) -> None:
 
 
 def read_columns(folder: Path) -> dict[str, list[PeerRecord]]:
-    """The columns of which there are records."""
+    """The columns for which the folder has records."""
     columns = {
         label: [read(folder, peer) for peer in peers if (folder / f"{peer}.json").is_file()]
         for label, peers in COLUMNS.items()
@@ -47,7 +47,7 @@ def read_columns(folder: Path) -> dict[str, list[PeerRecord]]:
 
 
 def read(folder: Path, peer: str) -> PeerRecord:
-    """The record of a peer, of operators that there are."""
+    """The record of a peer, whose rows must be rows of the table."""
     record = records.read(folder / f"{peer}.json", PeerRecord)
     unknown = {row.operator for row in record.rows} - set(ROWS)
     if unknown:
@@ -59,7 +59,7 @@ def read(folder: Path, peer: str) -> PeerRecord:
 
 
 def render_table(columns: Mapping[str, Column]) -> str:
-    """One line an operator, one column a library."""
+    """One line per operator, one column per library."""
     lines = ["# Beside other libraries", "", f"| | {' | '.join(columns)} |"]
     lines.append("|:--" * (len(columns) + 1) + "|")
     for name in ROWS:
@@ -70,8 +70,9 @@ def render_table(columns: Mapping[str, Column]) -> str:
         lines.append(f"| {label} | {' | '.join(cells)} |")
     lines += [
         "",
-        "✓ has it, and agrees in every case that it does not refuse, as it does those after “no”. "
-        "≠ has it, but answers otherwise in the cases named. — lacks it.",
+        "✓: the library has the operator, and its result equals jaxpool's in every case that it "
+        "accepts; it refuses the cases named after “no”. ≠: its result differs in the cases named. "
+        "—: it lacks the operator.",
         "",
         *(f"- {label}: {_imprint(column)}." for label, column in columns.items()),
     ]
@@ -79,17 +80,18 @@ def render_table(columns: Mapping[str, Column]) -> str:
 
 
 def render_headline(columns: Mapping[str, Column]) -> str:
-    """How many of our operators each library has, and how many of those answer alike."""
+    """Counts per library: rows in which its results equal jaxpool's, differ, or are missing."""
     verdicts = ("has", "differs", "lacks")
     lines = [
         "# In short",
         "",
-        f"| of {len(ROWS)} operators | agrees in every case it takes | answers otherwise | lacks |",
+        f"| of {len(ROWS) - 1} operators and masks | same results, where accepted | "
+        "other results in some case | lacks |",
         "|:--|--:|--:|--:|",
     ]
     for label, column in columns.items():
         rows = [_row(column, name) for name in ROWS]
-        # With an answer for every case that it takes, refusals apart.
+        # A refused case does not count as another result.
         counts = dict.fromkeys(verdicts, 0)
         for row in rows:
             agrees = not any(d.kind == "differs" for d in row.differences)
@@ -99,7 +101,7 @@ def render_headline(columns: Mapping[str, Column]) -> str:
 
 
 def render_details(columns: Mapping[str, Column]) -> str:
-    """Every difference with its case, and what was searched."""
+    """Every difference with its case, and the names that were searched."""
     lines = ["# Case by case"]
     for name in ROWS:
         rows = {label: _row(column, name) for label, column in columns.items()}
@@ -107,7 +109,7 @@ def render_details(columns: Mapping[str, Column]) -> str:
             lines += ["", f"## {name}", ""]
             lines += [line for label, row in rows.items() for line in _detail(label, row)]
     absent = [n for n in ROWS if not any(_row(column, n).cases for column in columns.values())]
-    lines += ["", "## In none of them", "", ", ".join(f"`{name}`" for name in absent) + "."]
+    lines += ["", "## In no other library", "", ", ".join(f"`{name}`" for name in absent) + "."]
     lines += ["", "## What was searched"]
     for column in columns.values():
         lines += [line for record in column for line in _searched(record)]
@@ -115,13 +117,13 @@ def render_details(columns: Mapping[str, Column]) -> str:
 
 
 def topics(differences: Sequence[Difference]) -> list[str]:
-    """What some differences are about, each once; wide padding is no news where all padding is."""
+    """The topics of some differences, each once; "wide padding" is left out beside "padding"."""
     names = list(dict.fromkeys(difference.topic for difference in differences))
     return [n for n in names if not any(n.endswith(f" {other}") for other in names)]
 
 
 def _row(column: Column, name: str) -> RowRecord:
-    """What a library makes of an operator, by whichever of its packages has it."""
+    """The record of an operator, from the first of a library's packages that has it."""
     rows = (row for record in column for row in record.rows if row.operator == name)
     return next((row for row in rows if row.cases), RowRecord(operator=name))
 
@@ -140,7 +142,7 @@ def _cell(row: RowRecord) -> str:
 
 
 def _imprint(column: Column) -> str:
-    """Versions, date, and what it pools that nothing here does."""
+    """Versions, date, and the library's poolings that jaxpool lacks."""
     versions = ", ".join(f"{r.peer} {r.versions[r.peer].partition('+')[0]}" for r in column)
     dates = " and ".join(sorted({record.date for record in column}))
     extras = "; ".join(what for record in column for what in record.extras)
@@ -170,11 +172,14 @@ def _searched(record: PeerRecord) -> list[str]:
         "",
         f"**{record.peer}** {record.versions[record.peer]}: the names in "
         f"{', '.join(_code(module) for module in record.modules)} that match "
-        f"{', '.join(_code(pattern) for pattern in record.patterns)}; {found} claims of pools.",
+        f"{', '.join(_code(pattern) for pattern in record.patterns)}; "
+        f"{found} of these names are poolings.",
         "",
     ]
     lines += [f"- jaxpool lacks: {what}: {_names(names)}" for what, names in record.extras.items()]
-    lines += [f"- set aside, {why}: {_names(names)}" for why, names in record.aside.items()]
+    lines += [
+        f"- not counted as a pooling, {why}: {_names(names)}" for why, names in record.aside.items()
+    ]
     return lines
 
 
@@ -183,5 +188,5 @@ def _names(names: Sequence[str]) -> str:
 
 
 def _code(text: str) -> str:
-    """Code in Markdown, whether or not there are backticks in it."""
+    """Code in Markdown; text with backticks gets double ones."""
     return f"`` {text} ``" if "`" in text else f"`{text}`"

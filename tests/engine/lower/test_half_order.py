@@ -1,4 +1,4 @@
-"""Keys of all 65,536 floats: their order, and the way back."""
+"""Order-preserving integers of all 65,536 16-bit floats: order, and conversion back."""
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ HALVES = [jnp.float16, jnp.bfloat16]
 
 
 def every_float(dtype):
-    """All bit patterns, and the numbers that they are."""
+    """All bit patterns, and their values."""
     bits = np.arange(2**16, dtype=np.uint16).view(np.int16)
     with np.errstate(invalid="ignore"):
         return bits, bits.view(dtype).astype(np.float32)
@@ -21,7 +21,7 @@ def every_float(dtype):
 
 @pytest.mark.parametrize("dtype", HALVES)
 @pytest.mark.parametrize("monoid", [MAX, MIN])
-def test_keys_are_in_order_and_lead_back(dtype, monoid):
+def test_order_preserving_integers_sort_like_floats_and_convert_back(dtype, monoid):
     bits, floats = every_float(dtype)
     dtype = np.dtype(dtype)
     found = np.asarray(half_order.to_keys(jnp.asarray(bits), dtype, monoid))
@@ -42,7 +42,7 @@ def test_keys_are_in_order_and_lead_back(dtype, monoid):
 
 @pytest.mark.parametrize("dtype", HALVES)
 @pytest.mark.parametrize("monoid", [MAX, MIN])
-def test_keys_to_compare_are_equal_where_the_floats_are(dtype, monoid):
+def test_order_preserving_integers_are_equal_where_the_floats_are(dtype, monoid):
     bits, floats = every_float(dtype)
     dtype = np.dtype(dtype)
     found = half_order.comparable(
@@ -57,8 +57,8 @@ def test_keys_to_compare_are_equal_where_the_floats_are(dtype, monoid):
 @pytest.mark.parametrize("dtype", HALVES)
 @pytest.mark.parametrize("pool", [jaxpool.max_pool, jaxpool.min_pool])
 @pytest.mark.parametrize("window", [2, 3, 9, 16])
-def test_subnormal_numbers_and_every_nan_come_through(dtype, pool, window):
-    """XLA:CPU takes float32 subnormals, so those of bfloat16, for zeros."""
+def test_subnormal_numbers_and_nan_are_kept(dtype, pool, window):
+    """XLA:CPU flushes float32 subnormals, and so those of bfloat16, to zero."""
     bits, floats = every_float(dtype)
     subnormal = (np.abs(floats) < float(jnp.finfo(dtype).tiny)) & (floats != 0)
     sparse_nan = np.where(np.arange(2**16) % 5 == 0, bits, bits[3])

@@ -1,4 +1,4 @@
-"""Rounding by integers, against NumPy's own conversion."""
+"""Rounding by integer arithmetic, against NumPy's conversion."""
 
 import functools
 
@@ -13,11 +13,11 @@ from jaxpool.engine.plan.target import CPU, GPU
 
 @pytest.mark.parametrize("target", [CPU, GPU])
 def test_float32_is_rounded_to_the_nearest_bfloat16(target):
-    # Every bfloat16, and what lies between it and the next: nothing, little, half, almost all.
+    # Every bfloat16 plus 0, little, half or almost all of the distance to the next bfloat16.
     upper = np.arange(1 << 16, dtype=np.uint32) << 16
     lower = np.array([0, 1, 0x7FFF, 0x8000, 0x8001, 0xFFFF], np.uint32)
     x = (upper[:, None] | lower).view(np.float32)
-    if target is not CPU:  # (XLA:CPU's own conversion takes subnormal numbers for 0)
+    if target is not CPU:  # (XLA:CPU's conversion flushes subnormal numbers to 0)
         x = np.where(np.abs(x) < np.finfo(np.float32).tiny, np.float32(0), x)
     narrow = functools.partial(precision.narrow, dtype=jnp.bfloat16, target=target)
     rounded = np.asarray(jax.jit(narrow)(x))
@@ -30,7 +30,7 @@ def test_float32_is_rounded_to_the_nearest_bfloat16(target):
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
-def test_other_dtypes_are_converted_as_ever(dtype):
+def test_other_dtypes_are_converted_with_astype(dtype):
     x = jnp.array([1.0, 1 + 2**-12, 70000.0, np.nan], np.float32)
     with np.errstate(over="ignore"):
         np.testing.assert_array_equal(precision.narrow(x, dtype, target=CPU), x.astype(dtype))

@@ -14,11 +14,11 @@ def test_there_is_a_rule_for_every_kind_of_device_and_of_windows():
 
 
 def test_maxima_on_one_cpu_are_never_reduced_natively():
-    """XLA's reductions on CPU may lose NaN."""
+    """XLA:CPU's reductions may lose NaN."""
     assert all(RULES[CPU, shape].extreme is OURS for shape in Shape)
 
 
-def test_windows_are_told_apart():
+def test_dispatch_classifies_windows():
     even, bins = Axis(9, 3, 2), Uneven(5, (0, 2), (3, 3))
     blurred = Filtered(9, (0.25, 0.5, 0.25), 2)
     assert dispatch.rule(TPU, Window((-2,), (even,))).extreme is NATIVE

@@ -1,4 +1,4 @@
-"""Short rows: on XLA:CPU merged with their neighbours, which must not change anything."""
+"""On XLA:CPU, short rows are merged with their neighbours; results must not change."""
 
 import functools
 
@@ -18,7 +18,7 @@ from jaxpool.monoid import MAX
 from jaxpool.window import Window
 from tests import quick
 
-# Channels on both sides of each rule, then no channels at all, and axes behind the pooled one.
+# Channel counts on both sides of each threshold, then no channels, and axes after the pooled one.
 SHAPES = {
     "one channel": (2, 30, 31, 1),
     "few channels": (1, 20, 21, 3),
@@ -47,7 +47,7 @@ WINDOWS = {
 
 
 def values(rng, shape):
-    """Small integers, so that there are ties and sums are exact, with what is hard on a maximum."""
+    """Small integers, for ties and exact sums; with NaN and infinities for maxima."""
     x = rng.integers(-3, 4, shape).astype(np.float32)
     for hard in (-np.inf, np.nan):
         x[rng.random(shape) < 0.02] = hard
@@ -56,8 +56,8 @@ def values(rng, shape):
 
 @pytest.mark.parametrize("window", WINDOWS)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_same_as_elsewhere(shape, window):
-    """What is computed for XLA:CPU and what is computed for other backends, bit for bit."""
+def test_merged_rows_give_the_same_bits_as_other_backends(shape, window):
+    """The programs for XLA:CPU and for other backends give equal bits."""
     shape = SHAPES[shape]
     window = Window.resolve(shape, **WINDOWS[window])
     rng = np.random.default_rng(3)
@@ -82,7 +82,7 @@ def test_same_as_elsewhere(shape, window):
             linear.transpose_code, window=window, accumulation=PLAIN, target=target
         )
         return (
-            value((window, again), 0),  # a step to be isolated, and one that may stay open
+            value((window, again), 0),  # one step that is isolated, and one that is not
             value((window,), 0),
             *(y, index, among, add(tangent), add(tangent, among)),
             *(give(cotangent), give(cotangent, index), give(cotangent, among)),
@@ -96,8 +96,8 @@ def test_same_as_elsewhere(shape, window):
 
 @pytest.mark.parametrize("channels", [1, 15, 16, 32, 33])
 @pytest.mark.parametrize("padding", [0, 1])
-def test_what_is_merged(channels, padding):
-    """Rows up to 32 elements long where that costs nothing, up to 15 where it costs a copy."""
+def test_which_rows_are_merged_with_their_neighbours(channels, padding):
+    """Rows of up to 32 elements where merging needs no copy, of up to 15 where it needs one."""
     shape = (2, 8, 9, channels)
     window = Window.resolve(shape, 3, strides=1, padding=padding)
     by = layout.merged(window, shape, target=CPU)
@@ -108,8 +108,8 @@ def test_what_is_merged(channels, padding):
     assert not layout.merged(window, shape, target=GPU).trailing
 
 
-def test_a_loop_that_reads_a_copy_stays_open():
-    """So that the last axis, of one channel, is split off in the same loop, and not by copying."""
+def test_a_loop_that_reads_a_copy_is_not_isolated():
+    """The reshape that splits off the last axis then fuses into the same loop, without a copy."""
     x = jax.ShapeDtypeStruct((4, 64, 64, 1), np.float32)
 
     def conditionals(padding):
@@ -140,7 +140,7 @@ def test_interior_padding_between_the_outputs_of_a_stride():
     assert layout.stride_one(window, y.shape, target=GPU) is None
 
 
-def test_a_symbolic_row_is_left_alone():
+def test_a_row_of_symbolic_length_is_not_merged():
     (channels,) = jax.export.symbolic_shape("channels")
     window = Window.resolve((2, 8, 9, channels), 3, strides=1)
     assert not layout.merged(window, (2, 8, 9, channels), target=CPU).trailing

@@ -1,4 +1,4 @@
-"""A plan is sound if, followed by hand, it visits the elements of every window in order."""
+"""Composes the steps of plans by hand: they must visit the taps of every window in order."""
 
 import itertools
 
@@ -15,7 +15,7 @@ from tests.geometry import examples
 
 
 def visited(sizes, plan, *, clamp=False):
-    """For each output of the last step, the inputs it stands for, in the order of its taps.
+    """For each output of the last step, the original inputs that it covers, in the order of taps.
 
     With `clamp`, steps whose windows contain their edges read the nearest row beyond them.
     """
@@ -44,7 +44,7 @@ def check(window):
     for method in planner.METHODS:
         plan = planner.steps(window, method)
         assert visited(sizes, plan) == expected, method
-        # What is read in place of what does not exist must be of the window anyway.
+        # An element that is read instead of an out-of-bounds one must belong to the window anyway.
         _, clamped = visited(sizes, plan, clamp=True)
         assert {at: set(every) for at, every in clamped.items()} == {
             at: set(every) for at, every in expected[1].items()
@@ -97,7 +97,7 @@ def test_a_wide_window_takes_a_logarithmic_number_of_taps(width):
     assert sum(step.taps for step in plan) <= 2 * (width.bit_length() + 1)
 
 
-def test_methods_differ():
+def test_each_method_has_its_own_plan():
     window = Window.resolve((1, 40, 40, 1), 9, strides=1, padding=4)
     plans = [planner.steps(window, method) for method in ("direct", "separable", "doubling")]
     assert plans[0] == (window,)
@@ -110,7 +110,7 @@ def test_an_unknown_method_is_refused():
         planner.steps(Window.resolve((1, 4, 1), 2), "fast")
 
 
-def test_rows_beyond_the_edges_of_a_chain_may_be_the_nearest():
+def test_when_rows_beyond_the_edge_of_a_chain_may_be_clamped():
     def chain(dilation):
         axis = Axis(40, 13, 1, dilation, 6 * dilation, 6 * dilation)
         return [
@@ -119,4 +119,4 @@ def test_rows_beyond_the_edges_of_a_chain_may_be_the_nearest():
         ]
 
     assert chain(1) == [True, True]
-    assert not all(chain(2))  # the nearest row may be one that the window leaves out
+    assert not all(chain(2))  # the nearest row may not belong to the window

@@ -24,7 +24,7 @@ def few(request):
 @pytest.mark.usefixtures("few")
 @examples(8)
 @given(geometry.poolings(), st.booleans(), st.integers(0, 2**31))
-def test_taps_and_what_is_made_of_them(pooling, masked, seed):
+def test_fold_and_every_visit_the_taps_of_each_window(pooling, masked, seed):
     rng = np.random.default_rng(seed)
     x = rng.integers(1, 9, pooling.shape).astype(np.float32)
     where = rng.random(pooling.shape) < 0.5 if masked else None
@@ -60,7 +60,7 @@ def test_taps_and_what_is_made_of_them(pooling, masked, seed):
     for name, result in found.items():
         expected = pooling.judge(x, functions[name], where)
         np.testing.assert_array_equal(np.broadcast_to(result, expected.shape), expected, name)
-    # The adjoint: <cotangent, chosen> is linear in x, and 0 but for the elements chosen.
+    # The adjoint: <cotangent, chosen> is linear in x, with nonzero terms for chosen elements only.
     assert float((gradient * x).sum()) == float((cotangent * found["chosen"]).sum())
     assert float(gradient.sum()) == float((cotangent * (found["chosen"] > 0)).sum())
 
@@ -79,7 +79,7 @@ def test_the_derivative_is_that_of_the_elements_chosen():
 @pytest.mark.parametrize("k", [9, 31])
 @pytest.mark.parametrize("pool", ["median", "stochastic"])
 def test_wide_windows_take_bounded_memory(pool, k):
-    """Also their derivatives; before, 3.5 inputs per tap."""
+    """Value and derivative; stacked taps would take 3.5 inputs per tap."""
 
     def pooled(x):
         if pool == "median":

@@ -30,7 +30,7 @@ def inner(a, b):
 
 
 def some_winner(rng, pooling):
-    """For each window any tap inside the image, or none: more than a maximum would choose."""
+    """Per window a random tap inside the image or none; more cases than a maximum can select."""
     window = pooling.resolved()
 
     def choose(elements, indices, count):
@@ -49,8 +49,8 @@ def some_winner(rng, pooling):
 
 @examples(14)
 @given(geometry.poolings(), st.booleans(), st.integers(0, 2**31))
-def test_adjoint(pooling, chosen, seed):
-    """<sum x, y> == <x, transpose y>, exactly: integers."""
+def test_the_transpose_is_the_adjoint(pooling, chosen, seed):
+    """<sum x, y> == <x, transpose y>, exactly, on integers."""
     rng = np.random.default_rng(seed)
     window = pooling.resolved()
     x = rng.integers(-9, 10, pooling.shape).astype(np.int32)
@@ -117,7 +117,7 @@ SHAPES = {
 
 @pytest.fixture(params=SHAPES)
 def example(request):
-    """A window, an input, an output, a winner."""
+    """A window with an input, an output and a winner."""
     rng = np.random.default_rng(3)
     pooling = SHAPES[request.param]
     window = pooling.resolved()
@@ -129,7 +129,7 @@ def example(request):
 
 
 @pytest.mark.parametrize("chosen", [False, True])
-def test_each_is_its_own_jvp_and_the_vjp_of_the_other(example, chosen):
+def test_linear_maps_are_their_own_jvp_and_each_other_s_vjp(example, chosen):
     window, x, y, winner = example
     options = {"window": window, "winner": winner if chosen else None}
     collect = functools.partial(linear.windowed_sum, **options)
@@ -172,8 +172,8 @@ def test_batching_over_any_axis(example):
         )
 
 
-def test_sums_of_many_are_not_differences_of_many_more():
-    """A windowed sum must not cancel: prefix sums would lose the small numbers behind the large."""
+def test_wide_sums_do_not_cancel():
+    """Prefix sums would cancel: small numbers after large ones would be lost."""
     x = np.full((1, 4096, 1), 1e-3, np.float32)
     x[0, 0] = 1e7
     window = Window.resolve(x.shape, 100, strides=1)

@@ -1,4 +1,4 @@
-"""Weighted sums: against plain loops, each the other's transpose, closed under differentiation."""
+"""Weighted sums against plain loops, with their transposes and higher derivatives."""
 
 import functools
 
@@ -79,8 +79,8 @@ def test_every_operand_has_derivatives(options):
             differences.check(function, *operands)
 
 
-def test_operands_of_size_one_and_unmapped_ones():
-    """Broadcast along axes that are not pooled, and under `vmap`."""
+def test_operands_of_size_one_and_unmapped_operands_are_broadcast():
+    """Along axes that are not pooled, and under `vmap`."""
     rng = np.random.default_rng(0)
     window = Window.resolve((2, 7, 3), 3, strides=2)
     v, x = rng.normal(size=(2, 2, 7, 3)).astype(np.float32)
@@ -103,7 +103,7 @@ def test_operands_of_size_one_and_unmapped_ones():
     assert [p.shape for p in pulled] == [(2, 7, 3), (1, 7, 1), (2, 3, 1)]
 
 
-def test_nothing_of_the_size_of_taps_times_outputs_is_kept():
+def test_residuals_are_smaller_than_taps_times_outputs():
     window = Window.resolve((4, 32, 32, 8), 5, strides=1, padding=2)
     x = jnp.ones((4, 32, 32, 8))
 

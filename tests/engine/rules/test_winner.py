@@ -1,4 +1,4 @@
-"""The derivative of a maximum is its winner's index: small, exact, and all that is kept."""
+"""The derivative of a maximum needs only the winner's index, which is small and exact."""
 
 import re
 
@@ -22,7 +22,7 @@ def test_reverse_mode_keeps_bytes_not_floats(window, strides):
     residuals = jax.tree.leaves(pull)
     winners = [r for r in residuals if jnp.issubdtype(r.dtype, jnp.unsignedinteger)]
     assert sum(winner.nbytes for winner in winners) <= 2 * x.size
-    # The input, for TPU; other programs do not read it.
+    # The input is for TPU; programs for other devices do not read it.
     assert [r.shape for r in residuals if r.dtype == x.dtype] == [x.shape]
     text = jax.jit(lambda pull, y: pull(y)).lower(pull, y).compile().as_text()
     entry = text[text.index("ENTRY") :]
@@ -32,7 +32,7 @@ def test_reverse_mode_keeps_bytes_not_floats(window, strides):
 
 @pytest.mark.parametrize("monoid", [MAX, MIN], ids=["max", "min"])
 def test_only_the_winner_has_a_derivative(monoid):
-    """Whatever tangents and cotangents the others have."""
+    """Elements that do not win have no derivative, whatever their tangents and cotangents."""
     x = jnp.array([1.0, 1.0, jnp.nan, jnp.nan, 2.0, 3.0]).reshape(1, 6, 1)
     winner = [0, 2, 5 if monoid is MAX else 4]
     window = Window.resolve(x.shape, 2)
@@ -78,8 +78,8 @@ def test_integers_pass_through_differentiated_programs():
 
 @pytest.mark.parametrize("shape", [(2, 3, 3, 5), (2, 96, 97, 3)], ids=["small", "large"])
 @pytest.mark.parametrize("hard", [np.nan, -np.nan, np.inf, -np.inf, 3e38])
-def test_whole_maps(shape, hard):
-    """Whatever the sum of a map is: NaN for one, no number for infinities, too large for floats."""
+def test_extremes_of_whole_maps_with_nan_and_infinities(shape, hard):
+    """Also if the sum of the map is NaN, inf - inf, or overflows."""
     rng = np.random.default_rng(5)
     x = rng.normal(size=shape).astype(np.float32)
     x[0, 0, :2, 1] = hard
@@ -95,8 +95,8 @@ def test_whole_maps(shape, hard):
     ("shape", "window"),
     [((2, 24, 29, 60), 4), ((3, 410, 70), 10), ((2, 64, 64, 8), 64), ((1, 60, 48, 64), (5, 2))],
 )
-def test_value_and_winner_are_the_same_together(shape, window, monoid, monkeypatch):
-    """Large inputs are read once for both; ties, zeros of either sign and NaN are as ever."""
+def test_joint_search_equals_separate_value_and_winner(shape, window, monoid, monkeypatch):
+    """Large inputs use the joint search; ties, signed zeros and NaN give the same results."""
     rng = np.random.default_rng(0)
     x = rng.choice([-1, -0.0, 0.0, 1, np.nan, np.inf, -np.inf], shape).astype(np.float32)
     x[0] = np.where(np.isnan(x[0]), 0, x[0])
@@ -104,7 +104,7 @@ def test_value_and_winner_are_the_same_together(shape, window, monoid, monkeypat
 
     def value_and_winner(large):
         monkeypatch.setattr(tuning, "JOINT_SEARCH_ELEMENTS", large)
-        jax.clear_caches()  # for what is traced already knows another limit
+        jax.clear_caches()  # programs already traced contain the other limit
         program = jax.jit(lambda x: engine.arg_reduce(x, monoid, window)).lower(x).compile()
         return "c64[" in program.as_text(), program(x)
 

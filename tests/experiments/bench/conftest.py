@@ -31,7 +31,7 @@ def bench():
 
 @pytest.fixture
 def record():
-    """Makes a record: of `seconds`, give or take `spread`, or of another outcome."""
+    """Makes a record of `seconds` with a relative `spread`, or with another outcome."""
 
     def make(contender="jaxpool", seconds=None, *, spread=0.01, count=9, **changes):
         values = {

@@ -1,4 +1,4 @@
-"""jaxpool's operators beside its own max pooling: every one is there, and no wrong one is timed."""
+"""Operators timed against max pooling: all are included, and wrong results are not timed."""
 
 from pathlib import Path
 
@@ -46,13 +46,13 @@ def test_every_example_can_be_called(operator):
 
 
 @pytest.mark.parametrize("operator", ["gated_pool", "stochastic_pool"])
-def test_right_answers_pass(operator):
+def test_correct_results_pass(operator):
     trial = Trial.draw(call(operator), "gradient", 0)
     program = trial.prepare()
     assert trial.check(program.fetch(program.run())).complaint == ""
 
 
-def test_wrong_answers_do_not():
+def test_wrong_results_fail():
     trial = Trial.draw(call("max_pool_with_argmax"), "forward", 0)
     program = trial.prepare()
     value, index = program.fetch(program.run())
@@ -67,7 +67,7 @@ def test_wrong_answers_do_not():
 
 
 class TestDraws:
-    """Drawn by NumPy, rightly and wrongly."""
+    """Random draws by NumPy, correct and wrong ones."""
 
     rng = np.random.default_rng(0)
     x = rng.standard_normal((4, 16, 16, 8), np.float32)
@@ -96,18 +96,18 @@ class TestDraws:
     def test_draws_by_value_pass(self):
         assert self.complaint(*self.drawn(self.by_value)) == ""
 
-    def test_other_chances_are_seen(self):
+    def test_draws_from_another_distribution_are_detected(self):
         squares = self.drawn(lambda blocks: self.by_value(blocks) ** 2)
         assert "standard errors off" in self.complaint(*squares)
         uniform = self.drawn(np.ones_like)
         assert "has no chance" in self.complaint(*uniform)
 
-    def test_a_value_from_elsewhere_is_seen(self):
+    def test_a_value_outside_the_window_is_detected(self):
         values, dx = self.drawn(self.by_value)
         assert "not in the window" in self.complaint(values + np.float32(1e-3), dx)
         assert "shape" in self.complaint(values[:, :4], dx)
 
-    def test_a_derivative_that_goes_elsewhere_is_seen(self):
+    def test_a_derivative_at_the_wrong_element_is_detected(self):
         values, dx = self.drawn(self.by_value)
         assert "the derivative is off" in self.complaint(values, np.roll(dx, 1, 1))
 

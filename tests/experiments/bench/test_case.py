@@ -44,7 +44,7 @@ def test_a_global_window_is_the_whole_map():
     assert c.describe() == "max 2x9x8x3 global"
 
 
-def test_the_description_says_what_matters():
+def test_a_case_is_described_by_operator_shape_and_geometry():
     text = case(operator="avg", window=[2, 3], strides=2, padding=1).describe()
     assert text == "avg 2x9x8x3 k2x3 s2 p1"
     text = case(operator="avg", padding="SAME", dilation=2, count_include_pad=False).describe()
@@ -65,7 +65,7 @@ def test_the_published_benchmarks_can_be_read(file):
     assert file.read_text().startswith("# ")
 
 
-def test_the_core_has_the_cases_that_were_promised():
+def test_core_toml_has_15_cases_of_which_four_also_in_bfloat16():
     core = load(next(file for file in BENCHES if file.stem == "core"), (), Bench)
     assert len(core.cases) == 15
     in_half = {c.name for c in core.cases if "bfloat16" in c.dtypes}

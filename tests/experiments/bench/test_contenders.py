@@ -1,4 +1,4 @@
-"""Every contender that is installed gives the reference's answer, or says why it stays out."""
+"""Every installed contender gives the reference's result, or the reason why it is left out."""
 
 import contextlib
 import dataclasses
@@ -48,7 +48,7 @@ def problem(case, mode, dtype="float32"):
 
 
 def complaint(name, given):
-    """What the benchmark's own check says of a contender's answer."""
+    """The verdict of the benchmark's own check of a contender's result."""
     reference = Reference(given.case, given.x)
     expected = {
         "forward": lambda: (reference.forward(),),
@@ -62,13 +62,13 @@ def complaint(name, given):
 
 @pytest.fixture(autouse=True)
 def _shared_caches(monkeypatch):
-    """Compiling everything anew is for measuring; here it would slow the tests that follow."""
+    """Keeps compiled programs, which the benchmark clears, so that later tests stay fast."""
     monkeypatch.setattr(jax, "clear_caches", lambda: None)
 
 
 @pytest.mark.parametrize("name", LIBRARIES)
 @pytest.mark.parametrize("described", CASES)
-def test_the_answer_is_the_reference_s(name, described):
+def test_contenders_give_the_reference_s_result(name, described):
     pytest.importorskip(LIBRARIES[name])
     case = Case.model_validate({"name": "c", **CASES[described]})
     answered = []
@@ -81,20 +81,20 @@ def test_the_answer_is_the_reference_s(name, described):
 
 
 @pytest.mark.parametrize("name", ["jaxpool", "lax", "onnxruntime", "torch"])
-def test_calls_without_jit_answer_too(name):
+def test_calls_without_jit_give_the_reference_s_result(name):
     pytest.importorskip(LIBRARIES[name])
     case = Case.model_validate({"name": "c", **CASES["max 1-D"]})
     assert complaint(name, problem(case, "eager")) == ""
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if n.startswith("jaxpool:") and n != ITSELF])
-def test_every_method_answers(name):
+def test_every_method_gives_the_reference_s_result(name):
     case = Case.model_validate({"name": "c", **CASES["max padded"]})
     assert complaint(name, problem(case, "gradient")) == ""
 
 
 @pytest.mark.parametrize("name", ["jaxpool", "lax", "torch"])
-def test_bfloat16_answers_are_bfloat16(name):
+def test_bfloat16_results_are_bfloat16(name):
     pytest.importorskip(LIBRARIES[name])
     case = Case(name="c", operator="max", shape=(2, 8, 8, 4), window=2, strides=2)
     assert complaint(name, problem(case, "gradient", "bfloat16")) == ""
@@ -113,27 +113,27 @@ def test_bfloat16_answers_are_bfloat16(name):
         ("lax", {"window": 3, "dilation": 2}, "gradient", "no such derivative"),
     ],
 )
-def test_who_cannot_do_something_is_left_out_with_the_reason(name, given, mode, reason):
+def test_a_contender_that_lacks_a_feature_is_left_out_with_the_reason(name, given, mode, reason):
     pytest.importorskip(LIBRARIES[name])
     case = Case.model_validate({"name": "c", "operator": "max", "shape": [1, 8, 8, 2], **given})
     with pytest.raises(LeftOut, match=reason):
         contenders.prepare(name, problem(case, mode))
 
 
-def test_who_is_not_installed_is_left_out_by_name(monkeypatch):
+def test_a_library_that_is_not_installed_is_left_out_by_name(monkeypatch):
     monkeypatch.setitem(LIBRARIES, "torch", "a_torch_that_is_not_there")
     case = Case(name="c", operator="max", shape=(1, 4, 4, 1), window=2)
     with pytest.raises(LeftOut, match="a_torch_that_is_not_there is not installed"):
         contenders.prepare("torch", problem(case, "forward"))
 
 
-def test_patterns_stand_for_names():
+def test_contenders_are_selected_by_pattern():
     methods = [name for name in NAMES if name.startswith("jaxpool:")]
     assert contenders.named(["torch", "jaxpool", "jaxpool:*"]) == ("torch", "jaxpool", *methods)
     assert contenders.named(["nobody"]) == ()
 
 
-def test_programs_are_the_same_whoever_wrote_them():
+def test_equal_programs_of_two_contenders_are_recognised():
     x = jax.ShapeDtypeStruct((2, 9, 4), jnp.float32)
 
     def text(function):
@@ -147,7 +147,7 @@ def test_programs_are_the_same_whoever_wrote_them():
     assert text(mean) != text(lambda x: x.max(1))
 
 
-def test_a_program_that_hides_its_constants_is_not_told_by_its_text():
+def test_programs_with_elided_constants_are_not_compared_by_text():
     assert anonymous("%c = f32[99] constant({...})") is None
 
 

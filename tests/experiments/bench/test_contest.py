@@ -15,7 +15,7 @@ def program(answer=1.0, text=None):
 
 
 def hold(programs, names=None):
-    """A contest in which the right answer is 1."""
+    """A contest in which the correct result is 1."""
 
     def prepare(name):
         made = programs[name]
@@ -32,14 +32,14 @@ def hold(programs, names=None):
     return {name: standing.fields for name, standing in entered.items()}
 
 
-def test_who_is_right_is_timed():
+def test_contenders_with_correct_results_are_timed():
     fields = hold({"jaxpool": program(), "lax": program()})
     assert {f["outcome"] for f in fields.values()} == {"timed"}
     assert len(fields["lax"]["timing"].samples_s) == 2
     assert fields["lax"]["compile_s"] == 0.5
 
 
-def test_who_is_wrong_is_named_and_not_timed():
+def test_contenders_with_wrong_results_are_named_and_not_timed():
     fields = hold({"jaxpool": program(), "lax": program(answer=1.5)})
     assert fields["lax"] == {
         "detail": "",
@@ -51,7 +51,7 @@ def test_who_is_wrong_is_named_and_not_timed():
     }
 
 
-def test_who_stays_out_or_breaks_down_does_not_stop_the_others(capsys):
+def test_a_contender_that_is_left_out_or_fails_does_not_stop_the_others(capsys):
     fields = hold(
         {"torch": LeftOut("is not installed"), "lax": OSError("no luck"), "jaxpool": program()}
     )
@@ -84,7 +84,7 @@ def test_a_program_against_itself_has_two_entries():
         ([np.ones(2, np.float32)] * 2, "gave 2 results, not 1"),
     ],
 )
-def test_every_way_to_be_wrong_is_seen(results, complaint):
+def test_every_kind_of_wrong_result_is_detected(results, complaint):
     expected = Expected(np.ones(2), np.ones(2), 1)
     verdict = judge(tuple(results), (expected,), np.dtype(np.float32))
     assert verdict.complaint == complaint
@@ -113,7 +113,7 @@ def test_contests_of_one_race_are_timed_in_turns():
     assert len(turns) > 6
 
 
-def test_a_race_in_which_nobody_is_ready_is_no_race():
+def test_a_contest_without_contenders_is_not_timed():
     entered = {"lax": contest.Standing({"outcome": "left_out"})}
     contest.race([entered], BUDGET, 0)
     assert entered["lax"].fields == {"outcome": "left_out"}

@@ -1,4 +1,4 @@
-"""The training step: its NumPy reference against finite differences, the libraries against it."""
+"""The training step: the NumPy reference against finite differences, libraries against it."""
 
 from dataclasses import replace
 
@@ -47,7 +47,7 @@ def test_every_library_takes_the_same_first_step(name, training, monkeypatch):
     assert float(second[0]) < float(first[0])
 
 
-def test_a_wrong_step_is_seen(training):
+def test_a_wrong_training_step_is_detected(training):
     step = FirstStep.of(training)
     moved = [p + u for p, u in zip(training.parameters, step.updates, strict=True)]
     right = (np.array(step.loss), *moved)
@@ -56,7 +56,7 @@ def test_a_wrong_step_is_seen(training):
     assert step.error((np.array(np.nan), *moved)) == float("inf")
 
 
-def test_libraries_without_a_network_stay_out(training):
+def test_libraries_without_a_network_are_left_out(training):
     with pytest.raises(LeftOut, match="trains no network here"):
         network.prepare("lax", training)
 

@@ -16,7 +16,7 @@ HOSTILE = "<script>window.hacked=1</script>"
 
 @pytest.fixture
 def lines(records, record):
-    """The records of two cases, and of two contenders who did not take part."""
+    """Records of two cases, and of two contenders that were left out."""
     where = {"case": "wide", "description": "max 2x16x16x4 k9 s1 SAME"}
     return [
         *records,
@@ -48,7 +48,7 @@ def test_ratios_stand_in_the_table_and_in_the_chart(lines):
     assert {point["variant"] for point in points["forward, float32"]} == {"torch", "lax", "flax"}
 
 
-def test_who_did_not_take_part_is_named_with_the_reason(lines):
+def test_contenders_that_did_not_run_are_named_with_the_reason(lines):
     text = page(HOSTILE, environment(device=HOSTILE), lines)
     said = shown(text)
     assert f"equinox left out: {HOSTILE} (wide float32 forward)" in said
@@ -77,7 +77,7 @@ def test_the_index_gets_one_sentence_per_mode(records):
     )
 
 
-def test_an_interval_of_a_ratio_holds_the_ratio(records):
+def test_the_interval_of_a_ratio_contains_the_ratio(records):
     for entry in entries(records):
         low, high = entry.ratio_interval("torch")
         assert low < entry.ratio("torch") < high

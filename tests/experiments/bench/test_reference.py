@@ -88,7 +88,7 @@ def test_sums_may_round_as_their_number_of_terms_allows():
     assert expected.tolerance(1e-7) == pytest.approx(2 * 1e-7 * 8)
 
 
-def test_sums_may_miss_what_is_below_the_smallest_number():
+def test_sums_of_terms_below_the_smallest_subnormal_may_be_zero():
     wanted = Expected(np.array([1e-8, 1.0]), np.array([1e-8, 1.0]), 4)
     given = np.array([0, 1], np.float16)
     assert wanted.error(given) == 1
@@ -97,6 +97,6 @@ def test_sums_may_miss_what_is_below_the_smallest_number():
     assert exact.error(given[:1], float(np.finfo(np.float16).smallest_subnormal)) == 1
 
 
-def test_nan_is_never_right():
+def test_nan_is_always_a_wrong_result():
     wanted = Expected(np.zeros(2), np.ones(2), 1)
     assert wanted.error(np.array([0, np.nan], np.float32)) == float("inf")

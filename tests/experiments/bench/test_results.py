@@ -9,7 +9,7 @@ from experiments.records import RecordError, append_lines
 
 @pytest.fixture
 def entry(record):
-    """Makes an entry of contenders by name."""
+    """Makes an entry from the seconds of contenders by name."""
 
     def make(**seconds):
         names = {"itself": "jaxpool:itself", "direct": "jaxpool:direct"}

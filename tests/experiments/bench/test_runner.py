@@ -1,4 +1,4 @@
-"""The whole path through the real command line, on one tiny case and few samples."""
+"""`bench` through the command line, on a tiny case with few samples."""
 
 import json
 from pathlib import Path
@@ -101,7 +101,7 @@ def test_a_benchmark_leaves_records_a_table_and_a_plot(first):
     assert "| forward + backward |" in headline
 
 
-def test_what_is_done_is_not_done_again(first, command):
+def test_finished_measurements_are_not_repeated(first, command):
     _, folder = first
     before = (folder / "records.jsonl").read_bytes()
     answer, _ = command("--cases", "ti*", "--contenders", "jaxpool")
@@ -109,7 +109,7 @@ def test_what_is_done_is_not_done_again(first, command):
     assert (folder / "records.jsonl").read_bytes() == before
 
 
-def test_times_of_another_config_are_not_mixed_in(first, command):
+def test_times_of_another_config_are_refused(first, command):
     _, folder = first
     before = (folder / "records.jsonl").read_bytes()
     answer, _ = command("--set", "budget.samples=3")
@@ -141,7 +141,9 @@ def test_a_process_that_fails_is_recorded_and_tried_again(config, tmp_path):
     assert "done before" not in shown
 
 
-def test_who_joins_later_is_timed_beside_all_the_others(config, tmp_path, monkeypatch, record):
+def test_a_contender_added_later_is_timed_with_all_the_others(
+    config, tmp_path, monkeypatch, record
+):
     tiny = load(config, ["modes=['forward']"], Bench)
     asked = []
 
@@ -165,7 +167,7 @@ def test_the_allocator_s_settings_reach_the_process(monkeypatch):
     assert not any(name.startswith("MALLOC_") for name in runner._environment("default"))
 
 
-def test_windows_that_are_to_be_compared_share_a_round(config):
+def test_windows_of_a_comparison_share_a_round(config):
     tiny = load(config, [], Bench)
     wider = tiny.cases[0].model_copy(update={"name": "wider", "window": 4})
     halves = wider.model_copy(update={"name": "halves", "dtypes": ("float32", "bfloat16")})
@@ -204,7 +206,7 @@ def test_a_round_times_every_case_and_is_resumed_as_a_whole(config, tmp_path):
 
 
 @pytest.mark.parametrize("target", ["h100", "tpu-v5e"])
-def test_a_benchmark_estimates_for_a_device_that_is_not_here(command, target):
+def test_a_benchmark_estimates_for_an_absent_device(command, target):
     if not Path(targets_python(runner._CHECKOUT)).exists():
         pytest.skip("`make targets` installs the compilers")
     answer, folder = command("--target", target)

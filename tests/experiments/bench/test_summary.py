@@ -59,7 +59,7 @@ def test_the_table_marks_wins_and_losses(bench, records):
     assert rows(text, "forward | narrow")[3] == "chosen"
 
 
-def test_the_table_tells_who_was_not_timed_and_why(bench, record, records):
+def test_the_table_names_contenders_that_were_not_timed_and_why(bench, record, records):
     lost = [
         record("torch", outcome="left_out", reason="pads | alike", case="wide", mode="jvp"),
         record("lax", outcome="disagrees", reason="the value is off", case="wide", mode="jvp"),
@@ -73,7 +73,7 @@ def test_the_table_tells_who_was_not_timed_and_why(bench, record, records):
     assert "disagrees" in rows(text[text.index("### Forward-mode") :], "wide")
 
 
-def test_the_table_names_the_allocator_and_who_else_was_busy(bench, records):
+def test_the_table_names_the_allocator_and_the_load_of_other_processes(bench, records):
     kept = [r.model_copy(update={"allocator": "keep", "busy_cores": 0.4}) for r in records]
     text = table.table(bench, capture(), [*records, *kept])
     assert text.index("## Memory allocator: default") < text.index("## Memory allocator: keep")
@@ -81,7 +81,7 @@ def test_the_table_names_the_allocator_and_who_else_was_busy(bench, records):
     assert "other processes kept at most 0.4 cores busy" in text
 
 
-def test_progress_is_a_line_a_mode(records):
+def test_progress_is_one_line_per_mode(records):
     lines = summary.progress(entries(r for r in records if r.case == "narrow"))
     assert lines == [
         "    forward: 1 ms, 2.00x PyTorch, 4.00x lax, 4.00x Flax",

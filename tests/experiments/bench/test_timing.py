@@ -59,21 +59,21 @@ def test_short_calls_are_repeated_until_a_sample_is_long_enough():
     assert len(calls) >= 3 * (measured["busy"].calls + 1)
 
 
-def test_a_contender_that_takes_no_time_at_all_is_an_honest_number():
+def test_an_empty_call_takes_about_zero_seconds():
     measured = timing.interleave(
         {"nothing": lambda: None}, {"nothing": 0.0}, budget(seconds=0.05, samples=6), 0
     )
     assert measured["nothing"].median_s == pytest.approx(0, abs=1e-3)
 
 
-def test_the_kernel_s_counters_tell_who_is_busy():
+def test_the_load_of_other_processes_is_read_from_kernel_counters():
     stat = "cpu  100 5 20 1000 30 1 2 3 50 0\ncpu0 50 0 0 0 0 0 0 0 0 0\n"
     assert machine._busy_ticks(stat) == 100 + 5 + 20 + 1 + 2 + 3
     busy = machine.busy_cores(0.02)
     assert busy is None or busy >= 0
 
 
-def test_a_call_known_to_be_long_is_neither_estimated_nor_warmed_up():
+def test_a_call_known_to_be_long_has_no_estimate_and_no_warm_up():
     calls = []
     timing.interleave({"long": lambda: calls.append(None)}, {"long": 100.0}, budget(seconds=1), 0)
     assert len(calls) == 1

@@ -64,7 +64,7 @@ def test_a_name_in_the_file_wins_over_the_name_of_the_file(path):
     assert load(path).name == "other"
 
 
-def test_what_is_dumped_loads_as_the_same_study(path, tmp_path):
+def test_a_dumped_config_loads_as_the_same_study(path, tmp_path):
     study = load(path)
     again = tmp_path / "again.toml"
     again.write_text(dump(study))
@@ -112,7 +112,7 @@ def test_set_adds_variants_and_later_ones_win(path):
     assert study.training.epochs == 5
 
 
-# Each: an override, and what the complaint says: the key, its value, and what is allowed.
+# An override, and the error: the key, its value, and what is allowed.
 REFUSED = [
     ("trainig.epochs=3", "trainig", "unknown key; did you mean 'training'?"),
     ("training.epoch=3", "training.epoch = 3", "did you mean 'epochs'?"),

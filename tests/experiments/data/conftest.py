@@ -28,7 +28,7 @@ def write_idx():
 
 @pytest.fixture
 def mnist_like(tmp_path, write_idx):
-    """A folder with the four files: 12 training and 5 test images; and what they hold."""
+    """A folder with the four files (12 training and 5 test images), and their arrays."""
     rng = np.random.default_rng(0)
     arrays = {
         "train-images-idx3-ubyte": rng.integers(0, 256, (12, 28, 28)),

@@ -133,7 +133,7 @@ class Trap:
         return Path.touch, (Path("trap"),)
 
 
-def test_nothing_is_unpickled(write, tmp_path, monkeypatch):
+def test_npz_files_with_pickles_are_refused(write, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     options = write(x=np.array([Trap()] * 40, object), y=CLASSES)
     assert "an array of Python objects, which is never unpickled" in refusal(options)

@@ -7,7 +7,7 @@ from experiments.models.dropout import dropout
 ONES = jnp.ones((100, 100))
 
 
-def test_a_share_is_dropped_and_the_mean_kept():
+def test_dropout_drops_the_given_share_and_keeps_the_mean():
     dropped = np.asarray(dropout(ONES, 0.25, jax.random.key(0)))
     assert set(np.unique(dropped)) == {0, np.float32(1 / 0.75)}
     assert abs((dropped == 0).mean() - 0.25) < 0.02

@@ -39,7 +39,7 @@ def trained(block, x):
 
 
 def count(*given, **options):
-    """How many parameters a network has."""
+    """The number of parameters of a network."""
     net = nnx.eval_shape(lambda: network(*given, **options))
     return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(net, nnx.Param)))
 
@@ -147,7 +147,7 @@ def test_signals_are_read_too():
         ({"widths": (4, 3, 2), "shortcut": "identity"}, "must not decrease"),
     ],
 )
-def test_what_is_no_such_network_is_refused(given, complaint):
+def test_invalid_depths_and_options_are_refused(given, complaint):
     with pytest.raises(ValidationError, match=complaint):
         options(**given)
 

@@ -30,7 +30,7 @@ def documents(sentences=4, words=6, filler=0):
     "head",
     ["max", "k_max", *(pytest.param(h, marks=pytest.mark.thorough) for h in ("attention", "last"))],
 )
-def test_neither_more_padding_nor_what_stands_in_it_changes_scores(head):
+def test_scores_do_not_depend_on_padding(head):
     net = build(head, position=True)
     gradient = nnx.jit(nnx.grad(loss))(net, documents())
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))

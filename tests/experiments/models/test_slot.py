@@ -26,7 +26,7 @@ def test_names_are_the_operators_of_one_array():
 
 
 @pytest.mark.parametrize("pool", slot.LEARNED)
-def test_what_is_learned_is_built_once_and_called_often(pool):
+def test_a_module_with_parameters_is_built_once_and_reused(pool):
     one = Slot(pool, arguments={"window_shape": 2, "strides": (1, 2), "channels": 3})
     module = one.module(nnx.Rngs(0))
     (parameter,) = jax.tree.leaves(nnx.state(module))

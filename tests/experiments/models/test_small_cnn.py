@@ -72,7 +72,7 @@ def test_a_learned_pooling_adds_its_parameters_to_those_that_all_share():
 
 @pytest.mark.parametrize("norm", ["batch", "layer", "none"])
 @pytest.mark.parametrize("convolutions", [1, 2])
-def test_depth_and_norm_are_as_asked(norm, convolutions):
+def test_depth_and_norm_follow_the_options(norm, convolutions):
     net = network(Slot("none"), Slot("none"), widths=[4, 6], convolutions=convolutions, norm=norm)
     assert net(IMAGES, train=True).shape == (5, 3)
     assert [len(stage.convolutions) for stage in net.stages] == [convolutions] * 2

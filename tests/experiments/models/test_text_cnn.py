@@ -36,7 +36,7 @@ def texts(lengths=(1, 2, 4, 9), padded=LENGTH, filler=0):
         for head, kernels in [*((head, (2,)) for head in WITH_PADDING), ("gem", ()), ("max", ())]
     ],
 )
-def test_neither_more_padding_nor_what_stands_in_it_changes_logits(head, kernels):
+def test_logits_do_not_depend_on_padding(head, kernels):
     net = build(head, kernels=kernels)
     value, gradient = nnx.jit(nnx.value_and_grad(squares))(net, texts())
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((value, gradient)))

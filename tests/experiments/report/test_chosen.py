@@ -1,4 +1,4 @@
-"""What is said of tuning and search, from records with invented numbers."""
+"""The sentences about tuning and search, from records with invented numbers."""
 
 import pytest
 
@@ -101,7 +101,7 @@ def test_a_tuning_says_how_at_what_cost_and_which_choices_are_at_an_end(tmp_path
     ]
 
 
-def test_what_was_chosen_survives_the_csv(tmp_path, make_rows):
+def test_choices_survive_a_csv_round_trip(tmp_path, make_rows):
     rows = make_rows({"a": [950, 951], "b": [930, 931]})
     choices = ({"training.learning_rate": 0.1, "training.optimizer": "sgd"}, {})
     tuned = [
@@ -115,5 +115,5 @@ def test_what_was_chosen_survives_the_csv(tmp_path, make_rows):
     assert [row.tuned for row in read_csv(path)] == [None, None]
 
 
-def test_an_untouched_study_says_nothing(tmp_path):
+def test_a_study_without_tuning_or_search_has_no_note(tmp_path):
     assert sentences(StudyFolder(tmp_path), PLAN, []) == []

@@ -30,7 +30,7 @@ def test_what_cannot_be_told_apart_is_said_so(make_rows):
     assert conclusion.most_accurate == {"max_pool", "avg_pool"}
 
 
-def test_nothing_is_claimed_where_nothing_holds(make_rows):
+def test_no_claim_without_a_significant_difference(make_rows):
     study = make_rows({"max_pool": [950, 930, 960], "avg_pool": [945, 940, 950]})
     conclusion = conclude(study)
     assert conclusion.sentences[0] == (
@@ -120,12 +120,12 @@ def test_all_pairs_count_in_the_correction(make_rows):
         ),
     ],
 )
-def test_speed_is_said_within_the_noise(make_rows, speeds, expected):
+def test_the_sentence_about_speed_respects_the_noise(make_rows, speeds, expected):
     study = make_rows({"max_pool": [950, 953, 951], "strided": [930, 932, 932]}, speeds=speeds)
     assert conclude(study).sentences[1] == expected
 
 
-def test_the_fastest_is_not_also_anything_if_no_accuracy_was_claimed(make_rows):
+def test_without_an_accuracy_claim_the_fastest_variant_has_its_own_sentence(make_rows):
     study = make_rows({"a": [950, 930, 960], "b": [945, 940, 950]}, speeds={"a": 20_000})
     assert conclude(study).sentences[1] == ("`a` is the fastest at inference, at 20.0k examples/s.")
 

@@ -11,7 +11,7 @@ from matplotlib.transforms import Bbox
 from experiments.report import labels, plots
 
 
-def test_the_front_is_what_no_other_beats(make_rows):
+def test_the_pareto_front_contains_undominated_variants(make_rows):
     study = make_rows(
         {"a": [950, 951], "b": [930, 932], "c": [910, 911], "d": [950, 951], "e": [900, 900]},
         speeds={"a": 1000, "b": 3000, "c": 2000, "d": 900, "e": 3000},
@@ -19,7 +19,7 @@ def test_the_front_is_what_no_other_beats(make_rows):
     assert [row.variant for row in plots.best_means(study)] == ["a", "b"]
 
 
-def test_only_what_is_beaten_beyond_the_intervals_is_dominated(make_rows):
+def test_a_variant_is_dominated_only_beyond_the_intervals(make_rows):
     study = make_rows(
         {"a": [950, 951, 949], "b": [930, 931, 929], "c": [940, 960, 920], "d": [930, 931, 929]},
         speeds={"a": 1000, "b": 900, "c": 900, "d": 985},

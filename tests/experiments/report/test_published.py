@@ -1,4 +1,4 @@
-"""Published figures beside a study's own: in the config, in the files, in the terminal."""
+"""Published figures beside those of a study: in the config, the files and the terminal."""
 
 import csv
 

@@ -43,7 +43,7 @@ def test_summary_csv_has_the_promised_columns_and_numbers(folder):
     assert first["test_correct_by_seed"] == "0:900 1:920 2:940"
 
 
-def test_what_the_data_do_not_give_is_blank_not_zero(folder, make_study):
+def test_missing_values_are_blank_not_zero(folder, make_study):
     report.summarise(folder)
     equal = read_csv(folder / "summary.csv")[1]
     assert (equal.test_accuracy_std, equal.test_accuracy_ci95_low) == (0, None)
@@ -53,7 +53,7 @@ def test_what_the_data_do_not_give_is_blank_not_zero(folder, make_study):
     assert (row.seeds, row.test_accuracy_std, row.test_accuracy_ci95_high) == (1, None, None)
 
 
-def test_rows_survive_the_file(folder):
+def test_rows_survive_a_csv_round_trip(folder):
     rows = report.summarise(folder)
     back = read_csv(folder / "summary.csv")
     assert [row.accuracies for row in back] == [row.accuracies for row in rows]
@@ -142,7 +142,7 @@ def test_a_file_that_is_no_summary_is_refused(tmp_path, content):
         '[dataset]\nname = "digits"\n[training]\nseeds = "all"\n[variants.max_pool]\n',
     ],
 )
-def test_a_config_that_is_none_is_refused(folder, content):
+def test_a_file_that_is_not_a_config_is_refused(folder, content):
     (folder / "config.toml").write_text(content)
     with pytest.raises(records.RecordError, match=r"config\.toml: not a study's config"):
         report.summarise(folder)

@@ -33,5 +33,5 @@ def test_accuracy_shows_its_interval_or_why_not(interval, seeds, text):
     assert words.accuracy(0.93, *interval, seeds) == text
 
 
-def test_a_difference_of_nothing_has_no_minus():
+def test_a_difference_of_zero_has_no_minus_sign():
     assert words.points(-0.00001) == "+0.00"

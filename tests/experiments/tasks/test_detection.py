@@ -1,4 +1,4 @@
-"""Detection: its loss and scores by hand, and a tiny study through the command line."""
+"""Detection: loss and scores computed by hand, and a tiny study through the command line."""
 
 import csv
 

@@ -1,4 +1,4 @@
-"""`[tuning]` and `[search]`: what they allow, what they try, and what they refuse."""
+"""`[tuning]` and `[search]`: valid and invalid configs, and the combinations they try."""
 
 import math
 
@@ -39,7 +39,7 @@ def test_draws_are_the_same_for_all_variants_inside_their_range_and_depend_on_th
         assert drawn[seed] == study.tuning.choices("strided") == study.tuning.choices("max")
         rates = [choice["training.learning_rate"] for choice in drawn[seed]]
         assert all(1e-4 <= rate <= 1e-1 for rate in rates)
-        # A logarithm that is uniform over three decades: a third of the draws in each of them.
+        # Log-uniform over three decades: a third of the draws in each.
         decades = [sum(math.floor(math.log10(rate)) == d for rate in rates) for d in (-4, -3, -2)]
         assert min(decades) > 40
         assert {choice["training.momentum"] for choice in drawn[seed]} == {0, 0.5}
@@ -95,7 +95,7 @@ def test_a_shorter_training_has_a_whole_schedule_of_its_own(tmp_path):
         [VALIDATION, STAGES, SEARCH],
     ],
 )
-def test_what_is_dumped_loads_as_the_same_study(tmp_path, changes):
+def test_a_dumped_config_loads_as_the_same_study(tmp_path, changes):
     study = tiny_study(tmp_path, *changes)
     path = tmp_path / "again.toml"
     path.write_text(dump(study))

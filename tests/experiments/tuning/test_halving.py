@@ -1,4 +1,4 @@
-"""Choosing among candidates whose scores are given."""
+"""Successive halving among candidates with given scores."""
 
 from itertools import pairwise
 from types import SimpleNamespace
@@ -14,7 +14,7 @@ ORIGIN = Origin(device="cpu", versions={}, xla_flags="", git_commit=None, plugin
 
 
 class Scores:
-    """In place of `Trials`: the accuracy of each candidate on each rung, one after the other."""
+    """Replaces `Trials`: returns given accuracies per candidate and rung."""
 
     def __init__(self, *rungs, diverged=()):
         self.rungs, self.diverged, self.asked = list(rungs), diverged, []
@@ -61,7 +61,7 @@ def test_a_third_of_the_candidates_goes_on_with_three_times_the_steps(study):
     assert chosen.run_seconds == 9 + 3 * 2
 
 
-def test_of_equals_the_first_is_chosen_and_a_diverged_one_never(study):
+def test_ties_go_to_the_first_candidate_and_diverged_ones_are_never_chosen(study):
     every = candidates(study, "abc")
     equal = {"a": 0.5, "b": 0.7, "c": 0.7}
     assert choose(every, [Rung(1, (7,))], 3, Scores(equal), ORIGIN).candidate == "b"

@@ -39,7 +39,7 @@ def write(folder, text=TUNING):
 
 
 def trials(folder):
-    """Every finished trial as plain JSON, by its folder's path, but for the clock's readings."""
+    """Every finished trial as plain JSON by folder, without times."""
     found = {}
     for path in sorted(folder.path.glob("tuning/**/trial.json")):
         found[str(path.parent.relative_to(folder.path))] = json.loads(path.read_text())
@@ -49,7 +49,7 @@ def trials(folder):
 
 
 def chosen(folder):
-    """tuning.json, but for the clock's readings."""
+    """tuning.json without times."""
     found = json.loads(folder.tuning.read_text())
     for made in found["cells"].values():
         for one in made.values():
@@ -59,7 +59,7 @@ def chosen(folder):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """A tuned study, run once: its config, its folder, what it printed, the splits it scored."""
+    """A tuned study, run once: its config, its folder, its output, and the splits it scored."""
     base = tmp_path_factory.mktemp("tuned")
     config, folder = write(base), StudyFolder(base / "tiny")
     scored = []
@@ -168,7 +168,7 @@ def test_another_space_does_not_mix_with_finished_trials(copied, tmp_path):
         process.stderr
     )
     assert folder.config.read_text() == before
-    # As well if only trials are there, finished or begun.
+    # Also if there are only trials, finished or begun.
     shutil.rmtree(folder.runs)
     folder.tuning.unlink()
     trial = folder.path / "tuning/max/trial-2/epochs-2/seed-100"
@@ -180,7 +180,7 @@ def test_another_space_does_not_mix_with_finished_trials(copied, tmp_path):
             path.unlink()
 
 
-def test_final_runs_without_their_choice_are_refused(copied):
+def test_final_runs_without_a_recorded_choice_are_refused(copied):
     folder, again = copied
     folder.tuning.unlink()
     process = again()
@@ -190,7 +190,7 @@ def test_final_runs_without_their_choice_are_refused(copied):
     )
 
 
-def test_choices_and_trials_that_are_damaged_or_of_elsewhere_are_named(copied):
+def test_choices_and_trials_that_are_damaged_or_foreign_are_named(copied):
     folder, again = copied
     whole = folder.tuning.read_text()
     folder.tuning.write_text("{}")
@@ -226,7 +226,7 @@ def test_a_tuning_that_was_interrupted_ends_with_the_same_choice(finished, tmp_p
             study, study.cells(), folder, lambda cell: cell.dataset.limited(), origin, console
         )
 
-    # The first combination is done; of the second a seed is checkpointed and another not begun.
+    # The first combination is finished. Of the second, one seed has a checkpoint, another nothing.
     shutil.copytree(whole.path / "tuning/max", folder.path / "tuning/max")
     for seed in (100, 101):
         (folder.path / f"tuning/max/trial-2/epochs-2/seed-{seed}/trial.json").unlink()

@@ -36,7 +36,7 @@ SETS = [word for change in SHORT for word in ("--set", change)]
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """A search, run once: its config, its folder, what it printed."""
+    """A search, run once: its config, its folder and its output."""
     base = tmp_path_factory.mktemp("searched")
     config = base / "tiny.toml"
     config.write_text(TINY + SEARCH)
@@ -73,7 +73,7 @@ def best(found, epochs, networks):
 def test_half_of_a_rung_goes_on_and_the_best_of_the_last_is_chosen(finished):
     _, folder, _ = finished
     found, made = trials(folder), json.loads(folder.search.read_text())
-    # Two of each kind, so one rung: with all epochs and all seeds.
+    # Two candidates of each kind, so there is one rung, with all epochs and all seeds.
     assert set(found) == {(2, network, seed) for network in NETWORKS for seed in (100, 101)}
     for kind, networks in KINDS.items():
         (rung,) = made[kind]["rungs"]
@@ -119,7 +119,7 @@ def test_a_finished_search_is_shown_again_and_kept(finished, tmp_path):
     assert process.stdout == printed[printed.index("tiny\n") :]
 
 
-def test_a_search_goes_on_from_what_was_left_and_refuses_another_config(finished, tmp_path):
+def test_a_search_resumes_and_refuses_another_config(finished, tmp_path):
     config, whole, _ = finished
     folder = StudyFolder(tmp_path / "tiny")
     shutil.copytree(whole.path, folder.path)

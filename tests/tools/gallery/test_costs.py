@@ -1,4 +1,4 @@
-"""What the page says of costs is what the records say."""
+"""The costs of the gallery are those of the records."""
 
 import pytest
 
@@ -56,7 +56,7 @@ def costs(tmp_path):
     return Costs.read(config, tmp_path)
 
 
-def test_a_cost_is_the_operator_s_time_over_max_pooling_s(costs):
+def test_a_cost_is_the_operator_s_time_divided_by_that_of_max_pooling(costs):
     assert [(call.operator, costs.text(call, "forward")) for call in costs.calls] == [
         ("avg_pool", "2.00"),
         ("stochastic_pool", "12"),

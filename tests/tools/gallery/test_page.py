@@ -1,4 +1,4 @@
-"""docs/operators.md shows every operator, and shows it as it is."""
+"""docs/operators.md shows every operator, with its current docstring and records."""
 
 import inspect
 import re
@@ -21,12 +21,12 @@ def test_the_guide_names_public_operators():
     assert {operator for advice in GUIDE for operator in advice.take} <= {*OPERATORS}
 
 
-def test_the_page_is_what_docstrings_and_records_make_of_it():
+def test_the_committed_page_is_up_to_date():
     shown = (ROOT / gallery.PAGE).read_text(encoding="utf-8")
     assert shown == gallery.text(ROOT), "out of date: run `make documents`"
 
 
-def test_its_links_lead_somewhere():
+def test_all_links_of_the_page_have_targets():
     text = (ROOT / gallery.PAGE).read_text(encoding="utf-8")
     headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
     anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
@@ -37,7 +37,7 @@ def test_its_links_lead_somewhere():
         assert (ROOT / "docs" / file).is_file(), file
 
 
-def test_a_section_has_all_that_was_promised():
+def test_a_section_has_all_parts():
     text = gallery.text(ROOT)
     for operator in OPERATORS:
         start = text.index(f"### {operator}\n")
@@ -50,7 +50,7 @@ def test_a_section_has_all_that_was_promised():
             assert " ".join(words.split()) in " ".join(section.split(start)[1].split())
 
 
-def test_what_has_changed_is_made_anew_and_nothing_else(tmp_path, monkeypatch):
+def test_refresh_rewrites_only_what_has_changed(tmp_path, monkeypatch):
     asked = []
 
     def draw(operator):

@@ -13,7 +13,7 @@ from tools.gallery.pictures.places import dots
 from tools.gallery.pictures.strip import SIDE, Box, Panel, strip
 
 ROOT = Path(__file__).parents[3]
-TOLERANCE = 0.01  # mean difference of colours from 0 to 1: other versions draw letters otherwise
+TOLERANCE = 0.01  # mean difference of colours in [0, 1]; library versions draw letters differently
 
 
 X = np.array([[[[0.0, 0.5, 1.0], [1.0, 0.0, 0.0]], [[0.0, 1.0, 0.0], [0.2, 0.2, 0.2]]]])
@@ -29,7 +29,7 @@ def alike(*pngs):
 
 
 def panel(**extra):
-    """A panel of 2 by 2 elements, each of which is shown as SIDE / 2 pixels a side."""
+    """A panel of 2 by 2 elements, each drawn as a square of SIDE / 2 pixels."""
     shown = pixels(strip(Panel("x", X, "a note", **extra)))
     return shown[-14 - SIDE : -14, 14 : 14 + SIDE, :3]
 
@@ -84,12 +84,12 @@ def test_there_is_a_picture_of_every_operator():
 
 
 @pytest.mark.parametrize("operator", ["max_pool", "sum_pool"])
-def test_a_picture_is_what_its_code_draws(operator):
+def test_committed_pictures_are_up_to_date(operator):
     drawn, kept = pictures.draw(operator), gallery.picture_of(ROOT, operator).read_bytes()
     assert alike(drawn, kept)
 
 
-def test_pictures_of_different_operators_are_not_alike():
+def test_pictures_of_different_operators_differ():
     names = ("max_pool", "min_pool", "avg_pool", "gem_pool", "lp_pool", "logsumexp_pool")
     kept = [gallery.picture_of(ROOT, name).read_bytes() for name in names]
     assert [[alike(a, b) for b in kept] for a in kept] == np.eye(len(kept)).tolist()

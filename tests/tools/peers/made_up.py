@@ -1,4 +1,4 @@
-"""A library that exists only here: NumPy functions, and a module that has them as its names."""
+"""A fake peer: a module with NumPy functions."""
 
 import dataclasses
 import sys
@@ -19,7 +19,7 @@ ROW = Row("max_pool", jaxpool.max_pool, (FIRST, SECOND))
 
 
 def evaluate(function, case):
-    """The function gives its results, and its derivative if one is asked for."""
+    """Calls a function that returns its results, and its derivative or None."""
     results, gradient = function(*case.arrays(), *case.args, **case.arguments())
     return Answer(results, gradient)
 
@@ -42,7 +42,7 @@ def library(function=right, **changes):
 
 
 def install(monkeypatch, **names):
-    """Makes `import made_up` give a module with these names, all of them functions."""
+    """Makes `import made_up` return a module with these functions."""
     module = types.ModuleType("made_up")
     module.__version__ = "1.2.3+local"
     vars(module).update(names)

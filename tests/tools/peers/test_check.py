@@ -10,7 +10,7 @@ from tools.peers.records import PeerRecord
 
 @pytest.fixture
 def peers(monkeypatch):
-    """The made-up library is the only peer, and the table has one row."""
+    """Makes the fake library the only peer, and the table one row long."""
     made_up.install(monkeypatch, max_pool=made_up.right)
     monkeypatch.setattr(table, "COLUMNS", {"Made up": ("made_up", "absent")})
     monkeypatch.setattr(table, "PEERS", ("made_up", "absent"))
@@ -59,7 +59,7 @@ def test_a_peer_that_cannot_be_checked_is_named(tmp_path, name, message):
 
 
 @pytest.mark.usefixtures("peers")
-def test_an_unclaimed_pool_stops_the_command(tmp_path, monkeypatch):
+def test_an_unlisted_pooling_stops_the_command(tmp_path, monkeypatch):
     made_up.install(monkeypatch, max_pool=made_up.right, new_pool=made_up.right)
     result = peers_command(tmp_path)
     assert result.exit_code == 2

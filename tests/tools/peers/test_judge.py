@@ -34,7 +34,7 @@ def test_a_peer_without_an_adapter_lacks_it():
     assert (record.verdict, record.cases, record.calls) == ("lacks", 0, ())
 
 
-def test_another_answer_is_kept_with_its_case():
+def test_a_different_result_is_recorded_with_its_case():
     def wrong_at_strides(x, window, **options):
         (values,), gradient = made_up.right(x, window, **options)
         return (values + np.float32("strides" in options),), gradient
@@ -60,7 +60,7 @@ def test_a_refusal_is_the_peer_s_own_message():
     assert "unexpected keyword argument 'strides'" in record.differences[0].words
 
 
-def test_a_refusal_may_be_about_something_else_than_the_case():
+def test_a_refusal_is_recorded_under_the_missing_feature():
     def refuse(*_, **options):
         if "strides" in options:
             raise Refused("there is no such function")
@@ -90,8 +90,8 @@ def test_a_mistake_in_an_adapter_is_no_refusal(error):
         judge(ROW, made_up.library(mistaken))
 
 
-def test_a_peer_may_stumble_over_an_attribute():
-    """Its lines lie in another file than the adapter's."""
+def test_an_attribute_error_inside_a_peer_is_a_refusal():
+    """The error comes from another file than the adapter's."""
     names = {}
     exec(compile("def pool():\n    return [].lower", "/elsewhere/peer.py", "exec"), names)
     record = judge(ROW, made_up.library(lambda *_, **__: names["pool"]()))
@@ -111,7 +111,7 @@ def test_gradients_are_judged():
     assert record.differences[0].words.startswith("gradient at (0, ")
 
 
-def test_jaxpool_is_given_the_draws_of_a_peer():
+def test_jaxpool_receives_the_random_draws_of_a_peer():
     case = Case(
         topic="boundaries",
         operands=(normal(1, 5, 1),),

@@ -1,4 +1,4 @@
-"""The committed records: of all operators, tabulated as they are, and true of what is installed."""
+"""The committed records cover all operators, match the tables, and hold for installed peers."""
 
 import dataclasses
 import functools
@@ -18,7 +18,7 @@ HERE = ("flax", "torch", "equinox")
 
 @functools.cache
 def recorded(peer):
-    """By row."""
+    """The recorded rows of a peer by operator."""
     return {row.operator: row for row in table.read(FOLDER, peer).rows}
 
 
@@ -32,7 +32,7 @@ def test_a_record_has_the_operators_that_the_peer_has(peer):
 
 
 @pytest.mark.parametrize("peer", table.PEERS)
-def test_every_case_there_is_was_asked(peer):
+def test_records_contain_every_case(peer):
     for name, row in recorded(peer).items():
         assert row.cases == len(ROWS[name].cases), name
         assert {d.call for d in row.differences} <= {c.call(name) for c in ROWS[name].cases}, name
@@ -51,8 +51,8 @@ def test_the_tables_are_those_of_the_records():
     ("peer", "name"),
     [(peer, name) for peer in HERE for name in ROWS if name in recorded(peer)],
 )
-def test_the_verdicts_are_what_running_gives(peer, name):
-    """Of a row that differs, its differences and one case that agrees are asked again: no more."""
+def test_recorded_verdicts_equal_those_of_a_new_run(peer, name):
+    """For a row that differs, only its differences and one agreeing case are run."""
     pytest.importorskip(peer)
     row, record = ROWS[name], recorded(peer)[name]
     told = {difference.call for difference in record.differences}

@@ -10,7 +10,7 @@ def pool(x):
     return x
 
 
-def test_every_pool_is_found_under_what_it_belongs_to(monkeypatch):
+def test_every_pooling_is_found_and_assigned_to_its_list(monkeypatch):
     made_up.install(
         monkeypatch,
         max_pool=pool,
@@ -43,7 +43,7 @@ def test_every_pool_is_found_under_what_it_belongs_to(monkeypatch):
     "name",
     ["new_pool", "AdaptivePool1d", "roi_warp", "RoIWarp", "BlurDown", "median_filter", "erosion9"],
 )
-def test_a_pool_that_nothing_claims_is_an_error(monkeypatch, name):
+def test_a_pooling_that_no_list_contains_is_an_error(monkeypatch, name):
     made_up.install(monkeypatch, **{"max_pool": pool, name: pool})
     with pytest.raises(RecordError, match=f"made_up: no row claims made_up.{name}"):
         search(made_up.library())
@@ -60,14 +60,14 @@ def test_a_pool_that_nothing_claims_is_an_error(monkeypatch, name):
     ],
     ids=["call", "alias", "extra", "aside", "module"],
 )
-def test_what_is_named_and_not_there_is_an_error(monkeypatch, changes):
+def test_a_listed_name_that_does_not_exist_is_an_error(monkeypatch, changes):
     made_up.install(monkeypatch, max_pool=pool)
     with pytest.raises(RecordError, match=r"made_up: there is no (made_up|nowhere)\.gone"):
         search(made_up.library(**changes))
 
 
 @pytest.mark.parametrize("peer", ["flax", "torch", "equinox"])
-def test_all_pools_of_the_peers_are_accounted_for(peer):
+def test_all_poolings_of_the_installed_peers_are_listed(peer):
     pytest.importorskip(peer)
     library = load(peer)
     assert set(library.adapters) == set(search(library).claimed)

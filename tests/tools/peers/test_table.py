@@ -33,7 +33,8 @@ def record(peer, *rows, **changes):
 
 
 def cells(text, name):
-    (line,) = (line for line in text.splitlines() if line.startswith(f"| [`{name}`]"))
+    starts = (f"| [`{name}`]", f"| `{name}` |")  # a link if some library has the operator
+    (line,) = (line for line in text.splitlines() if line.startswith(starts))
     return [cell.strip() for cell in line.strip("|").split("|")][1:]
 
 
@@ -73,9 +74,15 @@ def test_a_cell_says_has_lacks_or_how_it_differs():
 
 def test_every_row_has_a_line_with_a_cell_for_each_library():
     text = table.render_table({"A": [record("a")], "B": [record("b")]})
-    lines = [line for line in text.splitlines() if line.startswith("| [")]
+    lines = [line for line in text.splitlines() if line.startswith("| `")]
     assert len(lines) == len(ROWS)
     assert all(line.endswith("| — | — |") for line in lines)
+
+
+def test_only_rows_with_a_section_below_are_links():
+    text = table.render_table({"A": [record("a", row("max_pool"))], "B": [record("b")]})
+    assert "| [`max_pool`](#max_pool) | ✓ | — |" in text
+    assert "| `min_pool` | — | — |" in text
 
 
 def test_one_column_may_stand_for_several_packages():
@@ -97,7 +104,7 @@ def test_the_headline_counts_verdicts():
     assert f"| B | 0 | 0 | {len(ROWS)} |" in text
 
 
-def test_what_jaxpool_lacks_is_told():
+def test_the_table_names_poolings_that_jaxpool_lacks():
     column = [record("a", extras={"odd sums": ("a.odd",), "even sums": ("a.even",)})]
     assert "jaxpool lacks: odd sums; even sums." in table.render_table({"A": column})
     assert "- jaxpool lacks: odd sums: `a.odd`" in table.render_details({"A": column})
@@ -118,8 +125,8 @@ def test_the_page_shows_each_difference_with_its_case():
     assert "  - SAME: `` max_pool(x, 2), x: `zeros` `` refused: `` TypeError: `no` ``" in page
     assert "- **B** lacks it." in page
     assert "## min_pool" not in page
-    assert "`min_pool`" in page.partition("## In none of them")[2]
-    assert "- set aside, of threads: `a.thread_pool`" in page
+    assert "`min_pool`" in page.partition("## In no other library")[2]
+    assert "- not counted as a pooling, of threads: `a.thread_pool`" in page
 
 
 def test_records_of_other_rows_are_refused(tmp_path):

@@ -1,6 +1,6 @@
-"""One peer a file; imported only when it is its turn, for it imports its library."""
+"""One file per peer, imported only when the peer is checked, since it imports the library."""
 
 import os
 
-# Before anything imports Keras, which TensorFlow does too.
+# Set before Keras is imported; TensorFlow imports it too.
 os.environ.setdefault("KERAS_BACKEND", "jax")

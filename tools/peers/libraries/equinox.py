@@ -1,4 +1,4 @@
-"""Equinox: the layers of `equinox.nn`, mapped over the batch, channels first as they ask for."""
+"""Equinox: the layers of `equinox.nn`, mapped over the batch, with channels first."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _apply(layer: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
 
 
 def _geometry(x: jax.Array, window_shape: Any, options: dict[str, Any]) -> dict[str, Any]:
-    """The arguments in Equinox's terms; whatever it has no word for stays as it is."""
+    """Translates the arguments for Equinox; arguments that it does not support stay unchanged."""
     axes = x.ndim - 2
     window = per_axis(window_shape, axes)
     renamed = {"strides": "stride", "ceil_mode": "use_ceil"}
@@ -54,7 +54,7 @@ def _pool(init: float, operation: Any) -> Callable[..., jax.Array]:
 
 
 def _number(value: float, dtype: Any) -> Any:
-    """A number of the dtype; for infinity, the largest there is."""
+    """A number in the dtype; infinity becomes the largest number of an integer dtype."""
     if np.isinf(value) and jnp.issubdtype(dtype, jnp.integer):
         return jnp.iinfo(dtype).max
     return dtype.type(value)
@@ -69,7 +69,7 @@ def _reduce_window(
 ) -> jax.Array:
     batch, *window, channels = dimensions
     if batch != 1 or channels != 1:
-        window = dimensions  # handed on as it is
+        window = dimensions  # Equinox refuses it
     _, *strides, _ = options.pop("window_strides", (1,) * x.ndim)
     _, *padding, _ = options.pop("padding", ((0, 0),) * x.ndim)
     layer = equinox.nn.Pool(

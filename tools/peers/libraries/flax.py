@@ -13,7 +13,7 @@ from tools.peers.library import Adapter, Library, pairs, per_axis
 
 
 def _geometry(x: jax.Array, window_shape: Any, options: dict[str, Any]) -> dict[str, Any]:
-    """The arguments in Flax's terms; whatever it has no word for stays as it is."""
+    """Translates the arguments for Flax; arguments that it does not support stay unchanged."""
     window = per_axis(window_shape, x.ndim - 2)
     return options | {
         "window_shape": window,
@@ -46,7 +46,7 @@ def _reduce_window(
         _, *strides, _ = options.pop("window_strides", (1,) * x.ndim)
         _, *padding, _ = options.pop("padding", ((0, 0),) * x.ndim)
         options |= {"strides": tuple(strides), "padding": tuple(padding)}
-    else:  # handed on as it is
+    else:  # Flax refuses it
         window = dimensions
         options |= {"strides": (1,) * x.ndim, "padding": "VALID"}
     return nnx.pool(x, x.dtype.type(init), computation, tuple(window), **options)

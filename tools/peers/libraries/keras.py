@@ -20,7 +20,7 @@ if keras.backend.backend() != "jax":
 
 
 def _geometry(x: jax.Array, window_shape: Any, options: dict[str, Any]) -> dict[str, Any]:
-    """The arguments in Keras's terms; whatever it has no word for stays as it is."""
+    """Translates the arguments for Keras; arguments that it does not support stay unchanged."""
     window = per_axis(window_shape, x.ndim - 2)
     padding = options.get("padding", "VALID")
     if padding == "SAME" and options.get("count_include_pad") is False:

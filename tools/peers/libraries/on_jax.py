@@ -1,4 +1,4 @@
-"""How a function on JAX arrays is asked, jaxpool's own among them."""
+"""Runs a function on JAX arrays, jaxpool's own or a peer's."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def evaluate(function: Callable[..., Any], case: Case) -> Answer:
             return call(*operands[:place], operand, *operands[place + 1 :])
 
         first, pull, more = jax.vjp(of_one, operands[place], has_aux=True)
-        # `one` is no constant, so that XLA does not work out a linear derivative while compiling.
+        # `one` is an argument: XLA would fold a linear derivative of constants while compiling.
         (gradient,) = pull((cotangent(first.shape) * one).astype(first.dtype))
         return (first, *more), gradient
 

@@ -1,4 +1,4 @@
-"""How a function on PyTorch's tensors is asked."""
+"""Runs a function on PyTorch tensors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tools.peers.library import as_numpy
 
 
 def evaluate(function: Callable[..., Any], case: Case) -> Answer:
-    """Runs a case, and its derivative backwards."""
+    """Runs a case, and its derivative in reverse mode."""
     operands = [tensor(array) for array in case.arrays()]
     options = {
         name: tensor(value) if isinstance(value, np.ndarray) else value
@@ -34,7 +34,7 @@ def evaluate(function: Callable[..., Any], case: Case) -> Answer:
 
 
 def tensor(values: np.ndarray) -> torch.Tensor:
-    """A tensor of its own; bfloat16, which NumPy and PyTorch spell apart, travels as its bits."""
+    """Copies an array to a tensor; bfloat16 as bits, since the two dtypes are not compatible."""
     own = np.array(values)
     if own.dtype == ml_dtypes.bfloat16:
         return torch.from_numpy(own.view(np.int16)).view(torch.bfloat16)
@@ -42,7 +42,7 @@ def tensor(values: np.ndarray) -> torch.Tensor:
 
 
 def array(values: torch.Tensor) -> np.ndarray:
-    """The other way."""
+    """Copies a tensor to an array."""
     own = values.detach().contiguous()
     if own.dtype == torch.bfloat16:
         return own.view(torch.int16).numpy().view(ml_dtypes.bfloat16)

@@ -13,7 +13,7 @@ from tools.peers.library import Adapter, Library, as_numpy, pairs, per_axis
 
 
 def evaluate(function: Callable[..., Any], case: Case) -> Answer:
-    """Runs a case, and its derivative backwards."""
+    """Runs a case, and its derivative in reverse mode."""
     operands = [tf.constant(array) for array in case.arrays()]
     options = case.arguments()
     if case.wrt is None:
@@ -33,7 +33,7 @@ def _numpy(tensor: tf.Tensor) -> np.ndarray:
 
 
 def _sliding(kind: str) -> Callable[..., tf.Tensor]:
-    """`tf.nn.max_pool` or `avg_pool`; where taps are dilated `tf.nn.pool`, which alone can."""
+    """`tf.nn.max_pool` or `avg_pool`; for dilated windows `tf.nn.pool`, the only one that can."""
     function = {"MAX": tf.nn.max_pool, "AVG": tf.nn.avg_pool}[kind]
 
     def pool(x: tf.Tensor, window_shape: Any, **options: Any) -> tf.Tensor:
@@ -42,7 +42,7 @@ def _sliding(kind: str) -> Callable[..., tf.Tensor]:
         strides = per_axis(options.pop("strides", window), axes)
         padding = pairs(options.pop("padding", "VALID"), axes)
         if padding == "SAME" and options.get("count_include_pad") is False:
-            del options["count_include_pad"]  # which is what TensorFlow always does
+            del options["count_include_pad"]  # TensorFlow never counts padding
         if "dilation" in options:
             dilations = per_axis(options.pop("dilation"), axes)
             return tf.nn.pool(x, window, kind, strides, padding, dilations=dilations, **options)
@@ -55,7 +55,7 @@ def _sliding(kind: str) -> Callable[..., tf.Tensor]:
 
 
 def _max_pool_with_argmax(x: tf.Tensor, window_shape: Any, **options: Any) -> Any:
-    """Places count channels too, in TensorFlow: those are taken out of the number."""
+    """Removes the channel from TensorFlow's indices, which count channels too."""
     axes = len(x.shape) - 2
     window = per_axis(window_shape, axes)
     strides = per_axis(options.pop("strides", window), axes)
@@ -82,7 +82,7 @@ def _min_pool(x: tf.Tensor, window_shape: Any, **options: Any) -> tf.Tensor:
 
 
 def _fractional(function: Callable[..., Any]) -> Callable[..., Any]:
-    """With the boundaries that were drawn."""
+    """Returns the drawn boundaries after the results."""
 
     def pool(x: tf.Tensor, window_shape: Any, output_shape: Any, **options: Any) -> Any:
         if window_shape is not None:
@@ -105,7 +105,7 @@ def _roi_align(
     aligned: bool = True,
     **options: Any,
 ) -> tf.Tensor:
-    """One sample a bin, by `crop_and_resize` between the centres of the outermost bins."""
+    """One sample per bin, by `crop_and_resize` between the centres of the outermost bins."""
     if sampling_ratio != 1:
         options["sampling_ratio"] = sampling_ratio  # handed on
     images = features if len(features.shape) == 4 else features[None]

@@ -15,7 +15,7 @@ Pool = Callable[..., torch.Tensor]
 
 
 def _sliding(kind: str, **fixed: Any) -> Callable[..., Any]:
-    """A pool of `torch.nn.functional` with our words for its options; `args` precede a window."""
+    """A pooling of `torch.nn.functional` with our names of options; `args` precede the window."""
 
     def pool(x: torch.Tensor, window_shape: Any, *args: Any, **options: Any) -> Any:
         function = named(F, f"{kind}{x.ndim - 2}d")
@@ -27,7 +27,7 @@ def _sliding(kind: str, **fixed: Any) -> Callable[..., Any]:
 
 
 def _of_int64(pool: Callable[..., Any]) -> Callable[..., Any]:
-    """Averages take integers of 64 bits only."""
+    """Converts integers to int64, the only integers that averages accept."""
 
     def wide(x: torch.Tensor, *args: Any, **options: Any) -> Any:
         return pool(x.long() if x.dtype == torch.int32 else x, *args, **options)

@@ -13,7 +13,7 @@ from tools.peers.library import Adapter, Library
 
 
 def _over_boxes(function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
-    """With the image's number before each box."""
+    """Prepends the index of the image to each box."""
 
     def pool(
         features: torch.Tensor,

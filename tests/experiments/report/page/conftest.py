@@ -1,4 +1,4 @@
-"""A finished study with a sweep, an absent device and learning curves, made of true records."""
+"""A finished study with a sweep, an absent device and learning curves, from valid records."""
 
 import shutil
 
@@ -20,7 +20,7 @@ CORRECT = {
 def summarised(tmp_path_factory):
     """The folder of a study of three variants over two sizes, estimated for one more device.
 
-    It is summarised, and not to be changed.
+    It is summarised. Tests must not change it.
     """
     folder = StudyFolder(tmp_path_factory.mktemp("pages") / "sizes")
     config = {
@@ -65,7 +65,7 @@ def summarised(tmp_path_factory):
 
 @pytest.fixture
 def swept(summarised, tmp_path):
-    """A copy of it that a test may change."""
+    """A copy of the study that a test may change."""
     return StudyFolder(shutil.copytree(summarised.path, tmp_path / "sizes"))
 
 

@@ -1,4 +1,4 @@
-"""The page of a study as HTML: what is in it, what is not, and that nothing in it can act."""
+"""The page of a study: its contents, and that markup from a folder stays inert text."""
 
 import json
 import re
@@ -102,7 +102,7 @@ def test_learning_curves_leave_out_what_is_not_finite(summarised):
     ]
 
 
-def test_of_a_published_folder_all_but_the_runs_tables_is_made_again(swept):
+def test_report_regenerates_all_but_the_run_tables_of_a_published_folder(swept):
     rows = read_csv(swept.summary_csv)
     shutil.rmtree(swept.path / "runs")
     kept = {file: file.read_bytes() for file in swept.path.iterdir() if file != swept.page}
@@ -135,7 +135,7 @@ def test_a_study_without_a_sweep_has_a_front_and_no_sweep(make_study):
 
 
 def hostile(study):
-    """The study with markup in every text that a folder can bring."""
+    """The study with markup in every text that comes from its folder."""
     rows = [
         row.model_copy(
             update={"variant": HOSTILE if row.variant == "max" else row.variant, "device": HOSTILE}
@@ -175,7 +175,7 @@ def test_markup_in_names_stays_text(swept):
     )
 
 
-@pytest.mark.thorough  # what the browser draws in the last test, without a browser
+@pytest.mark.thorough  # the charts of the browser test, without a browser
 def test_every_drawing_is_valid_vega_lite(summarised):
     rows = read_csv(summarised.summary_csv)
     found = charts_of(summarised.page.read_text(encoding="utf-8"))
@@ -201,7 +201,7 @@ def test_rows_are_sorted_by_numbers_not_by_what_is_shown(make_rows):
     assert [(cell.text, cell.order) for cell in cells] == [("2.00M ±2%", 2e6), ("9.00k ±2%", 9e3)]
 
 
-def test_in_a_browser_it_sorts_hides_and_fetches_nothing(swept, browser):
+def test_in_a_browser_the_page_sorts_hides_variants_and_fetches_nothing(swept, browser):
     rows, text = hostile(swept)
     swept.page.write_text(text, encoding="utf-8")
     found = browser.visit(
