@@ -19,30 +19,30 @@ from experiments.report.page.vega import Chart, Option, Spec
 
 _RATIO = "A ratio is the other's time divided by jaxpool's: above 1x, jaxpool is faster."
 _MEASURED = (
-    f"{_RATIO} Bold: faster beyond the noise. ▼: slower beyond it. Plain: cannot be told apart.",
+    f"{_RATIO} Bold: faster beyond the noise. ▼: slower beyond it. Plain: within the noise.",
     "Times are medians of interleaved samples, ± the wider half of the median's 95% interval.",
-    "Noise: by how much the same program differs when it is timed twice as if it were two.",
-    "Share of copy: the least bytes that must move, over the time, as a share of what copying the "
-    "input reaches in the same run.",
-    "Temporaries: of jaxpool's compiled program, as a multiple of the input.",
-    "Each contender's result was checked before it was timed. A program that another contender has "
-    "as well was timed once.",
+    "Noise: the ratio of two timings of the same program as separate contenders.",
+    "Share of copy: the minimum traffic per time, relative to that of a copy of the input in the "
+    "same run.",
+    "Temporaries: temporary memory of jaxpool's compiled program, as a multiple of the input.",
+    "Each contender's result was checked before timing. A program shared by several contenders was "
+    "timed once.",
 )
 _ESTIMATED = (
-    "Nothing here was run: these are the compiler's estimates for a device that was not there. "
+    "Nothing was run: these are the compiler's estimates for an absent device. "
     "They are never ranked with measured times.",
     _RATIO,
-    "Temporaries: of jaxpool's compiled program, as a multiple of the input. Kernels: how many "
-    "programs it starts one after the other.",
+    "Temporaries: temporary memory of jaxpool's compiled program, as a multiple of the input. "
+    "Kernels: the number of kernels of jaxpool's program.",
 )
 
 _KEEP = (
-    "Allocator keep: the process keeps the memory that it frees (settings of glibc, for each "
-    "contender alike), so that page faults do not decide."
+    "Allocator keep: settings of glibc, equal for all contenders, that keep freed memory in the "
+    "process, so that page faults do not dominate the times."
 )
 _YARDSTICK = (
-    f"Here jaxpool is the operator that the case names; {YARDSTICK} is jaxpool's own as well, with "
-    "the window of the case."
+    f"In these tables, jaxpool is the operator named by the case; {YARDSTICK} is jaxpool's max "
+    "pooling with the window of the case."
 )
 
 Text = Callable[[Entry], Cell]

@@ -52,7 +52,7 @@ def frontier(place: str, rows: Sequence[SummaryRow], found: Sequence[Look]) -> C
         caption += " A line joins the cells of one variant, in the order of the sweep."
     else:
         caption += (
-            " Dashed line: the best means. Where bars overlap, the data do not say which is better."
+            " Dashed line: the best means. Overlapping bars do not show which variant is better."
         )
     return Chart(
         id=place,

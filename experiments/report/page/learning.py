@@ -52,8 +52,8 @@ def chart(study: StudyFolder, plan: Plan, found: Sequence[Look]) -> Chart | None
         id="learning",
         title="Learning curves",
         caption=(
-            "Line: mean over the seeds that reached the point. Band: their least and greatest. "
-            f"Of long runs, {MOST_POINTS} points are drawn. {ZOOM}"
+            "Line: mean over the seeds that reached the point. Band: their minimum and maximum. "
+            f"Long runs are drawn with {MOST_POINTS} points. {ZOOM}"
         ),
         options=options,
         choice="show",

@@ -16,16 +16,16 @@ from experiments.report.page.vega import Chart
 from experiments.report.plan import Plan
 from experiments.report.rows import SummaryRow
 
-_CREDIT = "Photograph in the pictures: danielbuechele, CC BY 2.0, as it comes with scikit-learn."
+_CREDIT = "Photograph in the pictures: danielbuechele, CC BY 2.0, from scikit-learn."
 _METHOD = (
-    "Accuracy: the share of right answers on the test set, scored once when training has ended. "
+    "Accuracy: the share of correct answers on the test set, scored once after training. "
     "Its interval is the 95% t-interval of the mean over seeds.",
-    "Differences are paired by seed and corrected by Holm's method for the number of comparisons.",
-    "Throughput: the median of samples taken in turns, all variants in one process in random "
-    "order, with the median's 95% interval.",
-    "Latency of one: the time of one inference of one example. p50: half of the inferences took "
-    "at most so long; p95: 95 of 100; p99: 99 of 100.",
-    "Memory: what the compiled training step needs, arguments, results and temporaries. "
+    "Differences are paired by seed; p-values have Holm's correction for several comparisons.",
+    "Throughput: the median of interleaved samples, with the median's 95% interval. All variants "
+    "run in one process, in random order.",
+    "Latency of one: the time of one inference of one example. p50, p95 and p99: the time that "
+    "50%, 95% and 99% of the inferences do not exceed.",
+    "Memory: arguments, results and temporaries of the compiled training step. "
     "FLOPs: floating-point operations of the forward pass, as the compiler counts them.",
 )
 

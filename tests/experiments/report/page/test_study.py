@@ -70,7 +70,7 @@ def test_the_verdict_comes_first_and_the_numbers_are_those_of_the_rows(summarise
         "Published: Someone 2020.",
         "91.5",
         "90.00, 91.00, 90.50 % (seed 0, 1 and 2)",
-        "p99: 99 of 100",
+        "p50, p95 and p99: the time",
         "Estimated by the compilers of devices that are not here",
         "cpu: Test Processor, 2 cores",
     ):
