@@ -107,19 +107,21 @@ def devices(target: Target, count: int = 1) -> list[Any]:
     return list(topology.devices)[:count]
 
 
-def compile_for(target: Target, function: Callable[..., Any], *operands: Any) -> Any:
+def compile_for(target: Target, function: Callable[..., Any], *operands: Any, **flags: bool) -> Any:
     """The compiled program of `jax.jit(function)`.
 
     Args:
         target: The device.
         function: The function to compile.
         operands: Pytrees of arrays, or of `jax.ShapeDtypeStruct`s.
+        flags: Further flags of XLA. (With `xla_gpu_exclude_nondeterministic_ops`, XLA tunes Triton's
+            products of matrices on the device; so also pass `xla_gpu_enable_triton_gemm=False`.)
     """
     sharding = SingleDeviceSharding(devices(target)[0])
     placed = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), operands
     )
-    options: dict[str, str | bool] = {}
+    options: dict[str, str | bool] = {**flags}
     if target == "h100":
         options["xla_gpu_collect_cost_model_stats"] = True
     return jax.jit(function).lower(*placed).compile(compiler_options=options)

@@ -95,6 +95,24 @@ def test_maxima_of_wide_windows_are_few_operations(size, windows):
         np.testing.assert_allclose(ours, other, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize(("bins", "reductions"), [(7, 49), (9, 18)])
+@pytest.mark.parametrize("name", ["adaptive_max_pool", "adaptive_avg_pool"])
+def test_few_uneven_bins_are_reduced_over_all_axes_at_once(name, bins, reductions):
+    """More than 64 bins are reduced along one axis after the other. The values equal those on CPU."""
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((2, 17, 20, 3)), np.float32)
+    x = x.at[0, 4, 5, 0].set(np.nan)
+
+    def pool(x):
+        return getattr(jaxpool, name)(x, bins)
+
+    expected = quick.jit(pool)(x)
+    with jaxpool.portable():
+        text = jax.jit(lambda x: pool(x)).lower(x).as_text()
+        result = quick.jit(pool)(x)
+    assert len(re.findall(r"stablehlo\.reduce\(", text)) == reductions
+    np.testing.assert_allclose(result, expected, rtol=1e-6, atol=1e-6)
+
+
 def test_portable_retraces_jitted_functions():
     pool = jax.jit(lambda x: jaxpool.max_pool(x, 2))
     x = jnp.zeros((1, 4, 4, 1))

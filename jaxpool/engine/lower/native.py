@@ -60,13 +60,18 @@ def _reduce(x: jax.Array, monoid: Monoid, window: Window, dtype: np.dtype) -> ja
 
 
 def _reduce_bins(x: jax.Array, monoid: Monoid, window: Window, dtype: np.dtype) -> jax.Array:
-    """Bins of uneven sizes along one axis, one after the other."""
-    dimension, reduced = x.ndim + window.positions[0], []
-    for part in _bins(x, window, dimension):
-        one = part.astype(dtype)
-        one = lax.reduce(one, monoid.identity(dtype), monoid.combine, [dimension])
-        reduced.append(lax.expand_dims(one, [dimension]))
-    return lax.concatenate(reduced, dimension)
+    """Bins of uneven sizes, one after the other."""
+    dimensions = [x.ndim + position for position in window.positions]
+
+    def reduced(part: jax.Array, index: int) -> jax.Array:
+        """The bins along the pooled axes from `index` on."""
+        if index == len(dimensions):
+            one = lax.reduce(part.astype(dtype), monoid.identity(dtype), monoid.combine, dimensions)
+            return lax.expand_dims(one, dimensions)
+        bins = _bins(part, window.only(index), dimensions[index])
+        return lax.concatenate([reduced(each, index + 1) for each in bins], dimensions[index])
+
+    return reduced(x, 0)
 
 
 def _bins(x: jax.Array, window: Window, dimension: int) -> list[jax.Array]:

@@ -15,11 +15,12 @@ Uneven bins and filters are one step per axis. docs/xla-cpu.md says what each wa
 from __future__ import annotations
 
 import functools
+import math
 
 import jax.numpy as jnp
 import numpy as np
 
-from jaxpool.axis import Axis, PooledAxis
+from jaxpool.axis import Axis, PooledAxis, Uneven
 from jaxpool.engine.plan import tuning
 from jaxpool.engine.plan.target import CPU, Target
 from jaxpool.window import Window
@@ -65,7 +66,9 @@ def native_steps(window: Window, *, scatter: bool = False) -> list[Window]:
     few = window.taps <= tuning.NATIVE_TAPS
     narrow = len(window.axes) <= 2 and all(a.window <= tuning.NATIVE_WIDTH for a in window.axes)
     single = window.is_even and (few or (narrow and not scatter))
-    return [window] if single else separable(window)
+    bins = not scatter and all(isinstance(axis, Uneven) for axis in window.axes)
+    few_bins = bins and math.prod(window.output) <= tuning.NATIVE_BINS
+    return [window] if single or few_bins else separable(window)
 
 
 def weighted_steps(window: Window) -> list[Window]:
