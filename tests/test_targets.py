@@ -98,7 +98,7 @@ def test_maxima_of_wide_windows_are_few_operations(size, windows):
 @pytest.mark.parametrize(("bins", "reductions"), [(7, 49), (9, 18)])
 @pytest.mark.parametrize("name", ["adaptive_max_pool", "adaptive_avg_pool"])
 def test_few_uneven_bins_are_reduced_over_all_axes_at_once(name, bins, reductions):
-    """More than 64 bins are reduced along one axis after the other. The values equal those on CPU."""
+    """More than 64 bins are reduced along one axis after the other. Values equal those on CPU."""
     x = jnp.asarray(np.random.default_rng(0).standard_normal((2, 17, 20, 3)), np.float32)
     x = x.at[0, 4, 5, 0].set(np.nan)
 
