@@ -20,7 +20,7 @@ BATCHES_AHEAD = 2
 """Batches that are decoded before they are asked for: this bounds memory, whatever the dataset."""
 _THREADS = 16
 """At most so many threads decode; one per core, if there are fewer."""
-_READ_TOGETHER = 256
+_READ_TOGETHER = 64
 """Examples read at a time where a whole pass is made."""
 
 Batch = tuple[NDArray[np.float32], NDArray[np.int32]]
@@ -150,9 +150,8 @@ def statistics(
     total, squares, count = np.zeros(1, np.int64), np.zeros(1, np.int64), 0
     with closing(_read_ahead(source, np.arange(len(source)), _READ_TOGETHER)) as read:
         for images, _ in read:
-            wide = images.astype(np.int64)
-            total = total + wide.sum((0, 1, 2))
-            squares = squares + (wide * wide).sum((0, 1, 2))
+            total = total + images.sum((0, 1, 2), dtype=np.int64)
+            squares = squares + np.square(images, dtype=np.uint16).sum((0, 1, 2), dtype=np.int64)
             count += images[..., 0].size
     mean = total / count
     std = np.sqrt(np.maximum(squares / count - mean * mean, 0))
