@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from experiments import statistics
 from experiments.compilation import compile_network, no_cache
-from experiments.config import Measurement as Options
+from experiments.config import MeasurementOptions as Options
 from experiments.config import Study
 from experiments.data import Dataset
 from experiments.environment import device_name

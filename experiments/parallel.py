@@ -7,7 +7,7 @@ processes; a process reads and holds only the examples of its own devices.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from typing import Any, TypeVar
 
@@ -19,7 +19,6 @@ from experiments import environment
 from experiments.compilation import compile_network
 from experiments.config import ConfigError, Study
 from experiments.data import Dataset, Stream
-from experiments.data.stream import Batch
 from experiments.executor import Device, Executor, held, streamed
 from experiments.programs import State
 from experiments.streaming import STEPS_AHEAD, score
@@ -84,15 +83,17 @@ def divided(tree: T, order: np.ndarray, devices: Mesh) -> T:
     sharding = NamedSharding(devices, PartitionSpec(None, _AXIS))
 
     def gather(array: Any) -> jax.Array:
-        shape = (*order.shape, *array.shape[1:])
-        return jax.make_array_from_callback(
-            shape, sharding, lambda index: np.asarray(array[order[index[:2]]])
-        )
+        def part(index: Any) -> np.ndarray:
+            return np.asarray(array[order[index[:2]]])
+
+        return jax.make_array_from_callback((*order.shape, *array.shape[1:]), sharding, part)
 
     return jax.tree.map(gather, tree)
 
 
-def read_divided(stream: Stream, order: np.ndarray, devices: Mesh) -> Iterator[Batch]:
+def read_divided(
+    stream: Stream, order: np.ndarray, devices: Mesh
+) -> Generator[tuple[jax.Array, jax.Array]]:
     """Batches of a stream, each divided among the devices of a mesh.
 
     Args:
@@ -118,7 +119,7 @@ def _assembled(
     """A sharded batch, of which this process has some rows."""
     shape = (order.shape[1], *array.shape[1:])
 
-    def part(index: tuple[slice, ...]) -> np.ndarray:
+    def part(index: Any) -> np.ndarray:
         return array[np.searchsorted(rows, np.arange(order.shape[1])[index[0]])]
 
     return jax.make_array_from_callback(shape, sharding, part)

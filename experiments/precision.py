@@ -33,7 +33,8 @@ def compute_in_bfloat16(network: nnx.Module) -> None:
     exempt = set()
     for norm in (node for node in nodes if isinstance(node, _NORMS)):
         exempt |= {id(value) for value in vars(norm).values()}
-        norm.dtype, norm.promote_dtype = jnp.bfloat16, _in_float32
+        norm.dtype = jnp.bfloat16
+        norm.promote_dtype = _in_float32  # type: ignore[assignment]
     for node in nodes:
         if isinstance(node, nnx.Param) and id(node) not in exempt:
             node.set_value(_converted(node[...], jnp.float32, jnp.bfloat16))

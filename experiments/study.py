@@ -27,7 +27,7 @@ from experiments.records import (
     Origin,
     RecordError,
 )
-from experiments.workers import Task, Workers, farm
+from experiments.workers import TrainingTask, Workers, farm
 from experiments.writing import remove_torn, writing
 
 Crew = AbstractContextManager[Workers]
@@ -218,7 +218,7 @@ def train(
         workers: Other processes that train; None to train in this one.
     """
     tasks = [
-        Task(
+        TrainingTask(
             cell=name,
             variant=variant,
             seeds=seeds,

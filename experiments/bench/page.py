@@ -6,7 +6,7 @@ from typing import Any
 from experiments.bench import table
 from experiments.bench.contenders import YARDSTICK
 from experiments.bench.records import BenchRecord
-from experiments.bench.results import OURS, Entry, entries, median
+from experiments.bench.results import OURS, CaseRecords, entries, median
 from experiments.bench.summary import mean_and_lowest, peers
 from experiments.bench.words import LABELS, MODES, duration
 from experiments.records import Environment
@@ -45,7 +45,7 @@ _YARDSTICK = (
     "pooling with the window of the case."
 )
 
-Text = Callable[[Entry], Cell]
+Text = Callable[[CaseRecords], Cell]
 
 
 def page(
@@ -94,7 +94,7 @@ def page(
     return render("bench.html.j2", values, [chart] if chart else [], index, assets)
 
 
-def _timed(found: Sequence[Entry]) -> list[str]:
+def _timed(found: Sequence[CaseRecords]) -> list[str]:
     """The other libraries that were timed in at least one case."""
     return [peer for peer in peers(found) if any(e.ratio(peer) is not None for e in found)]
 
@@ -111,9 +111,9 @@ def means(records: Sequence[BenchRecord]) -> list[str]:
     return lines
 
 
-def _means(found: Sequence[Entry]) -> Table:
+def _means(found: Sequence[CaseRecords]) -> Table:
     """Geometric means and the lowest case, by allocator, mode and dtype."""
-    groups: dict[tuple[str, ...], list[Entry]] = {}
+    groups: dict[tuple[str, ...], list[CaseRecords]] = {}
     for entry in found:
         groups.setdefault(_group(entry), []).append(entry)
     columns = _timed(found)
@@ -131,18 +131,18 @@ def _means(found: Sequence[Entry]) -> Table:
     return Table("means", "", heads, rows)
 
 
-def _cells_of_means(group: Sequence[Entry], columns: Sequence[str]) -> list[Cell]:
+def _cells_of_means(group: Sequence[CaseRecords], columns: Sequence[str]) -> list[Cell]:
     return [Cell(mean_and_lowest(group, peer, median)) for peer in columns]
 
 
-def _group(entry: Entry) -> tuple[str, ...]:
+def _group(entry: CaseRecords) -> tuple[str, ...]:
     """The chart of an entry: its mode, its dtype, and its allocator if that is not the system's."""
     one = entry.any
     allocator = [] if one.allocator == "default" else [f"{one.allocator} allocator"]
     return MODES[one.mode], one.dtype, *allocator
 
 
-def _table(found: Sequence[Entry]) -> Table:
+def _table(found: Sequence[CaseRecords]) -> Table:
     columns: dict[Heading, Text] = {
         Heading("case"): lambda e: Cell(e.any.case),
         Heading("what", look="text"): lambda e: Cell(e.any.description),
@@ -183,7 +183,7 @@ def _number(value: float | None, form: str) -> Cell:
     return Cell("", "") if value is None else Cell(f"{value:{form}}", value)
 
 
-def _time(entry: Entry) -> Cell:
+def _time(entry: CaseRecords) -> Cell:
     timing = entry.timing(OURS)
     if timing is None:
         record = entry.records.get(OURS)
@@ -196,7 +196,7 @@ def _time(entry: Entry) -> Cell:
 
 
 def _ratio(peer: str) -> Text:
-    def cell(entry: Entry) -> Cell:
+    def cell(entry: CaseRecords) -> Cell:
         ratio = entry.ratio(peer)
         if ratio is None:
             record = entry.records.get(peer)
@@ -207,7 +207,7 @@ def _ratio(peer: str) -> Text:
     return cell
 
 
-def _chart(found: Sequence[Entry], drawn: Sequence[Look], estimated: bool) -> Chart | None:
+def _chart(found: Sequence[CaseRecords], drawn: Sequence[Look], estimated: bool) -> Chart | None:
     groups: dict[str, list[dict[str, Any]]] = {}
     for entry in found:
         points = [_point(entry, look) for look in drawn if entry.ratio(look.name) is not None]
@@ -223,7 +223,7 @@ def _chart(found: Sequence[Entry], drawn: Sequence[Look], estimated: bool) -> Ch
     return Chart("ratios", "Ratios of times", f"{_RATIO}{bars}", options, "show")
 
 
-def _point(entry: Entry, look: Look) -> dict[str, Any]:
+def _point(entry: CaseRecords, look: Look) -> dict[str, Any]:
     ratio = entry.ratio(look.name) or 0.0
     low, high = entry.ratio_interval(look.name) or (ratio, ratio)
     verdict = {

@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from experiments.bench.config import Bench
 from experiments.bench.contenders import YARDSTICK
 from experiments.bench.records import COPY, BenchRecord
-from experiments.bench.results import OURS, Entry, entries
+from experiments.bench.results import OURS, CaseRecords, entries
 from experiments.bench.summary import peers, window_series
 from experiments.bench.words import LABELS, MODES, duration
 from experiments.records import Environment
@@ -61,7 +61,7 @@ def draw(bench: Bench, environment: Environment, records: Sequence[BenchRecord])
     return image.getvalue()
 
 
-def _over_cases(found: Sequence[Entry]) -> Figure:
+def _over_cases(found: Sequence[CaseRecords]) -> Figure:
     """One panel per mode, one row per case; x is the time relative to a copy of the input."""
     modes = [mode for mode in MODES if any(entry.any.mode == mode for entry in found)]
     rows = list(dict.fromkeys(_row(entry) for entry in found))
@@ -95,11 +95,11 @@ def _over_cases(found: Sequence[Entry]) -> Figure:
     return figure
 
 
-def _row(entry: Entry) -> str:
+def _row(entry: CaseRecords) -> str:
     return entry.any.case if entry.any.dtype == "float32" else f"{entry.any.case} {entry.any.dtype}"
 
 
-def _draw_row(axes: Axes, entry: Entry, row: int, copies: bool) -> None:
+def _draw_row(axes: Axes, entry: CaseRecords, row: int, copies: bool) -> None:
     copy = entry.timing(COPY)
     unit = copy.median_s if copies and copy is not None else 1.0
     if copies:
@@ -123,7 +123,7 @@ def _draw_row(axes: Axes, entry: Entry, row: int, copies: bool) -> None:
         )
 
 
-def _over_windows(bench: Bench, found: Sequence[Entry]) -> Figure:
+def _over_windows(bench: Bench, found: Sequence[CaseRecords]) -> Figure:
     """One panel per mode and operator: times against the window."""
     series = window_series(bench, found)
     columns = max(1, len({each[0][1].any.mode for each in series}))
@@ -141,11 +141,11 @@ def _over_windows(bench: Bench, found: Sequence[Entry]) -> Figure:
     return figure
 
 
-def _operator(series: Sequence[tuple[int, Entry]]) -> str:
+def _operator(series: Sequence[tuple[int, CaseRecords]]) -> str:
     return series[0][1].any.description.split()[0]
 
 
-def _draw_series(axes: Axes, series: Sequence[tuple[int, Entry]]) -> None:
+def _draw_series(axes: Axes, series: Sequence[tuple[int, CaseRecords]]) -> None:
     first = series[0][1].any
     axes.set_title(f"{_operator(series)}, {MODES[first.mode]}, {first.dtype}", fontsize=10)
     for peer in [*peers([entry for _, entry in series]), OURS]:

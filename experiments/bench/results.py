@@ -25,7 +25,7 @@ def minimum(timing: Timing) -> float:
 
 
 @dataclass(frozen=True)
-class Entry:
+class CaseRecords:
     """The records of all contenders of one group in one mode, which may be compared."""
 
     records: dict[str, BenchRecord]
@@ -121,13 +121,13 @@ class Entry:
         return best, ratios[best]
 
 
-def entries(records: Iterable[BenchRecord]) -> list[Entry]:
+def entries(records: Iterable[BenchRecord]) -> list[CaseRecords]:
     """Groups records into entries, in the order of their first record."""
     groups: dict[tuple[str, ...], dict[str, BenchRecord]] = {}
     for record in records:
         key = (record.allocator, record.mode, record.case, record.dtype)
         groups.setdefault(key, {})[record.contender] = record
-    return [Entry(group) for group in groups.values()]
+    return [CaseRecords(group) for group in groups.values()]
 
 
 def geometric_mean(values: Sequence[float]) -> float:

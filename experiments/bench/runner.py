@@ -56,7 +56,7 @@ class Folder:
 
 
 @dataclass(frozen=True)
-class Task:
+class WorkerTask:
     """What one process is to time."""
 
     problems: tuple[Subject, ...]
@@ -206,14 +206,14 @@ def _digest(package: Path) -> str:
     return digest.hexdigest()[:12]
 
 
-def _tasks(bench: Bench, pattern: str) -> list[Task]:
+def _tasks(bench: Bench, pattern: str) -> list[WorkerTask]:
     named = [(problem.name, problem) for problem in bench.problems]
     chosen = [problem for name, problem in named if fnmatch(name, pattern)]
     if not chosen:
         known = ", ".join(name for name, _ in named)
         raise ConfigError(f"--cases: no case is called {pattern!r}; known: {known}")
     return [
-        Task(problems, dtype, allocator)
+        WorkerTask(problems, dtype, allocator)
         for allocator in bench.allocators
         for problems, dtype in bench.rounds(chosen)
     ]
@@ -239,14 +239,14 @@ def _conditions(of: Environment) -> dict[str, str]:
     return {**of.versions, "device": of.device, "XLA_FLAGS": of.xla_flags}
 
 
-def _belongs(record: BenchRecord, task: Task) -> bool:
+def _belongs(record: BenchRecord, task: WorkerTask) -> bool:
     known = any(record.case == problem.name for problem in task.problems)
     return known and (record.dtype, record.allocator) == (task.dtype, task.allocator)
 
 
 def _in_its_own_process(
     bench: Bench,
-    task: Task,
+    task: WorkerTask,
     names: tuple[str, ...],
     busy_cores: float | None,
     python: str,

@@ -7,7 +7,7 @@ from experiments.bench.config import Bench
 from experiments.bench.records import BenchRecord
 from experiments.bench.results import (
     OURS,
-    Entry,
+    CaseRecords,
     Statistic,
     entries,
     geometric_mean,
@@ -40,7 +40,7 @@ def summary(bench: Bench, records: Sequence[BenchRecord], *, minima: bool = True
     return [part for part in parts if part]
 
 
-def progress(found: Sequence[Entry]) -> list[str]:
+def progress(found: Sequence[CaseRecords]) -> list[str]:
     """The results of one case, one line per mode, for progress output."""
     lines = []
     for entry in found:
@@ -55,7 +55,7 @@ def progress(found: Sequence[Entry]) -> list[str]:
     return lines
 
 
-def _summary_table(found: Sequence[Entry], statistic: Statistic, title: str) -> str:
+def _summary_table(found: Sequence[CaseRecords], statistic: Statistic, title: str) -> str:
     columns = peers(found)
     if not columns:
         return ""
@@ -70,7 +70,7 @@ def _summary_table(found: Sequence[Entry], statistic: Statistic, title: str) -> 
     return markdown.table([title, "dtype", "cases", *heads], rows)
 
 
-def mean_and_lowest(found: Sequence[Entry], peer: str, statistic: Statistic) -> str:
+def mean_and_lowest(found: Sequence[CaseRecords], peer: str, statistic: Statistic) -> str:
     """The peer's time over ours: the geometric mean, and the lowest case."""
     ratios = {e.any.case: r for e in found if (r := e.ratio(peer, statistic)) is not None}
     if not ratios:
@@ -81,7 +81,7 @@ def mean_and_lowest(found: Sequence[Entry], peer: str, statistic: Statistic) -> 
     return f"{mean:.2f}x{few}, lowest {ratios[lowest]:.2f}x ({lowest})"
 
 
-def _lines(found: Sequence[Entry]) -> list[str]:
+def _lines(found: Sequence[CaseRecords]) -> list[str]:
     lines = []
     for mode, title in MODES.items():
         of_mode = [entry for entry in found if entry.any.mode == mode]
@@ -91,7 +91,7 @@ def _lines(found: Sequence[Entry]) -> list[str]:
     return lines
 
 
-def _widest_against_narrowest(bench: Bench, found: Sequence[Entry]) -> list[str]:
+def _widest_against_narrowest(bench: Bench, found: Sequence[CaseRecords]) -> list[str]:
     """The cost of the widest window over the narrowest, for cases timed together."""
     lines = []
     for series in window_series(bench, found):
@@ -108,7 +108,9 @@ def _widest_against_narrowest(bench: Bench, found: Sequence[Entry]) -> list[str]
     return lines
 
 
-def window_series(bench: Bench, found: Sequence[Entry]) -> list[list[tuple[int, Entry]]]:
+def window_series(
+    bench: Bench, found: Sequence[CaseRecords]
+) -> list[list[tuple[int, CaseRecords]]]:
     """The entries of a benchmark over windows, by operator, shape, dtype and mode.
 
     Args:
@@ -122,7 +124,7 @@ def window_series(bench: Bench, found: Sequence[Entry]) -> list[list[tuple[int, 
     if bench.x_axis != "window":
         return []
     cases = {case.name: case for case in bench.cases}
-    series: dict[tuple, list[tuple[int, Entry]]] = {}
+    series: dict[tuple, list[tuple[int, CaseRecords]]] = {}
     for entry in found:
         case = cases.get(entry.any.case)
         if case is not None:
@@ -131,7 +133,7 @@ def window_series(bench: Bench, found: Sequence[Entry]) -> list[list[tuple[int, 
     return [sorted(each, key=lambda pair: pair[0]) for each in series.values()]
 
 
-def _shares(found: Sequence[Entry]) -> str:
+def _shares(found: Sequence[CaseRecords]) -> str:
     shares = [share for entry in found if (share := entry.share()) is not None]
     if not shares:
         return ""
@@ -139,7 +141,7 @@ def _shares(found: Sequence[Entry]) -> str:
     return f"share of copy {mean:.0%} in the mean ({geometric_mean(shares):.0%} geometric)"
 
 
-def _temporaries(found: Sequence[Entry]) -> str:
+def _temporaries(found: Sequence[CaseRecords]) -> str:
     sizes = {_name(e): t for e in found if (t := e.temporaries) is not None}
     if not sizes:
         return ""
@@ -147,7 +149,7 @@ def _temporaries(found: Sequence[Entry]) -> str:
     return f"temporaries at most {sizes[most]:.2f} inputs ({most})"
 
 
-def _compilation(found: Sequence[Entry]) -> str:
+def _compilation(found: Sequence[CaseRecords]) -> str:
     seconds = {_name(e): s for e in found if (s := e.compile_s) is not None}
     if not seconds:
         return ""
@@ -161,10 +163,10 @@ def _compilation(found: Sequence[Entry]) -> str:
     return text
 
 
-def peers(found: Sequence[Entry]) -> list[str]:
+def peers(found: Sequence[CaseRecords]) -> list[str]:
     """The other libraries that took part, in display order."""
     return [peer for peer in _ORDER if any(peer in entry.records for entry in found)]
 
 
-def _name(entry: Entry) -> str:
+def _name(entry: CaseRecords) -> str:
     return f"{entry.any.case} {entry.any.dtype}"

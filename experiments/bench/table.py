@@ -6,7 +6,7 @@ from experiments import markdown
 from experiments.bench.config import ALLOCATORS, Bench
 from experiments.bench.contenders import ITSELF, YARDSTICK
 from experiments.bench.records import BenchRecord
-from experiments.bench.results import OURS, Entry, entries, median
+from experiments.bench.results import OURS, CaseRecords, entries, median
 from experiments.bench.summary import mean_and_lowest, peers, summary
 from experiments.bench.words import LABELS, MODES, duration
 from experiments.records import Environment
@@ -140,8 +140,8 @@ def _machine(environment: Environment) -> str:
     return "  \n".join(lines)
 
 
-def _mode_table(found: Sequence[Entry]) -> str:
-    columns: dict[str, Callable[[Entry], str]] = {
+def _mode_table(found: Sequence[CaseRecords]) -> str:
+    columns: dict[str, Callable[[CaseRecords], str]] = {
         "case": lambda e: f"{e.any.case}: {e.any.description}",
         "dtype": lambda e: e.any.dtype,
         "jaxpool": _time,
@@ -160,7 +160,7 @@ def _mode_table(found: Sequence[Entry]) -> str:
     return markdown.table([heads[i] for i in used], [[row[i] for i in used] for row in rows])
 
 
-def _time(entry: Entry) -> str:
+def _time(entry: CaseRecords) -> str:
     timing = entry.timing(OURS)
     if timing is None:
         record = entry.records.get(OURS)
@@ -171,18 +171,18 @@ def _time(entry: Entry) -> str:
     return f"{duration(timing.median_s)} ±{half / timing.median_s:.0%}"
 
 
-def _kernels(entry: Entry) -> str:
+def _kernels(entry: CaseRecords) -> str:
     record = entry.records.get(OURS)
     return "" if record is None or record.kernels is None else str(record.kernels)
 
 
-def _shortest(entry: Entry) -> str:
+def _shortest(entry: CaseRecords) -> str:
     timing = entry.timing(OURS)
     return "" if timing is None else duration(timing.min_s)
 
 
-def _ratio_column(peer: str) -> Callable[[Entry], str]:
-    def cell(entry: Entry) -> str:
+def _ratio_column(peer: str) -> Callable[[CaseRecords], str]:
+    def cell(entry: CaseRecords) -> str:
         ratio = entry.ratio(peer)
         if ratio is None:
             record = entry.records.get(peer)
@@ -199,7 +199,7 @@ def _methods(records: Sequence[BenchRecord]) -> str:
     if not names:
         return ""
 
-    def cell(entry: Entry, name: str) -> str:
+    def cell(entry: CaseRecords, name: str) -> str:
         record, ratio = entry.records.get(name), entry.ratio(name)
         if record is None:
             return ""

@@ -29,7 +29,7 @@ from experiments.bench.contenders import (
     compiled,
 )
 from experiments.bench.judging import Results, Verdict, judge
-from experiments.bench.network import TRAIN_STEP, Network, Training
+from experiments.bench.network import TRAIN_STEP, Network, TrainingProblem
 from experiments.bench.network.problem import FirstStep
 from experiments.bench.records import COPY, BenchRecord
 from experiments.bench.reference import Expected, Reference
@@ -213,7 +213,7 @@ def _copy(x: np.ndarray) -> Run:
 
 
 def _training(job: Job, net: Network) -> Contests:
-    training = Training.draw(net, job.seed(net))
+    training = TrainingProblem.draw(net, job.seed(net))
     first = FirstStep.of(training)
 
     def check(_: str, results: Results) -> Verdict:

@@ -2,14 +2,14 @@
 
 from experiments.config.loading import ConfigError, differences, dump, load
 from experiments.config.schema import Study
-from experiments.config.training import Measurement, Training
+from experiments.config.training import MeasurementOptions, Training
 from experiments.config.tuning import Search, Tuning, network_name
-from experiments.config.variant import Pool
+from experiments.config.variant import PoolOptions
 
 __all__ = [
     "ConfigError",
-    "Measurement",
-    "Pool",
+    "MeasurementOptions",
+    "PoolOptions",
     "Search",
     "Study",
     "Training",

@@ -9,9 +9,9 @@ from pydantic_core import PydanticUndefined
 
 from experiments import register
 from experiments.config.schema import Study
-from experiments.config.training import Augmentation, Measurement, Training
+from experiments.config.training import Augmentation, MeasurementOptions, Training
 from experiments.config.tuning import Range, Search, Tuning
-from experiments.config.variant import Pool
+from experiments.config.variant import PoolOptions
 from experiments.data import DatasetOptions
 from experiments.markdown import table
 from experiments.models import HEADS, HeadOptions, ModelOptions
@@ -35,8 +35,8 @@ def reference() -> str:
         *(_entry("task", name, kind, TaskOptions) for name, kind in TASKS.items()),
         _section("`[training]`", Training),
         _section("`[training.augmentation]`", Augmentation),
-        _section("`[measurement]`", Measurement),
-        _section("`[variants.NAME]`", Pool),
+        _section("`[measurement]`", MeasurementOptions),
+        _section("`[variants.NAME]`", PoolOptions),
         _section("`head`", HeadOptions),
         _section("`[tuning]`", Tuning),
         _section("Ranges of `[tuning.space]`", Range),

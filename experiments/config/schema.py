@@ -19,9 +19,9 @@ from pydantic import (
 
 from experiments import register
 from experiments.config.published import Published
-from experiments.config.training import Measurement, Training
+from experiments.config.training import MeasurementOptions, Training
 from experiments.config.tuning import Search, Tuning
-from experiments.config.variant import Pool, Variant
+from experiments.config.variant import PoolOptions, Variant
 from experiments.data import DataError, DatasetOptions
 from experiments.folder import cell_name
 from experiments.models import Head, ModelOptions, Slot
@@ -91,7 +91,7 @@ class Study(Section):
     model: Model
     task: Task | None = None
     training: Training
-    measurement: Measurement = Measurement()
+    measurement: MeasurementOptions = MeasurementOptions()
     variants: Annotated[dict[Name, Variant], AfterValidator(filled)]
     tuning: Tuning | None = None
     search: Search | None = None
@@ -132,7 +132,7 @@ class Study(Section):
                 "model.name",
             )
         for name, variant in self.variants.items():
-            if isinstance(variant, Pool):
+            if isinstance(variant, PoolOptions):
                 self.model.refuse_head(variant.head, f"variants.{name}.head")
         if self.task is not None and info.task != self.task.name:
             raise complaint(
@@ -177,14 +177,14 @@ class Study(Section):
         """One slot per stage, for one of the variants."""
         place = f"variants.{variant}"
         pools = self.variants[variant]
-        if isinstance(pools, Pool):
+        if isinstance(pools, PoolOptions):
             return (pools.slot(place),) * self.model.stages
         return tuple(pool.slot(f"{place}.{number}") for number, pool in enumerate(pools))
 
     def head(self, variant: str) -> Head:
         """The network's last pooling, for one of the variants."""
         pools = self.variants[variant]
-        if isinstance(pools, Pool) and pools.head is not None:
+        if isinstance(pools, PoolOptions) and pools.head is not None:
             return pools.head.head(f"variants.{variant}.head")
         return self.model.head.head("model.head")
 

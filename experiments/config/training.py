@@ -135,7 +135,7 @@ class Training(Section):
         return min(max(steps_per_epoch, 500), self.steps)
 
 
-class Measurement(Section):
+class MeasurementOptions(Section):
     """`[measurement]`: how cost is measured once training is over.
 
     Attributes:

@@ -56,7 +56,7 @@ Values = Annotated[
 ]
 
 
-class Trials(Section):
+class TrialOptions(Section):
     """The common keys of `[tuning]` and `[search]`.
 
     Attributes:
@@ -90,7 +90,7 @@ class Trials(Section):
             )
 
 
-class Tuning(Trials):
+class Tuning(TrialOptions):
     """`[tuning]`: choice of each variant's settings, with the same budget for every variant.
 
     Attributes:
@@ -225,7 +225,7 @@ def _refuse_untunable(key: str, name: str) -> None:
         raise complaint(f"{key!r} is no key of [training]{hint(name, tunable)}", "space")
 
 
-class Search(Trials):
+class Search(TrialOptions):
     """`[search]`: choice of the pooling of each stage, by successive halving.
 
     The candidates are all networks with one of `poolings` at each stage. The best network that

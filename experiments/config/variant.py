@@ -22,7 +22,7 @@ _ARGUMENT_OF_KEY = {"window": "window_shape", "stride": "strides", "padding": "p
 _NOT_FROM_A_CONFIG = {"x", "key", "where", "kernel_init", "rngs"}
 
 
-class Pool(Section):
+class PoolOptions(Section):
     """`[variants.NAME]`: a pooling.
 
     Attributes:
@@ -98,7 +98,8 @@ class Pool(Section):
 
 
 Variant = Annotated[
-    Annotated[Pool, Tag("table")] | Annotated[tuple[Pool, ...], Field(strict=False), Tag("list")],
+    Annotated[PoolOptions, Tag("table")]
+    | Annotated[tuple[PoolOptions, ...], Field(strict=False), Tag("list")],
     Discriminator(lambda value: "list" if isinstance(value, list | tuple) else "table"),
 ]
 """One pooling for every stage, or a list with one per stage."""

@@ -92,41 +92,20 @@ class Stream:
         inputs, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         return Split(inputs, labels)
 
-    def batches(
-        self,
-        order: NDArray[np.integer[Any]],
-        size: int,
-        process_index: int = 0,
-        process_count: int = 1,
-    ) -> Generator[Batch]:
+    def batches(self, order: NDArray[np.integer[Any]], size: int) -> Generator[Batch]:
         """Batches of examples, read ahead by threads.
 
         Args:
             order: Which examples, one batch after the other (M,).
-            size: Examples per batch, of all processes together; the last batch may have fewer.
-            process_index: Which part of every batch to give: process i of p gives the i-th of p
-                equal parts, so that the parts of all processes in a row are the batch.
-            process_count: How many processes share each batch.
+            size: Examples per batch; the last batch may have fewer.
 
         Yields:
-            Standardised images (size / process_count, H, W, C) and classes.
+            Standardised images (size, H, W, C) and classes.
 
         Raises:
-            ValueError: A batch does not divide evenly among the processes.
             DataError: An example cannot be read; the message names its file.
         """
-        if not 0 <= process_index < process_count:
-            raise ValueError(f"process_index must be below {process_count}, got {process_index}")
-        if size % process_count or (process_count > 1 and len(order) % size):
-            raise ValueError(
-                f"batches of {size} of {len(order)} examples do not divide evenly among "
-                f"process_count = {process_count}"
-            )
-        part = size // process_count
-        if process_count > 1:
-            parts = np.asarray(order).reshape(-1, process_count, part)
-            order = parts[:, process_index].ravel()
-        with closing(_read_ahead(self.source, self.chosen[np.asarray(order)], part)) as read:
+        with closing(_read_ahead(self.source, self.chosen[np.asarray(order)], size)) as read:
             for images, labels in read:
                 inputs = images.astype(np.float32)
                 inputs -= self.mean

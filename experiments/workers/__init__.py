@@ -3,6 +3,6 @@
 from experiments.workers.dask import dask
 from experiments.workers.farm import Workers, farm
 from experiments.workers.local import local
-from experiments.workers.task import Task
+from experiments.workers.task import TrainingTask
 
-__all__ = ["Task", "Workers", "dask", "farm", "local"]
+__all__ = ["TrainingTask", "Workers", "dask", "farm", "local"]

@@ -7,7 +7,7 @@ from typing import Any
 
 from experiments.config import ConfigError
 from experiments.workers.farm import Workers
-from experiments.workers.task import Task, carry_out_elsewhere
+from experiments.workers.task import TrainingTask, carry_out_elsewhere
 
 _SECONDS_TO_ANSWER = 10
 
@@ -58,7 +58,7 @@ class _Dask:
         """The number of a free slot, or None if there is none."""
         return self._idle.pop() if self._idle else None
 
-    def submit(self, worker: int, task: Task) -> "Future[None]":
+    def submit(self, worker: int, task: TrainingTask) -> "Future[None]":
         """Sends a task to the cluster."""
         return self._executor.submit(carry_out_elsewhere, task)
 

@@ -1,7 +1,8 @@
 """Distribution of training runs to worker processes, with recovery from lost workers.
 
-Workers train a `Task`, a run or a group of seeds, and write directly into the results folder; no
-two tasks write the same file. If a worker is lost, its task is resumed from its checkpoint.
+Workers train a `TrainingTask`, a run or a group of seeds, and write directly into the results
+folder; no two tasks write the same file. If a worker is lost, its task is resumed from its
+checkpoint.
 """
 
 from collections import Counter
@@ -10,7 +11,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Protocol
 
 from experiments.records import EpochMetrics, RecordError, read_metrics
-from experiments.workers.task import Task
+from experiments.workers.task import TrainingTask
 
 _POLL_SECONDS = 0.5
 _MAX_LOSSES = 3
@@ -34,7 +35,7 @@ class Workers(Protocol):
         """A worker without a task; None if there is none."""
         ...
 
-    def submit(self, worker: int, task: Task) -> "Future[None]":
+    def submit(self, worker: int, task: TrainingTask) -> "Future[None]":
         """Makes a worker carry out a task."""
         ...
 
@@ -43,11 +44,11 @@ class Workers(Protocol):
         ...
 
 
-Tell = Callable[[Task, list[EpochMetrics]], None]
+Tell = Callable[[TrainingTask, list[EpochMetrics]], None]
 """Called after each round of a task, with the metrics of each seed."""
 
 
-def farm(tasks: Sequence[Task], workers: Workers, tell: Tell) -> None:
+def farm(tasks: Sequence[TrainingTask], workers: Workers, tell: Tell) -> None:
     """Carries out tasks on workers.
 
     Args:
@@ -58,8 +59,8 @@ def farm(tasks: Sequence[Task], workers: Workers, tell: Tell) -> None:
     Raises:
         RecordError: A task failed, or has lost its worker three times.
     """
-    left, losses = list(tasks), Counter[Task]()
-    running: dict[Future[None], tuple[int, Task]] = {}
+    left, losses = list(tasks), Counter[TrainingTask]()
+    running: dict[Future[None], tuple[int, TrainingTask]] = {}
     before: dict[int, tuple[str, str]] = {}
     progress = _ProgressReader(tell)
     while left or running:
@@ -90,7 +91,9 @@ def farm(tasks: Sequence[Task], workers: Workers, tell: Tell) -> None:
             progress.report(task)
 
 
-def _next(left: Sequence[Task], before: tuple[str, str] | None, busy: set[tuple[str, str]]) -> Task:
+def _next(
+    left: Sequence[TrainingTask], before: tuple[str, str] | None, busy: set[tuple[str, str]]
+) -> TrainingTask:
     """The next task of a worker: of the worker's compiled program, or else of an unused program."""
     own = next((task for task in left if task.program == before), None)
     return own or next((task for task in left if task.program not in busy), left[0])
@@ -100,9 +103,9 @@ class _ProgressReader:
     """Reports new rounds of tasks, which it reads from their metrics files."""
 
     def __init__(self, tell: Tell):
-        self._tell, self._told = tell, Counter[Task]()
+        self._tell, self._told = tell, Counter[TrainingTask]()
 
-    def report(self, task: Task) -> None:
+    def report(self, task: TrainingTask) -> None:
         """Reports the rounds of a task that have ended since the last call."""
         paths = [task.place.metrics(task.variant, seed) for seed in task.seeds]
         # After a loss, the worker removes the rounds beyond its checkpoint and trains them again.

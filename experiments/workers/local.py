@@ -15,7 +15,7 @@ from experiments.allocator import keep_freed_memory
 from experiments.config import ConfigError
 from experiments.stopping import end_with_parent
 from experiments.workers.farm import Workers
-from experiments.workers.task import Task, carry_out
+from experiments.workers.task import TrainingTask, carry_out
 
 
 @contextmanager
@@ -47,7 +47,7 @@ class _Local:
         """A worker without a task; None if there is none."""
         return self._idle.pop() if self._idle else None
 
-    def submit(self, worker: int, task: Task) -> "Future[None]":
+    def submit(self, worker: int, task: TrainingTask) -> "Future[None]":
         """Makes a worker carry out a task; its process starts with its first task."""
         if worker not in self._executors:
             self._executors[worker] = ProcessPoolExecutor(

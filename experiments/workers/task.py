@@ -13,7 +13,7 @@ from experiments.records import Origin, RecordError
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
+class TrainingTask:
     """One training program: a run, or several seeds trained together.
 
     Attributes:
@@ -50,7 +50,7 @@ class Task:
         return f"{self.cell} {self.variant}, {seeds}".strip()
 
 
-def carry_out(task: Task) -> None:
+def carry_out(task: TrainingTask) -> None:
     """Trains a task in a worker process.
 
     Raises:
@@ -64,7 +64,7 @@ def carry_out(task: Task) -> None:
             trainer.train(task.seeds, task.place, lambda seeds, metrics: None)
 
 
-def carry_out_elsewhere(task: Task) -> None:
+def carry_out_elsewhere(task: TrainingTask) -> None:
     """Runs `carry_out` in a worker whose environment may differ from that of the sending process.
 
     Raises:

@@ -13,14 +13,14 @@ from experiments.config import ConfigError
 from experiments.faults import FAULTS
 from experiments.records import EpochMetrics, RecordError, append_metrics
 from experiments.workers.farm import _next
-from experiments.workers.task import Task
+from experiments.workers.task import TrainingTask
 from tests.experiments.test_command_line import ROOT, command, results
 from tests.experiments.test_faults import AT, Lab, begun, wait
 from tests.experiments.tiny import TINY
 
 
 def task(variant, seed=0, folder=ROOT):
-    return Task("", variant, (seed,), "", folder, (), "")
+    return TrainingTask("", variant, (seed,), "", folder, (), "")
 
 
 def test_a_worker_stays_with_the_variant_that_it_has_compiled():

@@ -8,7 +8,7 @@ from experiments.bench import records
 from experiments.bench.calls import Call
 from experiments.bench.config import Bench
 from experiments.bench.contenders import YARDSTICK
-from experiments.bench.results import Entry, entries
+from experiments.bench.results import CaseRecords, entries
 from experiments.config import load
 from experiments.records import Environment, read
 
@@ -71,6 +71,6 @@ class Costs:
         return "not measured" if cost is None else str(cost)
 
 
-def _cost(entry: Entry) -> Cost | None:
+def _cost(entry: CaseRecords) -> Cost | None:
     ratio = entry.ratio(YARDSTICK)
     return None if ratio is None else Cost(1 / ratio, entry.verdict(YARDSTICK) == "even")

@@ -12,7 +12,7 @@ from tools.peers.arrays import Array
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Case:
+class PeerCase:
     """A call `operator(*operands, *args, **options)`, whose results and derivative are compared.
 
     Attributes:
@@ -50,7 +50,7 @@ class Case:
 
         Example:
             >>> from tools.peers.arrays import normal
-            >>> case = Case(topic="2-D", operands=(normal(4, 4, 1),), args=(2,))
+            >>> case = PeerCase(topic="2-D", operands=(normal(4, 4, 1),), args=(2,))
             >>> case.call("max_pool")
             'max_pool(x, 2), x: normal float32 (4, 4, 1)'
         """
@@ -87,7 +87,7 @@ def cotangent(shape: tuple[int, ...]) -> np.ndarray:
     return np.cos(np.arange(np.prod(shape), dtype=np.float32)).reshape(shape)
 
 
-def difference(case: Case, ours: Answer, theirs: Answer) -> str | None:
+def difference(case: PeerCase, ours: Answer, theirs: Answer) -> str | None:
     """Describes how two answers to a case differ; None if they agree.
 
     Float results must have the same dtype. Integer results need only the same values, since
@@ -112,7 +112,7 @@ def difference(case: Case, ours: Answer, theirs: Answer) -> str | None:
 
 
 def _parts(
-    case: Case, ours: Answer, theirs: Answer
+    case: PeerCase, ours: Answer, theirs: Answer
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray, float]]:
     names = ("value", "index")[: len(ours.results)]
     for name, a, b in zip(names, ours.results, theirs.results, strict=True):

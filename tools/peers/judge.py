@@ -11,11 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tools.peers.case import Answer, Case, difference
+from tools.peers.case import Answer, PeerCase, difference
 from tools.peers.cases import Row
 from tools.peers.libraries import on_jax
 from tools.peers.library import Adapter, Library, Refused
-from tools.peers.records import Difference, RowRecord
+from tools.peers.records import Disagreement, RowRecord
 from tools.peers.search import signature
 
 _HERE = Path(__file__).parent
@@ -43,7 +43,7 @@ def judge(row: Row, library: Library) -> RowRecord:
     )
 
 
-def _asked(row: Row, case: Case, library: Library) -> Difference | None:
+def _asked(row: Row, case: PeerCase, library: Library) -> Disagreement | None:
     adapter, call = library.adapters[row.name], case.call(row.name)
     try:
         theirs = library.evaluate(adapter.function, case)
@@ -51,7 +51,7 @@ def _asked(row: Row, case: Case, library: Library) -> Difference | None:
         if _is_own_fault(error, adapter):
             raise
         topic = case.needs or case.topic
-        return Difference(topic=topic, call=call, kind="refuses", words=_message(error))
+        return Disagreement(topic=topic, call=call, kind="refuses", words=_message(error))
     if case.draws:
         samples = theirs.results[-len(case.args[1]) :]
         theirs = dataclasses.replace(theirs, results=theirs.results[: -len(samples)])
@@ -60,11 +60,11 @@ def _asked(row: Row, case: Case, library: Library) -> Difference | None:
     words = difference(case, ours, theirs)
     if words is None:
         return None
-    return Difference(topic=case.topic, call=call, kind="differs", words=words)
+    return Disagreement(topic=case.topic, call=call, kind="differs", words=words)
 
 
 @functools.cache
-def expected(function: Callable[..., Any], case: Case) -> Answer:
+def expected(function: Callable[..., Any], case: PeerCase) -> Answer:
     """The results of jaxpool, computed once for all peers."""
     return on_jax.evaluate(function, case)
 

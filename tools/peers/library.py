@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from tools.peers.case import Answer, Case
+from tools.peers.case import Answer, PeerCase
 
-Evaluate = Callable[[Callable[..., Any], Case], Answer]
+Evaluate = Callable[[Callable[..., Any], PeerCase], Answer]
 
 
 class Refused(Exception):  # noqa: N818 - what a peer cannot do is no error

@@ -11,7 +11,7 @@ from experiments.records import Record, Versioned
 Verdict = Literal["has", "differs", "lacks"]
 
 
-class Difference(Record):
+class Disagreement(Record):
     """A case in which the result of a peer is not that of jaxpool.
 
     Attributes:
@@ -41,7 +41,7 @@ class RowRecord(Record):
     operator: str
     calls: tuple[str, ...] = ()
     cases: Annotated[int, Field(ge=0)] = 0
-    differences: tuple[Difference, ...] = ()
+    differences: tuple[Disagreement, ...] = ()
 
     @model_validator(mode="after")
     def _asked_what_is_called(self) -> Self:

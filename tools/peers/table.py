@@ -8,7 +8,7 @@ from pathlib import Path
 from experiments import records
 from experiments.records import RecordError
 from tools.peers.cases import MASKS, ROWS
-from tools.peers.records import Difference, PeerRecord, RowRecord
+from tools.peers.records import Disagreement, PeerRecord, RowRecord
 
 COLUMNS = {
     "PyTorch": ("torch", "torchvision"),
@@ -116,7 +116,7 @@ def render_details(columns: Mapping[str, Column]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def topics(differences: Sequence[Difference]) -> list[str]:
+def topics(differences: Sequence[Disagreement]) -> list[str]:
     """The topics of some differences, each once; "wide padding" is left out beside "padding"."""
     names = list(dict.fromkeys(difference.topic for difference in differences))
     return [n for n in names if not any(n.endswith(f" {other}") for other in names)]
@@ -160,7 +160,7 @@ def _detail(label: str, row: RowRecord) -> list[str]:
     return [head, *(_difference(difference) for difference in row.differences)]
 
 
-def _difference(difference: Difference) -> str:
+def _difference(difference: Disagreement) -> str:
     words = _code(difference.words) if difference.kind == "refuses" else difference.words
     verb = "refused" if difference.kind == "refuses" else "differs"
     return f"  - {difference.topic}: {_code(difference.call)} {verb}: {words}"

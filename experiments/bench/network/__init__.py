@@ -5,14 +5,14 @@ import importlib.util
 
 from experiments.bench.contenders import LIBRARIES, LeftOut, Program
 from experiments.bench.network.config import TRAIN_STEP, Network
-from experiments.bench.network.problem import Training
+from experiments.bench.network.problem import TrainingProblem
 
-__all__ = ["TRAIN_STEP", "Network", "Training", "prepare"]
+__all__ = ["TRAIN_STEP", "Network", "TrainingProblem", "prepare"]
 
 _MODULES = {"jaxpool": "nnx", "flax": "nnx", "torch": "torch"}
 
 
-def prepare(name: str, training: Training) -> Program:
+def prepare(name: str, training: TrainingProblem) -> Program:
     """Creates a contender's training step.
 
     Args:

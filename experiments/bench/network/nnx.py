@@ -14,7 +14,7 @@ from flax import nnx
 import jaxpool
 from experiments.bench.contenders import Program
 from experiments.bench.network.config import Network
-from experiments.bench.network.problem import Training
+from experiments.bench.network.problem import TrainingProblem
 from experiments.compilation import compile_network
 from experiments.models.convolution import Convolution
 
@@ -45,12 +45,12 @@ class CNN(nnx.Module):
         return self.dense(x.reshape(x.shape[0], -1))
 
     def variables(self) -> Iterator[Any]:
-        """Kernel and bias of each layer, in the order of `Training.parameters`."""
+        """Kernel and bias of each layer, in the order of `TrainingProblem.parameters`."""
         for layer in (*self.convolutions, self.dense):
             yield from (layer.kernel, layer.bias)
 
 
-def prepare(name: str, training: Training) -> Program:
+def prepare(name: str, training: TrainingProblem) -> Program:
     """Compiles the training step with the pooling of the contender `name`."""
     network = training.network
     model = CNN(network, _POOLS[name], nnx.Rngs(0))

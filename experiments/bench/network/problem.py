@@ -17,7 +17,7 @@ Array = np.ndarray
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingProblem:
     """A network, its initial parameters and the batch of every step.
 
     Attributes:
@@ -34,7 +34,7 @@ class Training:
     labels: Array
 
     @classmethod
-    def draw(cls, network: Network, seed: int) -> "Training":
+    def draw(cls, network: Network, seed: int) -> "TrainingProblem":
         """Draws random images, labels and parameters, scaled as in He et al. (2015)."""
         rng = np.random.default_rng(seed)
         parameters = []
@@ -53,10 +53,10 @@ class FirstStep:
 
     loss: float
     updates: tuple[Array, ...]
-    training: Training
+    training: TrainingProblem
 
     @classmethod
-    def of(cls, training: Training) -> "FirstStep":
+    def of(cls, training: TrainingProblem) -> "FirstStep":
         """Computes the step in NumPy."""
         loss, gradients = _loss_and_gradients(training)
         rate = training.network.learning_rate
@@ -87,7 +87,7 @@ def _kernel_shapes(network: Network) -> Iterator[tuple[int, ...]]:
     yield network.features, network.classes
 
 
-def _loss_and_gradients(training: Training) -> tuple[float, list[Array]]:
+def _loss_and_gradients(training: TrainingProblem) -> tuple[float, list[Array]]:
     *convolutions, dense = _pairs([p.astype(np.float64) for p in training.parameters])
     x, undo = training.images.astype(np.float64), []
     for kernel, bias in convolutions:

@@ -10,7 +10,7 @@ from torch import nn
 
 from experiments.bench.contenders import LeftOut, Program
 from experiments.bench.network.config import Network
-from experiments.bench.network.problem import Training
+from experiments.bench.network.problem import TrainingProblem
 
 
 class CNN(nn.Module):
@@ -31,14 +31,14 @@ class CNN(nn.Module):
         return self.dense(x.permute(0, 2, 3, 1).flatten(1))
 
     def load(self, parameters: tuple[np.ndarray, ...]) -> None:
-        """Copies the parameters of a `Training`."""
+        """Copies the parameters of a `TrainingProblem`."""
         own = list(self.parameters())
         with torch.no_grad():
             for mine, given in zip(own, parameters, strict=True):
                 mine.copy_(torch.from_numpy(_to_torch(given)))
 
 
-def prepare(name: str, training: Training) -> Program:
+def prepare(name: str, training: TrainingProblem) -> Program:
     """The training step without `torch.compile`, which would need a C++ toolchain."""
     del name
     if jax.default_backend() != "cpu":

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from catalogue import Map
 from experiments.bench.calls import Call
-from experiments.bench.calls.examples import Map
 from experiments.bench.contenders.compiled import Function
 
 Reduction = Callable[[jax.Array, int, int], jax.Array]

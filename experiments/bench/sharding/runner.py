@@ -17,7 +17,7 @@ from experiments.bench.config import Bench
 from experiments.bench.runner import describe
 from experiments.bench.sharding import table, worker
 from experiments.bench.sharding.records import ShardingRecord, read
-from experiments.bench.sharding.worker import Job
+from experiments.bench.sharding.worker import ShardingJob
 from experiments.config import ConfigError, differences, dump
 from experiments.records import Environment, RecordError, append_lines, write, write_atomically
 from experiments.records import read as read_record
@@ -27,7 +27,7 @@ CONTENDERS = ("jaxpool", "lax")
 _CHECKOUT = Path(__file__).parents[3]
 
 
-class Folder:
+class ShardingFolder:
     """The paths inside the results folder."""
 
     def __init__(self, path: Path):
@@ -82,7 +82,7 @@ def run(
         raise ConfigError(f"--devices: compiles forward and gradient; modes is {list(bench.modes)}")
     names = tuple(name for name in CONTENDERS if name in (contenders or CONTENDERS))
     problems = _problems(bench, cases)
-    folder = Folder(out / "bench-sharding")
+    folder = ShardingFolder(out / "bench-sharding")
     if fresh:
         folder.clear()
     _refuse_other_work(bench, devices, folder)
@@ -96,7 +96,7 @@ def run(
             continue
         group = uuid.uuid4().hex[:12]
         found = _in_its_own_process(
-            Job(
+            ShardingJob(
                 problem=problem,
                 dtype=dtype,
                 modes=modes,
@@ -141,7 +141,7 @@ def _complete(
     return not failed and present >= {(mode, name) for mode in modes for name in contenders}
 
 
-def _refuse_other_work(bench: Bench, devices: int, folder: Folder) -> None:
+def _refuse_other_work(bench: Bench, devices: int, folder: ShardingFolder) -> None:
     """Refuses to mix records of two configs, versions or numbers of devices."""
     here = describe()
     records = read(folder.records)
@@ -162,7 +162,7 @@ def _refuse_other_work(bench: Bench, devices: int, folder: Folder) -> None:
         )
 
 
-def _in_its_own_process(job: Job, timeout_s: float) -> list[ShardingRecord]:
+def _in_its_own_process(job: ShardingJob, timeout_s: float) -> list[ShardingRecord]:
     path = os.pathsep.join(filter(None, [str(_CHECKOUT), os.environ.get("PYTHONPATH")]))
     with tempfile.TemporaryDirectory() as scratch:
         job = job.model_copy(update={"output": Path(scratch) / "records.jsonl"})
@@ -183,7 +183,7 @@ def _in_its_own_process(job: Job, timeout_s: float) -> list[ShardingRecord]:
         return read(job.output)
 
 
-def _failed(job: Job, reason: str) -> list[ShardingRecord]:
+def _failed(job: ShardingJob, reason: str) -> list[ShardingRecord]:
     return [
         job.record(mode, axis, contender, outcome="failed", reason=reason[:500])
         for mode in job.modes

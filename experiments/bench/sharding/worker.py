@@ -28,7 +28,7 @@ _NO_DERIVATIVE = "does not support reverse-mode autodiff"  # the end of a ValueE
 _SPATIAL = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 
 
-class Job(Record):
+class ShardingJob(Record):
     """What one process does.
 
     Attributes:
@@ -81,7 +81,7 @@ def axes(problem: Case | Call) -> tuple[str, ...]:
     return ("batch", *_SPATIAL[len(input_shape(problem)) - 2], "channels")
 
 
-def run(job: Job) -> list[ShardingRecord]:
+def run(job: ShardingJob) -> list[ShardingRecord]:
     """Compiles a case in every mode, divided along every axis, by every contender."""
     return [
         job.record(mode, axis, contender, **_found(job, mode, axis, contender))
@@ -91,7 +91,7 @@ def run(job: Job) -> list[ShardingRecord]:
     ]
 
 
-def _found(job: Job, mode: str, axis: int, contender: str) -> dict[str, Any]:
+def _found(job: ShardingJob, mode: str, axis: int, contender: str) -> dict[str, Any]:
     """What became of one program: some fields of its record, by name."""
     shape = input_shape(job.problem)
     if shape[axis] % job.devices:
@@ -109,7 +109,7 @@ def _found(job: Job, mode: str, axis: int, contender: str) -> dict[str, Any]:
         return {"outcome": "failed", "reason": f"{type(error).__name__}: {error}"[:500]}
 
 
-def _function(job: Job, mode: Any, contender: str) -> tuple[Function, Operands]:
+def _function(job: ShardingJob, mode: Any, contender: str) -> tuple[Function, Operands]:
     """The operator as a contender computes it, and the shapes of its operands."""
 
     def shaped(shape: tuple[int, ...]) -> Any:
@@ -180,7 +180,7 @@ def measure(function: Function, operands: Operands, axis: int, devices: int) -> 
 
 
 if __name__ == "__main__":
-    job = Job.model_validate_json(sys.stdin.read())
+    job = ShardingJob.model_validate_json(sys.stdin.read())
     jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_num_cpu_devices", job.devices)
     append_lines(job.output, run(job))

@@ -31,7 +31,7 @@ _METHOD = (
 
 
 @dataclass(frozen=True)
-class Group:
+class ChartGroup:
     """A section of charts."""
 
     id: str
@@ -71,16 +71,16 @@ def page(
     found = looks(list(dict.fromkeys(row.variant for row in rows)))
     first = next(iter(devices.values()))
     groups = [
-        Group(
+        ChartGroup(
             "frontier",
             "Accuracy against cost",
             [charts.frontier(f"frontier-{i}", of, found) for i, of in enumerate(devices.values())],
         )
     ]
     if plan.sweep:
-        groups.append(Group("sweep", "Accuracy along the sweep", charts.sweep(first, found)))
+        groups.append(ChartGroup("sweep", "Accuracy along the sweep", charts.sweep(first, found)))
     if curves := learning.chart(study, plan, found):
-        groups.append(Group("learning", curves.title, [curves]))
+        groups.append(ChartGroup("learning", curves.title, [curves]))
     described = cards(plan, first)
     where = study.environment
     environment = read(where, Environment) if where.is_file() else None

@@ -8,14 +8,14 @@ import pytest
 
 from experiments.bench import network
 from experiments.bench.contenders import LIBRARIES, LeftOut
-from experiments.bench.network import Network, Training
+from experiments.bench.network import Network, TrainingProblem
 from experiments.bench.network.problem import FirstStep
 
 
 @pytest.fixture(scope="module")
 def training():
     tiny = Network(name="n", batch=4, image=(9, 8, 1), widths=(3, 2), classes=5)
-    return Training.draw(tiny, seed=0)
+    return TrainingProblem.draw(tiny, seed=0)
 
 
 def test_the_reference_s_update_follows_the_loss_downhill(training):

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from experiments.bench.records import COPY, read
-from experiments.bench.results import Entry, entries, geometric_mean, median, minimum
+from experiments.bench.results import CaseRecords, entries, geometric_mean, median, minimum
 from experiments.records import RecordError, append_lines
 
 
@@ -13,14 +13,16 @@ def entry(record):
 
     def make(**seconds):
         names = {"itself": "jaxpool:itself", "direct": "jaxpool:direct"}
-        return Entry({names.get(n, n): record(names.get(n, n), s) for n, s in seconds.items()})
+        return CaseRecords(
+            {names.get(n, n): record(names.get(n, n), s) for n, s in seconds.items()}
+        )
 
     return make
 
 
 def test_a_ratio_is_the_other_s_time_over_ours(record):
     ours = record("jaxpool", 0.001, spread=0.1)
-    entry = Entry({"jaxpool": ours, "torch": record("torch", 0.003)})
+    entry = CaseRecords({"jaxpool": ours, "torch": record("torch", 0.003)})
     assert entry.ratio("torch", median) == pytest.approx(3)
     assert entry.ratio("torch", minimum) == pytest.approx(0.003 * 0.99 / (0.001 * 0.9))
     assert entry.ratio("lax") is None
@@ -28,7 +30,7 @@ def test_a_ratio_is_the_other_s_time_over_ours(record):
 
 def test_the_same_program_has_the_same_time(record):
     same = record("flax", outcome="same", same_as="lax")
-    entry = Entry({"jaxpool": record("jaxpool", 1), "lax": record("lax", 2), "flax": same})
+    entry = CaseRecords({"jaxpool": record("jaxpool", 1), "lax": record("lax", 2), "flax": same})
     assert entry.ratio("flax") == pytest.approx(2)
 
 
@@ -43,7 +45,7 @@ def test_a_win_counts_only_outside_the_noise(entry):
 def test_samples_too_few_for_an_interval_count_with_their_whole_range(record):
     def verdict(spread):
         theirs = record("torch", 1.2, spread=spread, count=3)
-        return Entry({"jaxpool": record("jaxpool", 1.0), "torch": theirs}).verdict("torch")
+        return CaseRecords({"jaxpool": record("jaxpool", 1.0), "torch": theirs}).verdict("torch")
 
     assert verdict(0.1) == "faster"
     assert verdict(0.3) == "even"
@@ -51,7 +53,7 @@ def test_samples_too_few_for_an_interval_count_with_their_whole_range(record):
 
 def test_the_share_of_the_copy(record):
     # The copy moves 16 kB in 1 ms, we 8 kB in 2 ms: a quarter of its bandwidth.
-    entry = Entry(
+    entry = CaseRecords(
         {
             "jaxpool": record("jaxpool", 0.002, traffic_bytes=8192),
             COPY: record(COPY, 0.001, traffic_bytes=16384),
@@ -68,7 +70,7 @@ def test_a_method_is_better_only_outside_the_noise(entry):
 
 
 def test_memory_and_compilation_are_relative(record):
-    entry = Entry(
+    entry = CaseRecords(
         {
             "jaxpool": record("jaxpool", 1, temp_bytes=4096, compile_s=0.3),
             "lax": record("lax", 1, compile_s=0.1),

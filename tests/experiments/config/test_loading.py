@@ -2,7 +2,7 @@ import tomllib
 
 import pytest
 
-from experiments.config import ConfigError, Pool, differences, dump, load
+from experiments.config import ConfigError, PoolOptions, differences, dump, load
 
 VALID = """
 [dataset]
@@ -56,7 +56,7 @@ def test_a_config_is_read_with_its_defaults(path):
     assert study.name == "study"
     assert study.model.widths == (16, 32)
     assert study.training.optimizer == "adamw"
-    assert study.variants["max"] == Pool(pool="max_pool", window=2)
+    assert study.variants["max"] == PoolOptions(pool="max_pool", window=2)
 
 
 def test_a_name_in_the_file_wins_over_the_name_of_the_file(path):
@@ -108,7 +108,7 @@ def test_set_takes_toml_values_and_bare_words(path, override, section, key, valu
 
 def test_set_adds_variants_and_later_ones_win(path):
     study = load(path, ["variants.none.pool=none", "training.epochs=4", "training.epochs=5"])
-    assert study.variants["none"] == Pool(pool="none")
+    assert study.variants["none"] == PoolOptions(pool="none")
     assert study.training.epochs == 5
 
 

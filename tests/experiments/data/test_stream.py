@@ -75,29 +75,6 @@ def test_a_part_of_a_stream_is_a_stream():
     assert split.labels.tolist() == [4, 6, 1, 3, 5]
 
 
-def test_processes_share_out_every_batch_and_nothing_is_read_twice():
-    source, order = Numbered(60), np.random.default_rng(0).permutation(60)[:48]
-    whole = numbers(plain(source).batches(order, 12))
-    source.asked = 0
-    parts = [numbers(plain(source).batches(order, 12, index, 3)) for index in range(3)]
-    assert source.asked == 48
-    assert [[*a, *b, *c] for a, b, c in zip(*parts, strict=True)] == whole
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ((10, 0, 3), "batches of 10 of 48 examples do not divide evenly among process_count = 3"),
-        ((32, 0, 2), "batches of 32 of 48 examples do not divide"),
-        ((12, 3, 3), "process_index must be below 3, got 3"),
-        ((12, -1, 3), "process_index must be below 3, got -1"),
-    ],
-)
-def test_uneven_parts_are_refused(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        next(plain(Numbered(60)).batches(np.arange(48), *arguments))
-
-
 @pytest.mark.parametrize("examples", [200, 2000])
 def test_memory_is_bounded_whatever_the_size_of_the_dataset(examples):
     source, size = Numbered(examples), 10

@@ -8,12 +8,12 @@ import numpy as np
 
 import jaxpool
 from tools.peers.arrays import given
-from tools.peers.case import Answer, Case
+from tools.peers.case import Answer, PeerCase
 from tools.peers.cases import Row
 from tools.peers.library import Adapter, Library
 
 X = given([[1.0, 2.0, 3.0, 4.0]])
-FIRST = Case(topic="values", operands=(X,), options={"axes": 1}, args=(2,), wrt=None)
+FIRST = PeerCase(topic="values", operands=(X,), options={"axes": 1}, args=(2,), wrt=None)
 SECOND = dataclasses.replace(FIRST, topic="strides", options={"axes": 1, "strides": 1})
 ROW = Row("max_pool", jaxpool.max_pool, (FIRST, SECOND))
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from tools.peers import arrays
-from tools.peers.case import Answer, Case, cotangent, difference
+from tools.peers.case import Answer, PeerCase, cotangent, difference
 from tools.peers.cases import ROWS
 
-CASE = Case(topic="values", operands=(arrays.normal(2, 2),), tolerance=1e-3)
+CASE = PeerCase(topic="values", operands=(arrays.normal(2, 2),), tolerance=1e-3)
 ONES = np.ones((2, 2), np.float32)
 
 

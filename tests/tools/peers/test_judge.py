@@ -8,7 +8,7 @@ import jaxpool
 from tests.tools.peers import made_up
 from tests.tools.peers.made_up import FIRST, ROW
 from tools.peers.arrays import normal
-from tools.peers.case import Case
+from tools.peers.case import PeerCase
 from tools.peers.cases import Row
 from tools.peers.judge import judge
 from tools.peers.library import Adapter, Refused
@@ -100,7 +100,7 @@ def test_an_attribute_error_inside_a_peer_is_a_refusal():
 
 
 def test_gradients_are_judged():
-    case = Case(topic="ties", operands=(normal(1, 4, 1),), args=(2,))
+    case = PeerCase(topic="ties", operands=(normal(1, 4, 1),), args=(2,))
     row = Row("max_pool", jaxpool.max_pool, (case,))
 
     def without_gradient(x, window):
@@ -112,7 +112,7 @@ def test_gradients_are_judged():
 
 
 def test_jaxpool_receives_the_random_draws_of_a_peer():
-    case = Case(
+    case = PeerCase(
         topic="boundaries",
         operands=(normal(1, 5, 1),),
         args=(None, (2,)),

@@ -4,11 +4,11 @@ from experiments import records
 from experiments.records import RecordError
 from tools.peers import table
 from tools.peers.cases import ROWS
-from tools.peers.records import Difference, PeerRecord, RowRecord
+from tools.peers.records import Disagreement, PeerRecord, RowRecord
 
 
 def difference(topic, kind="differs", words="value: shape (1,), peer (2,)"):
-    return Difference(topic=topic, call="max_pool(x, 2), x: `zeros`", kind=kind, words=words)
+    return Disagreement(topic=topic, call="max_pool(x, 2), x: `zeros`", kind=kind, words=words)
 
 
 def row(operator="max_pool", *differences, cases=5):

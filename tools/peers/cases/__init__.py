@@ -8,7 +8,7 @@ from typing import Any
 
 import jaxpool
 from jaxpool import pooling
-from tools.peers.case import Case
+from tools.peers.case import PeerCase
 from tools.peers.cases import boxes, whole, windowed
 
 MASKS = "masks"
@@ -27,14 +27,14 @@ class Row:
 
     name: str
     function: Callable[..., Any]
-    cases: tuple[Case, ...]
+    cases: tuple[PeerCase, ...]
 
 
 def _masked(x: Any, operator: str, *, where: Any, **options: Any) -> Any:
     return getattr(jaxpool, operator)(x, where=where, **options)
 
 
-_CASES: dict[str, tuple[Case, ...]] = {
+_CASES: dict[str, tuple[PeerCase, ...]] = {
     "max_pool": windowed.MAX,
     "min_pool": windowed.MIN,
     "avg_pool": windowed.AVG,

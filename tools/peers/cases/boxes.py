@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tools.peers.arrays import Array, given, normal
-from tools.peers.case import Case
+from tools.peers.case import PeerCase
 from tools.peers.cases.windowed import ROUNDING
 
 INSIDE = given([[0.0, 0.0, 6.7, 5.0], [1.3, 2.1, 6.2, 7.9], [2.5, 0.5, 4.0, 6.0]])
@@ -14,9 +14,11 @@ OUTSIDE = given([[-1.0, -1.0, 5.0, 4.2], [4.0, 4.0, 13.0, 12.5]])
 MAP = normal(8, 9, 3)
 
 
-def boxes(topic: str, features: Array, of: Array, **fields: Any) -> Case:
+def boxes(topic: str, features: Array, of: Array, **fields: Any) -> PeerCase:
     """A case of 2 x 3 bins a box."""
-    return Case(topic=topic, operands=(features, of), args=((2, 3),), tolerance=ROUNDING, **fields)
+    return PeerCase(
+        topic=topic, operands=(features, of), args=((2, 3),), tolerance=ROUNDING, **fields
+    )
 
 
 IMAGES = {"batch_indices": given([1, 0, 1], "int32")}

@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 
 from tools.peers.arrays import Array, constant, given, integers, normal, uniform, with_nan
-from tools.peers.case import Case
+from tools.peers.case import PeerCase
 from tools.peers.cases.windowed import HALF, LARGE, ROUNDING, SMALL
 
 
-def whole(topic: str, operand: Array, *args: Any, **fields: Any) -> Case:
+def whole(topic: str, operand: Array, *args: Any, **fields: Any) -> PeerCase:
     """A case of one array."""
-    return Case(topic=topic, operands=(operand,), args=args, **fields)
+    return PeerCase(topic=topic, operands=(operand,), args=args, **fields)
 
 
-def planes(*args: Any, tolerance: float, **options: Any) -> tuple[Case, ...]:
+def planes(*args: Any, tolerance: float, **options: Any) -> tuple[PeerCase, ...]:
     """Maps of two, one and three axes."""
     shapes = {"2-D": (2, 5, 6, 3), "1-D": (2, 13, 3), "3-D": (2, 4, 3, 5, 2)}
     return tuple(
@@ -45,7 +45,7 @@ GLOBAL_LP = (
 )
 
 
-def adaptive(tolerance: float) -> tuple[Case, ...]:
+def adaptive(tolerance: float) -> tuple[PeerCase, ...]:
     """Bins that divide the map, that do not, and more of them than elements."""
     return (
         whole("2-D", normal(2, 8, 6, 3), (4, 3), tolerance=tolerance),
@@ -72,7 +72,7 @@ ADAPTIVE_AVG = (
 ADAPTIVE_ARGMAX = (*adaptive(0.0), whole("ties", integers(*SMALL), (4, 4)))
 
 
-def fractional(tolerance: float) -> tuple[Case, ...]:
+def fractional(tolerance: float) -> tuple[PeerCase, ...]:
     """PyTorch's form, at given samples; TensorFlow's form, at boundaries that it drew."""
     form = "fixed windows"
     return (
@@ -110,9 +110,9 @@ FRACTIONAL_AVG = fractional(ROUNDING)
 FRACTIONAL_ARGMAX = fractional(0.0)
 
 
-def places(topic: str, values: Array, indices: list[Any], output: Any) -> Case:
+def places(topic: str, values: Array, indices: list[Any], output: Any) -> PeerCase:
     """A case of unpooling."""
-    return Case(topic=topic, operands=(values, given(indices, "int32")), args=(output,))
+    return PeerCase(topic=topic, operands=(values, given(indices, "int32")), args=(output,))
 
 
 UNPOOL = (
@@ -125,9 +125,9 @@ UNPOOL = (
 )
 
 
-def masked(topic: str, operator: str, operand: Array, where: Array, **options: Any) -> Case:
+def masked(topic: str, operator: str, operand: Array, where: Array, **options: Any) -> PeerCase:
     """A case of pooling with a mask."""
-    return Case(
+    return PeerCase(
         topic=topic,
         operands=(operand,),
         args=(operator,),

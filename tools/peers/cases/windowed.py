@@ -14,7 +14,7 @@ import numpy as np
 from jax import lax
 
 from tools.peers.arrays import Array, constant, integers, normal, with_nan
-from tools.peers.case import Case
+from tools.peers.case import PeerCase
 
 LARGE = (2, 96, 96, 3)
 SMALL = (1, 12, 12, 2)
@@ -23,7 +23,7 @@ HALF = 1e-2
 
 
 @dataclass(frozen=True)
-class Geometry:
+class PeerGeometry:
     """Where windows lie, and the topic that this is about."""
 
     topic: str
@@ -33,32 +33,32 @@ class Geometry:
 
 
 GEOMETRIES = (
-    Geometry("2-D", (2, 8, 10, 3), 2, {}),
-    Geometry("1-D", (2, 13, 3), 3, {"strides": 2}),
-    Geometry("3-D", (1, 5, 6, 4, 2), 2, {}),
-    Geometry("padding", (2, 9, 9, 3), 3, {"strides": 2, "padding": 1}),
-    Geometry("wide padding", (1, 6, 6, 2), 3, {"strides": 1, "padding": 2}),
-    Geometry("uneven padding", (1, 7, 6, 2), 3, {"strides": 2, "padding": ((1, 0), (0, 1))}),
-    Geometry("SAME", (2, 8, 8, 3), 3, {"strides": 2, "padding": "SAME"}),
-    Geometry("dilation", (1, 9, 9, 2), 2, {"strides": 1, "dilation": 3}),
-    Geometry("strided dilation", (1, 9, 9, 2), 2, {"strides": 2, "dilation": 2}),
-    Geometry("ceil_mode", (2, 8, 8, 3), 3, {"strides": 2, "ceil_mode": True}),
-    Geometry("gapped ceil_mode", (1, 7, 6, 2), 2, {"strides": 3, "ceil_mode": True}),
+    PeerGeometry("2-D", (2, 8, 10, 3), 2, {}),
+    PeerGeometry("1-D", (2, 13, 3), 3, {"strides": 2}),
+    PeerGeometry("3-D", (1, 5, 6, 4, 2), 2, {}),
+    PeerGeometry("padding", (2, 9, 9, 3), 3, {"strides": 2, "padding": 1}),
+    PeerGeometry("wide padding", (1, 6, 6, 2), 3, {"strides": 1, "padding": 2}),
+    PeerGeometry("uneven padding", (1, 7, 6, 2), 3, {"strides": 2, "padding": ((1, 0), (0, 1))}),
+    PeerGeometry("SAME", (2, 8, 8, 3), 3, {"strides": 2, "padding": "SAME"}),
+    PeerGeometry("dilation", (1, 9, 9, 2), 2, {"strides": 1, "dilation": 3}),
+    PeerGeometry("strided dilation", (1, 9, 9, 2), 2, {"strides": 2, "dilation": 2}),
+    PeerGeometry("ceil_mode", (2, 8, 8, 3), 3, {"strides": 2, "ceil_mode": True}),
+    PeerGeometry("gapped ceil_mode", (1, 7, 6, 2), 2, {"strides": 3, "ceil_mode": True}),
 )
 OVERLAPPING = {"strides": 2}
 PADDED = {"strides": 2, "padding": 1}
 
 
 def over(
-    geometries: Iterable[Geometry],
+    geometries: Iterable[PeerGeometry],
     array: Callable[..., Array] = normal,
     args: tuple[Any, ...] = (),
     tolerance: float = 0.0,
     **options: dict[str, Any],
-) -> tuple[Case, ...]:
+) -> tuple[PeerCase, ...]:
     """A case for each geometry; `options` by the geometry's topic are added to its own."""
     return tuple(
-        Case(
+        PeerCase(
             topic=geometry.topic,
             operands=(array(*geometry.shape),),
             args=(geometry.window, *args),
@@ -69,9 +69,9 @@ def over(
     )
 
 
-def windowed(topic: str, operand: Array, window: Any, **fields: Any) -> Case:
+def windowed(topic: str, operand: Array, window: Any, **fields: Any) -> PeerCase:
     """A case of one window."""
-    return Case(topic=topic, operands=(operand,), args=(window,), **fields)
+    return PeerCase(topic=topic, operands=(operand,), args=(window,), **fields)
 
 
 EXTREME = (
@@ -139,15 +139,15 @@ AVG = (
 )
 LP = (
     *over(GEOMETRIES, args=(2.0,), tolerance=ROUNDING),
-    Case(topic="odd p", operands=(normal(*SMALL),), args=(2, 3.0), tolerance=ROUNDING),
-    Case(topic="fractional p", operands=(normal(*SMALL),), args=(2, 2.5), tolerance=ROUNDING),
-    Case(topic="zeros", operands=(constant(0.0, *SMALL),), args=(2, 2.0)),
+    PeerCase(topic="odd p", operands=(normal(*SMALL),), args=(2, 3.0), tolerance=ROUNDING),
+    PeerCase(topic="fractional p", operands=(normal(*SMALL),), args=(2, 2.5), tolerance=ROUNDING),
+    PeerCase(topic="zeros", operands=(constant(0.0, *SMALL),), args=(2, 2.0)),
 )
 
 
-def general(topic: str, operand: Array, *args: Any, **fields: Any) -> Case:
+def general(topic: str, operand: Array, *args: Any, **fields: Any) -> PeerCase:
     """A case of `reduce_window`."""
-    return Case(topic=topic, operands=(operand,), args=args, tolerance=ROUNDING, **fields)
+    return PeerCase(topic=topic, operands=(operand,), args=args, tolerance=ROUNDING, **fields)
 
 
 PADS = ((0, 0), (1, 1), (1, 0), (0, 0))

@@ -9,11 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tools.peers.case import Answer, Case, cotangent
+from tools.peers.case import Answer, PeerCase, cotangent
 from tools.peers.library import as_numpy
 
 
-def evaluate(function: Callable[..., Any], case: Case) -> Answer:
+def evaluate(function: Callable[..., Any], case: PeerCase) -> Answer:
     """Compiles and runs a case."""
     arrays = tuple(jnp.asarray(a) for a in case.arrays())
     options = case.arguments()

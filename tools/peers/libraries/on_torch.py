@@ -9,11 +9,11 @@ import ml_dtypes
 import numpy as np
 import torch
 
-from tools.peers.case import Answer, Case, cotangent
+from tools.peers.case import Answer, PeerCase, cotangent
 from tools.peers.library import as_numpy
 
 
-def evaluate(function: Callable[..., Any], case: Case) -> Answer:
+def evaluate(function: Callable[..., Any], case: PeerCase) -> Answer:
     """Runs a case, and its derivative in reverse mode."""
     operands = [tensor(array) for array in case.arrays()]
     options = {

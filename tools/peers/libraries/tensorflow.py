@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tools.peers.case import Answer, Case, cotangent
+from tools.peers.case import Answer, PeerCase, cotangent
 from tools.peers.library import Adapter, Library, as_numpy, pairs, per_axis
 
 
-def evaluate(function: Callable[..., Any], case: Case) -> Answer:
+def evaluate(function: Callable[..., Any], case: PeerCase) -> Answer:
     """Runs a case, and its derivative in reverse mode."""
     operands = [tf.constant(array) for array in case.arrays()]
     options = case.arguments()

@@ -12,7 +12,7 @@ from experiments.bench.case import Case
 from experiments.bench.sharding import runner, table, worker
 from experiments.bench.sharding.collectives import UnreadableProgramError
 from experiments.bench.sharding.records import read
-from experiments.bench.sharding.worker import Job
+from experiments.bench.sharding.worker import ShardingJob
 
 CONFIG = """
 title = "A tiny pooling"
@@ -109,7 +109,7 @@ def test_what_is_done_is_not_done_again_and_the_rest_is_refused(first, command):
 def job(problem, **changes):
     values = {"problem": problem, "dtype": "float32", "modes": ("gradient",), "devices": 8}
     values |= {"contenders": ("jaxpool", "lax"), "group": "g", "output": "unused"}
-    return Job.model_validate_json(json.dumps({**values, **changes}, default=_dumped))
+    return ShardingJob.model_validate_json(json.dumps({**values, **changes}, default=_dumped))
 
 
 def _dumped(section):
