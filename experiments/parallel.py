@@ -60,8 +60,8 @@ def replicated(tree: T, devices: Mesh) -> T:
     sharding = NamedSharding(devices, PartitionSpec())
 
     def place(array: Any) -> jax.Array:
-        array = np.asarray(array)
-        return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
+        whole: Any = np.asarray(array)
+        return jax.make_array_from_callback(whole.shape, sharding, lambda index: whole[index])
 
     return jax.tree.map(place, tree)
 
@@ -82,9 +82,11 @@ def divided(tree: T, order: np.ndarray, devices: Mesh) -> T:
 
     def gather(array: Any) -> jax.Array:
         shape = (*order.shape, *array.shape[1:])
-        return jax.make_array_from_callback(
-            shape, sharding, lambda index: np.asarray(array[order[index[:2]]])
-        )
+
+        def part(index: Any) -> np.ndarray:
+            return np.asarray(array[order[index[:2]]])
+
+        return jax.make_array_from_callback(shape, sharding, part)
 
     return jax.tree.map(gather, tree)
 
@@ -139,7 +141,8 @@ class Parallel(Executor):
         def step(state: State, turn: tuple[jax.Array, Any]) -> tuple[State, jax.Array]:
             key_data, batch = turn
             key = jax.random.wrap_key_data(key_data, impl="threefry2x32")
-            return self.programs.step(state, *self._divide(batch), key)
+            inputs, labels = self._divide(batch)
+            return self.programs.step(state, inputs, labels, key)
 
         state, losses = jax.lax.scan(step, state, (key_data, (inputs, labels)))
         return state, losses.mean()
@@ -162,6 +165,6 @@ class Parallel(Executor):
         if (purpose, size) not in self._compiled:
             everywhere = NamedSharding(self._mesh, PartitionSpec())
             donated = (0,) if purpose == "training" else ()
-            program = jax.jit(function, out_shardings=everywhere, donate_argnums=donated)
+            program: Any = jax.jit(function, out_shardings=everywhere, donate_argnums=donated)
             self._compiled[purpose, size] = compile_network(program.lower(*arguments), purpose)
         return self._compiled[purpose, size]
