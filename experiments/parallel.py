@@ -62,8 +62,8 @@ def replicated(tree: T, devices: Mesh) -> T:
     sharding = NamedSharding(devices, PartitionSpec())
 
     def place(array: Any) -> jax.Array:
-        array = np.asarray(array)
-        return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
+        whole: Any = np.asarray(array)
+        return jax.make_array_from_callback(whole.shape, sharding, lambda index: whole[index])
 
     return jax.tree.map(place, tree)
 
@@ -238,6 +238,6 @@ class Parallel(Executor):
         if (purpose, size) not in self._compiled:
             everywhere = NamedSharding(self._mesh, PartitionSpec())
             donated = (0,) if purpose == "training" else ()
-            program = jax.jit(function, out_shardings=everywhere, donate_argnums=donated)
+            program: Any = jax.jit(function, out_shardings=everywhere, donate_argnums=donated)
             self._compiled[purpose, size] = compile_network(program.lower(*arguments), purpose)
         return self._compiled[purpose, size]

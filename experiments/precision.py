@@ -31,7 +31,8 @@ def compute_in_bfloat16(network: nnx.Module) -> None:
     """
     nodes = [node for _, node in nnx.iter_graph(network)]
     exempt = set()
-    for norm in (node for node in nodes if isinstance(node, _NORMS)):
+    norms: list[Any] = [node for node in nodes if isinstance(node, _NORMS)]
+    for norm in norms:
         exempt |= {id(value) for value in vars(norm).values()}
         norm.dtype = jnp.bfloat16
         norm.promote_dtype = _in_float32  # type: ignore[assignment]
