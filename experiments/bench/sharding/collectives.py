@@ -43,6 +43,9 @@ _CALLED = re.compile(
     r"\b(?:calls|to_apply|body|condition|true_computation|false_computation)=%?([\w.-]+)"
 )
 _BRANCHES = re.compile(r"\b(?:branch_computations|called_computations|calls)=\{([^}]*)\}")
+_MESH = re.compile(
+    r"replica_groups=mesh\[([^\]]*)\](?:, device_ids=\([^{}]*\))? \{('\w+'(?:, ?'\w+')*)\}"
+)
 _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"')
 
 
@@ -201,9 +204,9 @@ def _group(kind: str, instruction: str, devices: int) -> int:
         return len(listed[1].split(",")) if listed[1] else devices
     if grid := re.search(r"replica_groups=\[(\d+),(\d+)\]", instruction):
         return int(grid[2])
-    if mesh := re.search(r"replica_groups=mesh\[([^\]]*)\] \{([^}]*)\}", instruction):
+    if mesh := _MESH.search(instruction):
         sizes = {name: int(size) for name, size in re.findall(r"'(\w+)'=(\d+)", mesh[1])}
-        axes = re.findall(r"'(\w+)'", mesh[2])
-        if axes and all(axis in sizes for axis in axes):
+        axes = re.findall(r"\w+", mesh[2])
+        if math.prod(sizes.values()) == devices and all(axis in sizes for axis in axes):
             return math.prod(sizes[axis] for axis in axes)
     raise UnreadableProgramError(f"{kind} has groups of devices in an unknown form")
