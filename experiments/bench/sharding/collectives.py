@@ -43,6 +43,11 @@ _CALLED = re.compile(
     r"\b(?:calls|to_apply|body|condition|true_computation|false_computation)=%?([\w.-]+)"
 )
 _BRANCHES = re.compile(r"\b(?:branch_computations|called_computations|calls)=\{([^}]*)\}")
+_MESH = re.compile(
+    r"replica_groups=mesh\[([^\]]*)\](?:, device_ids=\([^{}]*\))? "
+    r"\{((?:'\w+'(?::\(\d+\)\d+)?(?:, ?)?)+)\}"
+)
+_MESH_AXIS = re.compile(r"'(\w+)'(?::\(\d+\)(\d+))?")
 _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"')
 
 
@@ -195,15 +200,16 @@ def _received(kind: str, result: str, instruction: str, devices: int) -> float:
 def _group(kind: str, instruction: str, devices: int) -> int:
     """How many devices take part in one group of a collective.
 
-    XLA writes groups as lists, as a grid of so many groups and members, or as axes of a mesh.
+    XLA writes groups as lists, as a grid of so many groups and members, or as axes of a mesh; of an
+    axis with a size behind it only a part of that size takes part.
     """
     if listed := re.search(r"replica_groups=\{(?:\{([\d,]*)\}|\})", instruction):
         return len(listed[1].split(",")) if listed[1] else devices
     if grid := re.search(r"replica_groups=\[(\d+),(\d+)\]", instruction):
         return int(grid[2])
-    if mesh := re.search(r"replica_groups=mesh\[([^\]]*)\] \{([^}]*)\}", instruction):
+    if mesh := _MESH.search(instruction):
         sizes = {name: int(size) for name, size in re.findall(r"'(\w+)'=(\d+)", mesh[1])}
-        axes = re.findall(r"'(\w+)'", mesh[2])
-        if axes and all(axis in sizes for axis in axes):
-            return math.prod(sizes[axis] for axis in axes)
+        axes = _MESH_AXIS.findall(mesh[2])
+        if math.prod(sizes.values()) == devices and all(axis in sizes for axis, _ in axes):
+            return math.prod(int(part) if part else sizes[axis] for axis, part in axes)
     raise UnreadableProgramError(f"{kind} has groups of devices in an unknown form")

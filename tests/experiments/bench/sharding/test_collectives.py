@@ -110,6 +110,9 @@ ENTRY %main (p: f32[4,2]) -> f32[4,2] {
         ("[4,2]<=[2,4]T(1,0)", 32),
         ("mesh['x'=2,'y'=4] {'y'}", 48),
         ("mesh['x'=2,'y'=4] {'x','y'}", 56),
+        ("mesh['x'=8] {'x':(1)4}", 48),
+        ("mesh['x'=2,'y'=4] {'x','y':(2)2}", 48),
+        ("mesh['x'=2,'y'=4], device_ids=([2,4]T(1,0)) {'y'}", 48),
     ],
 )
 def test_the_forms_in_which_groups_are_written(groups, received):
@@ -141,6 +144,18 @@ def test_all_arrays_of_a_result_count_and_texts_in_quotes_do_not():
         (TEXT.replace("INSTRUCTION", "u7[4]{0} all-gather(%p), replica_groups={}"), "dtype u7"),
         (TEXT.replace("INSTRUCTION", "() all-gather(%p), replica_groups={}"), "without a shape"),
         (TEXT.replace("INSTRUCTION", "f32[4]{0} all-gather(%p)"), "unknown form"),
+        (
+            TEXT.replace(
+                "INSTRUCTION", "f32[4]{0} all-gather(%p), replica_groups=mesh['x'=8] {'y'}"
+            ),
+            "unknown form",
+        ),
+        (
+            TEXT.replace(
+                "INSTRUCTION", "f32[4]{0} all-gather(%p), replica_groups=mesh['x'=4] {'x'}"
+            ),
+            "unknown form",
+        ),
         (TEXT.replace("INSTRUCTION", "f32[4]{0} call(%p), to_apply=%gone"), "gone is called"),
         (TEXT + "  %z = f32[4]{0} all-gather(%p)\n", "outside of an instruction"),
     ],
