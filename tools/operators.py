@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 import jaxpool
 from catalogue import CATALOGUE, FAMILIES
-from experiments.bench.words import markdown_table
 from jaxpool import nn
 from jaxpool.nn.random import RandomPool
 
@@ -36,7 +35,8 @@ def modules() -> str:
             rows.append([family, _names(plain), "none"])
         if random:
             rows.append([family, _names(random), "none, but a random stream"])
-    return markdown_table(["operators", "modules", "parameters"], rows)
+    lines = [["operators", "modules", "parameters"], ["---"] * 3, *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def _names(classes: Iterable[type]) -> str:
