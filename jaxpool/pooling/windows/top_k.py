@@ -50,8 +50,8 @@ def top_k_pool(
     k = 1 is the maximum, and k = all taps the average over the elements that exist. A window with
     fewer than k elements takes all of them. Among equal elements the first ones in row-major order
     are taken, and the derivative goes to the elements taken, equally. NaN counts as the largest:
-    one in a window is its result. Sums of float16 and bfloat16 are taken in float32. A gradient takes
-    temporaries of about k times the size of `x`.
+    one in a window is its result. Sums of float16 and bfloat16 are taken in float32. A gradient
+    takes temporaries of about k times the size of `x`.
 
     Args:
         x: Array `(*batch, *spatial, channels)` of a floating dtype.
