@@ -36,7 +36,7 @@ def modules() -> str:
             rows.append([family, _names(plain), "none"])
         if random:
             rows.append([family, _names(random), "none, but a random stream"])
-    return markdown.table(["operators", "modules", "parameters"], rows)
+    return markdown.table(["operators", "modules", "parameters"], rows, left=(0, 1, 2))
 
 
 def _names(classes: Iterable[type]) -> str:

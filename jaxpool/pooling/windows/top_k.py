@@ -24,6 +24,10 @@ from jaxpool.window import Window
 
 REDUCTIONS = ("mean", "sum")
 
+# Up to so many elements are added as they are read; more are one array, which is then summed: the
+# program is no longer for k = 64 than for 9.
+UNROLLED = 8
+
 
 @explicit_sharding()
 def top_k_pool(
@@ -46,7 +50,8 @@ def top_k_pool(
     k = 1 is the maximum, and k = all taps the average over the elements that exist. A window with
     fewer than k elements takes all of them. Among equal elements the first ones in row-major order
     are taken, and the derivative goes to the elements taken, equally. NaN counts as the largest:
-    one in a window is its result. Sums of float16 and bfloat16 are taken in float32.
+    one in a window is its result. Sums of float16 and bfloat16 are taken in float32. A gradient
+    takes temporaries of about k times the size of `x`.
 
     Args:
         x: Array `(*batch, *spatial, channels)` of a floating dtype.
@@ -100,7 +105,11 @@ def _top_k(
 ) -> jax.Array:
     wide, masks = x.astype(arguments.accumulator(x)), () if where is None else (where,)
     taps = _largest_taps(x, *masks, window=window, k=k)
-    total = functools.reduce(jnp.add, (engine.choose(wide, window, taps[i]) for i in range(k)))
+    choose = functools.partial(engine.choose, wide, window)
+    if k <= UNROLLED:
+        total = functools.reduce(jnp.add, (choose(taps[i]) for i in range(k)))
+    else:
+        total = jnp.sum(jax.vmap(choose)(taps), 0)
     if is_mean:
         taken = jnp.sum(taps < window.taps, 0, dtype=np.int32)
         total = total / jnp.maximum(taken, 1).astype(total.dtype)

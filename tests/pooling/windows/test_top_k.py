@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -85,22 +87,34 @@ def test_one_is_the_maximum_and_all_is_the_average():
 
 
 def test_windows_of_many_taps():
-    """In a loop over taps and elements, not written out."""
+    """In a loop over taps and over elements, not written out; in every mode of differentiation."""
     x = np.random.default_rng(0).normal(size=(1, 120, 2)).astype(np.float32)
     windows = np.lib.stride_tricks.sliding_window_view(x, 60, axis=1)[:, ::20]
-    expected = np.sort(windows, -1)[..., -7:].mean(-1)
-    y, gradient = quick.jit(
-        jax.value_and_grad(lambda x: jaxpool.top_k_pool(x, 60, 7, strides=20).sum())
-    )(x)
+    expected = np.sort(windows, -1)[..., -12:].mean(-1)
+
+    def total(x):
+        return jaxpool.top_k_pool(x, 60, 12, strides=20).sum()
+
+    @quick.jit
+    def every(x):
+        mapped = jax.vmap(jax.grad(total))(x[None])[0]
+        return *jax.value_and_grad(total)(x), jax.jacfwd(total)(x), mapped, jax.hessian(total)(x)
+
+    y, gradient, forward, mapped, second = every(x)
+    np.testing.assert_array_equal(forward, gradient)
+    np.testing.assert_array_equal(mapped, gradient)
+    assert not second.any()
     np.testing.assert_allclose(y, expected.sum(), rtol=1e-5)
     np.testing.assert_allclose(gradient.sum(), expected.size, rtol=1e-5)
-    taken = np.isin(x, np.sort(windows, -1)[..., -7:])
+    taken = np.isin(x, np.sort(windows, -1)[..., -12:])
     np.testing.assert_array_equal(gradient > 0, taken)
 
 
 def test_half_precision_is_summed_in_float32():
-    x = jnp.full((1, 64, 1), 1.01, jnp.bfloat16)
-    assert jaxpool.top_k_pool(x, 64, 64).item() == float(x[0, 0, 0])
+    x = jnp.full((1, 25, 1), 1.01, jnp.bfloat16)
+    expected = jnp.float32(25 * float(x[0, 0, 0])).astype(jnp.bfloat16)
+    assert jaxpool.top_k_pool(x, 25, 25, reduce="sum").item() == expected
+    assert functools.reduce(jnp.add, [x[0, 0, 0]] * 25) != expected  # summed in bfloat16
 
 
 @pytest.mark.parametrize("k", [0, -1, 4, 2.0, True, "2", None, (1,)])
