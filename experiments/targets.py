@@ -114,8 +114,8 @@ def compile_for(target: Target, function: Callable[..., Any], *operands: Any, **
         target: The device.
         function: What to compile.
         operands: Pytrees of arrays, or of `jax.ShapeDtypeStruct`s.
-        flags: Further flags of XLA. (With `xla_gpu_exclude_nondeterministic_ops`, XLA tunes Triton's
-            products of matrices on the device; so also pass `xla_gpu_enable_triton_gemm=False`.)
+        flags: Further flags of XLA. (`xla_gpu_exclude_nondeterministic_ops` tunes Triton's products
+            of matrices on the device: also pass `xla_gpu_enable_triton_gemm=False`.)
     """
     sharding = SingleDeviceSharding(devices(target)[0])
     placed = jax.tree.map(
