@@ -71,7 +71,7 @@ def value(x: jax.Array, monoid: Monoid, window: Window, *, target: Target) -> ja
         y = native.reduce(x, monoid, window)
         return _with_nan(y, x, window) if target is CPUS else y
     dtype, identity = x.dtype, monoid.identity(x.dtype)
-    if tiles.are_reduced(window, tuning.TILE_REDUCTION_ANY):
+    if tiles.are_reduced(window, tuning.TILE_REDUCTION):
 
         def keep_nan(a: Any, b: Any) -> Any:
             return lax.select(lax.ne(a, a), a, monoid.combine(a, b))
@@ -115,7 +115,7 @@ def winner(
     """The first tap, in row-major order, whose element is the value `y` of its window."""
     dtype = masked.index_dtype(window)
     none = masked.no_winner(dtype)
-    if tiles.are_reduced(window, tuning.TILE_REDUCTION_ANY):
+    if tiles.are_reduced(window, tuning.TILE_REDUCTION):
         x, y = widen(x), widen(y)
         members = tiles.split(x, window, np.zeros((), x.dtype))
         hit = _wins(members, tiles.expand(y, window))
@@ -197,7 +197,7 @@ def _is_joint(x: jax.Array, window: Window) -> bool:
     It reads the input once instead of twice, and writes both results twice.
     """
     wide = window.is_tiling and window.taps >= tuning.JOINT_SEARCH_TAPS
-    slices = not tiles.are_reduced(window, tuning.TILE_REDUCTION_ANY)
+    slices = not tiles.are_reduced(window, tuning.TILE_REDUCTION)
     large = isinstance(x.size, int) and x.size >= tuning.JOINT_SEARCH_ELEMENTS
     return wide and slices and large and x.dtype == np.float32 and taps.all_exist(window)
 

@@ -25,7 +25,6 @@ def isolate(
     target: Target,
     layout: Layout | None = None,
     fusible: bool = False,
-    small: int = tuning.ISOLATED_ELEMENTS,
 ) -> jax.Array:
     """`step(*operands)`, on CPU as a computation of its own.
 
@@ -35,13 +34,13 @@ def isolate(
         target: The target of the program.
         layout: Axes to merge in the operands, and to split in the result.
         fusible: Whether XLA may fuse the step with its neighbours nevertheless.
-        small: Fewer elements than this stay in cache, and are not isolated.
     """
     if layout is not None:
         operands = tuple(map(layout.merge, operands))
     sizes = [operand.size for operand in operands]
     known = all(isinstance(size, int) for size in sizes)  # (a symbolic size may be large)
-    if fusible or target is not CPU or (known and max(sizes) < small):
+    in_cache = known and max(sizes) < tuning.ISOLATED_ELEMENTS
+    if fusible or target is not CPU or in_cache:
         result = step(*operands)
     else:
         step = jax.jit(step, inline=True)  # traced once for both of the next

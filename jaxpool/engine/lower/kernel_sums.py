@@ -37,13 +37,13 @@ def weighted_sum(
         value = value * parts[0] if v else value
         return value if exists is None else jnp.where(exists, value, 0)
 
-    if tiles.are_reduced(window):
+    if tiles.are_reduced(window, tuning.ONE_LOOP_TILING + 1):
         members = [tiles.split(x, window, _zero(x)) for x in inner]
         outer = [tiles.expand(y, window) for y in ys]
         value = weigh(members, outer, tiles.inside(window, len(shape)))
         return jnp.broadcast_to(value.sum(tiles.member_positions(window, len(shape))), shape)
 
-    if target is CPU and window.taps <= tuning.WEIGHTED_TERMS:
+    if target is CPU and window.taps <= tuning.WRITTEN_OUT:
         every = zip(*(taps.elements(x, window, None, target=target) for x in inner), strict=True)
         present = [taps.exists(window, tap, len(shape)) for tap in taps.every_tap(window)]
         terms = (weigh(parts, ys, exists) for parts, exists in zip(every, present, strict=True))
@@ -71,7 +71,7 @@ def weighted_sum_transpose(
     if 0 in window.output:
         return jnp.zeros(shape, g.dtype)
     shifts = taps.every_shift(window)
-    if target is CPU and len(shifts) <= tuning.WEIGHTED_TERMS:
+    if target is CPU and len(shifts) <= tuning.WRITTEN_OUT:
 
         def read(readers: tuple[Reader, ...], g: jax.Array, *ys: jax.Array) -> jax.Array:
             return taps.where_read(kernel(*xs, *ys) * g, window, readers, 0)
@@ -102,7 +102,7 @@ def _zero(x: jax.Array) -> np.ndarray:
 
 def _add_up(term: Callable[..., jax.Array], *columns: np.ndarray) -> jax.Array:
     """The sum of `term(*row)` over the rows of a table."""
-    if len(columns[0]) <= tuning.WEIGHTED_TERMS:
+    if len(columns[0]) <= tuning.WRITTEN_OUT:
         return functools.reduce(operator.add, map(term, *columns))
     table = [jnp.asarray(column) for column in columns]
     first = term(*(column[0] for column in table))

@@ -17,13 +17,11 @@ from jaxpool.axis import NO_TAP, Axis, Reader
 from jaxpool.engine.lower import native, taps, tiles
 from jaxpool.engine.lower.isolate import isolate
 from jaxpool.engine.lower.precision import Accumulation, narrow
-from jaxpool.engine.plan import layout, planner, tuning
+from jaxpool.engine.plan import layout, planner
 from jaxpool.engine.plan.dispatch import NATIVE, rule
 from jaxpool.engine.plan.target import CPU, TPU, TPUS, Target
 from jaxpool.monoid import SUM
 from jaxpool.window import Window
-
-_isolate = functools.partial(isolate, small=tuning.ISOLATED_SUM_ELEMENTS)
 
 
 def windowed_sum(
@@ -75,7 +73,7 @@ def _merged(
     by = layout.merged(window, x.shape, target=target)
     repeated = accumulation.repeated(by.row)
     step = functools.partial(step, window=by.window, accumulation=repeated, target=target)
-    return _isolate(step, x, target=target, layout=by)
+    return isolate(step, x, target=target, layout=by)
 
 
 def _along(step: Any, x: jax.Array, window: Window, *, target: Target, **options: Any) -> jax.Array:
@@ -113,7 +111,7 @@ def _sum_along(
     if planner.doubles(window.axes[0]):
         return _by_parts(x, window, fusible=fusible, widen=widen, target=target)
     step = functools.partial(_sum_of_taps, window=window, widen=widen, target=target)
-    return _isolate(step, x, target=target, fusible=fusible)
+    return isolate(step, x, target=target, fusible=fusible)
 
 
 def _sum_of_taps(x: jax.Array, *, window: Window, widen: bool = False, target: Target) -> jax.Array:
@@ -177,7 +175,7 @@ def _transpose_along(y: jax.Array, window: Window, *, fusible: bool, target: Tar
             mirrored = Window(window.positions, (planner.transposed(axis),))
             return _sum_along(y, mirrored, fusible=fusible, target=target)
     step = functools.partial(_sum_of_readers, window=window, target=target)
-    return _isolate(step, y, target=target, fusible=fusible or window.is_tiling)
+    return isolate(step, y, target=target, fusible=fusible or window.is_tiling)
 
 
 def _sum_of_readers(y: jax.Array, *, window: Window, target: Target) -> jax.Array:

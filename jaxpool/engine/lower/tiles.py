@@ -19,11 +19,10 @@ from jax import lax
 
 from jaxpool.engine.lower import taps
 from jaxpool.engine.lower.row_gather import pad
-from jaxpool.engine.plan import tuning
 from jaxpool.window import Window
 
 
-def are_reduced(window: Window, least: int = tuning.TILE_REDUCTION) -> bool:
+def are_reduced(window: Window, least: int) -> bool:
     """Whether windows tile, with so many taps that one `lax.reduce` replaces slices."""
     return window.taps >= least and window.is_tiling
 

@@ -73,7 +73,7 @@ def native_steps(window: Window, *, scatter: bool = False) -> list[Window]:
 
 def weighted_steps(window: Window) -> list[Window]:
     """The steps of a sum whose weights depend on the elements: one, or one per axis."""
-    single = window.is_tiling or window.taps <= tuning.WEIGHTED_ONE_LOOP
+    single = window.is_tiling or window.taps <= tuning.ONE_LOOP
     return [window] if single else separable(window)
 
 

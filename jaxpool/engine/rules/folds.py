@@ -174,11 +174,11 @@ def _levels(axis: Axis) -> list[tuple[int, range]]:
 def _doubles(axis: Axis) -> bool:
     """Whether doubling takes fewer combinations than going from tap to tap."""
     gaps = axis.dilation > axis.size  # windows without an element between windows with one
-    if axis.window <= tuning.FOLD_CHAIN or axis.output == 0 or gaps:
+    if axis.window <= tuning.STEP_TAPS or axis.output == 0 or gaps:
         return False
     passes = sum(len(places) for _, places in _levels(axis)[1:])
     doubled = passes + (axis.window.bit_count() - 1) * axis.output
-    return axis.window > tuning.FOLD_CHAIN_MOST or doubled < (axis.window - 1) * axis.output
+    return axis.window > tuning.WRITTEN_OUT or doubled < (axis.window - 1) * axis.output
 
 
 def _slice(values: Values, start: int, limit: int, stride: int, position: int) -> Values:

@@ -29,7 +29,7 @@ def every(v, x, y, g, window):
     )
 
 
-few = constant.setting(tuning, "WEIGHTED_TERMS", spelt_out=64, looped=1)
+few = constant.setting(tuning, "WRITTEN_OUT", spelt_out=64, looped=1)
 
 
 @pytest.mark.usefixtures("few")

@@ -37,8 +37,8 @@ TEMPERATURES = (0.0, 0.7, -2.0, 30.0)
 
 
 # Windows of more taps than this are reduced one axis after the other.
-ONE_LOOP = tuning.WEIGHTED_ONE_LOOP
-passes = constant.setting(tuning, "WEIGHTED_ONE_LOOP", by_axis=0, at_once=ONE_LOOP)
+ONE_LOOP = tuning.ONE_LOOP
+passes = constant.setting(tuning, "ONE_LOOP", by_axis=0, at_once=ONE_LOOP)
 
 
 @pytest.mark.usefixtures("passes")
