@@ -59,7 +59,7 @@ class SmallCNN(nnx.Module):
         kernel = (kernel,) * axes if isinstance(kernel, int) else kernel
         if len(kernel) != axes:
             raise ModelError(
-                f"model.kernel = {kernel}: must have {axes} sizes, one per spatial axis"
+                f"model.kernel = {kernel}: must have one size per spatial axis; there are {axes}"
             )
         self.stages, spatial, channels = stage.built(
             options, info.input_shape, slots, kernel, rngs, initializer

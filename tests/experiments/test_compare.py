@@ -216,10 +216,10 @@ def test_the_terminal_table_fits_a_hundred_columns(study):
 def test_a_folder_without_a_summary_is_refused_with_what_to_do(make_study, tmp_path):
     folder = make_study("unfinished", {"max_pool": MAX})
     with pytest.raises(
-        RecordError, match=r"unfinished: no summary\.csv.*python -m experiments run"
+        RecordError, match=r"unfinished: has no summary\.csv.*python -m experiments run"
     ):
         compare.compare([folder])
-    with pytest.raises(RecordError, match="nowhere: no summary"):
+    with pytest.raises(RecordError, match="nowhere: has no summary"):
         compare.compare([tmp_path / "nowhere"])
 
 

@@ -99,9 +99,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch)
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", fail)
-    complaint = (
-        r"record\.json: cannot be written: No space left on device; free some space and give"
-    )
+    complaint = r"record\.json: cannot be written: No space left on device; free some space and run"
     with pytest.raises(records.RecordError, match=complaint):
         records.write_atomically(path, "new")
     assert path.read_text() == "old"

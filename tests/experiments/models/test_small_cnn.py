@@ -108,7 +108,9 @@ def test_a_kernel_has_one_size_per_spatial_axis():
     options = SmallCNNOptions(name="small_cnn", widths=(4,), kernel=(3, 5))
     net = options.build(INFO, [Slot("none")], Head(), nnx.Rngs(0))
     assert net.stages[0].convolutions[0].kernel.shape == (3, 5, 2, 4)
-    with pytest.raises(ModelError, match=r"model\.kernel = \(3, 5\).* each of the 1 spatial axes"):
+    with pytest.raises(
+        ModelError, match=r"model\.kernel = \(3, 5\).* one size per spatial axis; there are 1"
+    ):
         options.build(SIGNALS, [Slot("none")], Head(), nnx.Rngs(0))
 
 

@@ -112,7 +112,11 @@ REFUSED_TUNINGS = [
     ([VALIDATION, tuning("{'training.learning_rate'=[]}")], "learning_rate", "must not be empty"),
     ([VALIDATION, tuning(RATES, method="'gird'")], "tuning.method", "did you mean 'grid'?"),
     ([VALIDATION, tuning(RATES, trials=2)], "tuning.trials = 2", "tries every combination"),
-    ([VALIDATION, tuning(RATES, method="'random'")], "tuning.trials", "missing; must be the num"),
+    (
+        [VALIDATION, tuning(RATES, method="'random'")],
+        "tuning.trials",
+        "missing; must be the number",
+    ),
     (
         [VALIDATION, tuning(RATES, method="'random'", trials=3)],
         "tuning.trials = 3",

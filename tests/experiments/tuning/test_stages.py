@@ -144,7 +144,7 @@ def test_a_search_resumes_and_refuses_another_config(finished, tmp_path):
     other = "training.learning_rate=1"
     assert refusal(other).startswith(f"{folder.search}: was made with another config.")
     folder.search.unlink()
-    assert "has finished runs, but search.json does not say" in refusal()
+    assert "has finished runs, but search.json lacks the settings" in refusal()
     shutil.rmtree(folder.runs)
     assert "trial.json: was made with another config" in refusal(other)
     assert "training.learning_rate was 0.01, is 1" in refusal(other)
