@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from experiments import records
+from experiments import markdown, records
 from experiments.records import RecordError
 from tools.peers.cases import MASKS, ROWS
 from tools.peers.records import Disagreement, PeerRecord, RowRecord
@@ -60,15 +60,16 @@ def read(folder: Path, peer: str) -> PeerRecord:
 
 def render_table(columns: Mapping[str, Column]) -> str:
     """One line per operator, one column per library."""
-    lines = ["# Beside other libraries", "", f"| | {' | '.join(columns)} |"]
-    lines.append("|:--" * (len(columns) + 1) + "|")
+    rows = []
     for name in ROWS:
-        cells = [_cell(_row(column, name)) for column in columns.values()]
         label = "`where=`, a mask" if name == MASKS else f"`{name}`"
         if any(_row(column, name).cases for column in columns.values()):  # has a section below
             label = f"[{label}](#{name})"
-        lines.append(f"| {label} | {' | '.join(cells)} |")
-    lines += [
+        rows.append([label, *(_cell(_row(column, name)) for column in columns.values())])
+    lines = [
+        "# Beside other libraries",
+        "",
+        markdown.table(["", *columns], rows, left=range(len(columns) + 1)),
         "",
         "✓: the library has the operator, and its result equals jaxpool's in every case that it "
         "accepts; it refuses the cases named after “no”. ≠: its result differs in the cases named. "
@@ -82,13 +83,11 @@ def render_table(columns: Mapping[str, Column]) -> str:
 def render_headline(columns: Mapping[str, Column]) -> str:
     """Counts per library: rows in which its results equal jaxpool's, differ, or are missing."""
     verdicts = ("has", "differs", "lacks")
-    lines = [
-        "# In short",
-        "",
-        f"| of {len(ROWS) - 1} operators and masks | same results, where accepted | "
-        "other results in some case | lacks |",
-        "|:--|--:|--:|--:|",
+    heads = [
+        f"of {len(ROWS) - 1} operators and masks",
+        *("same results, where accepted", "other results in some case", "lacks"),
     ]
+    lines = []
     for label, column in columns.items():
         rows = [_row(column, name) for name in ROWS]
         # A refused case does not count as another result.
@@ -96,8 +95,8 @@ def render_headline(columns: Mapping[str, Column]) -> str:
         for row in rows:
             agrees = not any(d.kind == "differs" for d in row.differences)
             counts["lacks" if not row.cases else "has" if agrees else "differs"] += 1
-        lines.append(f"| {label} | {' | '.join(str(counts[verdict]) for verdict in verdicts)} |")
-    return "\n".join(lines) + "\n"
+        lines.append([label, *(str(counts[verdict]) for verdict in verdicts)])
+    return f"# In short\n\n{markdown.table(heads, lines)}\n"
 
 
 def render_details(columns: Mapping[str, Column]) -> str:
