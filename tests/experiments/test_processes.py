@@ -95,7 +95,7 @@ def test_a_follower_makes_the_calls_of_process_0_and_has_its_state(
     changes = "training.seeds=[3]", "training.epochs=2", "dataset.validation=0.2"
     study = tiny_study(tmp_path, "training.data_parallel=true", *changes)
     wire = Wire(monkeypatch)
-    monkeypatch.setattr(training, "_executor", lambda study: lockstep.Leader)
+    monkeypatch.setattr(training, "_executor", lambda study, data: lockstep.Leader)
     trainer = training.Trainer(study, "max", training.loaded(study, study.dataset.limited()))
     folder = StudyFolder(tmp_path / "results")
     trainer.train((3,), folder, lambda seeds, lines: None)
