@@ -2,6 +2,7 @@
 
 One small file costs a millisecond an epoch, where a checkpointing framework would take longer than
 an epoch of a small study; and reading it back runs no code (no pickle).
+A sharded state has another format, `experiments.sharded_checkpoint`.
 """
 
 import io
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 import jax
 import numpy as np
 
+from experiments import sharded_checkpoint
 from experiments.records import RecordError, write_atomically
 
 _EPOCH, _FINGERPRINT = "epoch", "fingerprint"
@@ -65,9 +67,14 @@ def restore(path: Path, like: T, *, fingerprint: str) -> tuple[T, int] | None:
 def fingerprint(path: Path) -> str:
     """The fingerprint of the config that made a checkpoint.
 
+    Args:
+        path: The file; of a sharded state its checkpoint.json.
+
     Raises:
         RecordError: The file is damaged.
     """
+    if path.suffix == ".json":
+        return sharded_checkpoint.fingerprint(path)
     return str(_read(path)[_FINGERPRINT])
 
 

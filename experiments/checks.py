@@ -1,6 +1,5 @@
 """Checks of a study before it starts, and of the runs and measurements that already exist."""
 
-import math
 from typing import Any
 
 import jax
@@ -11,6 +10,7 @@ from experiments.folder import StudyFolder
 from experiments.models import ModelError
 from experiments.programs import Programs
 from experiments.records import Environment, Measurement, Origin, RecordError, RunRecord
+from experiments.state_sharding import bytes_per_device, state_shardings
 
 
 def refuse_impossible(study: Study, checked: set[str] | None = None) -> None:
@@ -35,16 +35,16 @@ def refuse_impossible(study: Study, checked: set[str] | None = None) -> None:
         try:
             programs = Programs.build(study, variant)
             state = jax.eval_shape(programs.init, 0)
-            _refuse_larger_than_memory(state, variant)
+            _refuse_larger_than_memory(state, variant, shard=study.of(variant).training.shard_state)
             jax.eval_shape(programs.evaluate, state, inputs, labels)
             jax.eval_shape(programs.step, state, inputs, labels, jax.random.key(0))
         except ModelError as error:
             raise ConfigError(str(error)) from error
 
 
-def _refuse_larger_than_memory(state: Any, variant: str) -> None:
-    """Refuses a network whose parameters and optimizer state exceed the device's memory."""
-    needed = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
+def _refuse_larger_than_memory(state: Any, variant: str, *, shard: bool) -> None:
+    """Refuses a network whose parameters and optimizer state exceed a device's memory."""
+    needed = bytes_per_device(state, state_shardings(state, parallel.mesh(), shard=shard))
     available = environment.memory()
     if needed > available:
         raise ConfigError(
@@ -83,8 +83,7 @@ def refuse_other_work(study: Study, folder: StudyFolder, here: Origin | None = N
                 environment.refuse_other_origin(path, record.origin, here, path.parents[1])
             made_by[path] = record.fingerprint
         for seeds in training.groups(study, variant, folder):
-            path = training.checkpoint_path(folder, variant, seeds)
-            if path.exists():
+            for path in training.checkpoints(folder, variant, seeds):
                 made_by[path] = checkpoint.fingerprint(path)
         for path, fingerprint in made_by.items():
             if fingerprint != study.fingerprint(variant):

@@ -4,12 +4,14 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments import checkpoint
 from experiments.compilation import compile_network
 from experiments.config import Study
 from experiments.data import Dataset, Split, Stream
@@ -74,6 +76,29 @@ class Executor:
     def split(self, name: str) -> Any:
         """The `"test"` or `"validation"` split."""
         return self._data.test if name == "test" else self._data.validation
+
+    def start(self, path: Path, seeds: Sequence[int], fingerprint: str) -> tuple[State, int]:
+        """The state from which the training of a group goes on.
+
+        Args:
+            path: The group's checkpoint, which need not exist.
+            seeds: The seeds.
+            fingerprint: Of the config that must have made the checkpoint.
+
+        Returns:
+            The state and how many rounds it has seen.
+
+        Raises:
+            RecordError: The checkpoint is damaged, or was made by another config.
+        """
+        state = grouped([self.programs.init(seed) for seed in seeds])
+        restored = checkpoint.restore(path, state, fingerprint=fingerprint)
+        state, done = restored or (state, 0)
+        return self.place(state), done
+
+    def save(self, path: Path, state: State, *, epoch: int, fingerprint: str) -> None:
+        """Replaces a group's checkpoint; see `start`."""
+        checkpoint.save(path, state, epoch=epoch, fingerprint=fingerprint)
 
     def place(self, state: State) -> State:
         """A state that was read from a checkpoint, on the device."""

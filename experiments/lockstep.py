@@ -6,6 +6,7 @@ study with a `Leader`, an executor that sends each call before it makes it; the 
 
 import io
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -29,13 +30,34 @@ class Leader(parallel.Parallel):
         self._study = dump(study.model_copy(update=alone)).encode()
         self._variant = variant
 
+    def initial(self, seed: int) -> State:
+        """The sharded state before training, in all processes."""
+        self._build()
+        processes.send({"do": "initial", "seed": seed})
+        return super().initial(seed)
+
+    def load(self, folder: Path) -> State:
+        """A sharded state of a checkpoint, in all processes."""
+        self._build()
+        processes.send({"do": "load"}, str(folder).encode())
+        return super().load(folder)
+
+    def write(self, folder: Path, state: State) -> None:
+        """Writes a sharded state, each process what its devices hold."""
+        processes.send({"do": "write"}, str(folder).encode())
+        super().write(folder, state)
+
     def place(self, state: State) -> State:
         """The state on every device of all processes."""
-        processes.send({"do": "build", "variant": self._variant}, self._study)
+        self._build()
         buffer = io.BytesIO()
         np.savez(buffer, *map(np.asarray, jax.tree.leaves(state)))
         processes.send({"do": "place"}, buffer.getvalue())
         return super().place(state)
+
+    def _build(self) -> None:
+        """Lets the other processes build the programs of this study and variant."""
+        processes.send({"do": "build", "variant": self._variant}, self._study)
 
     def train(
         self, state: State, seeds: Sequence[int], first: int, steps: int
@@ -94,8 +116,15 @@ def _called(
             leaves = [file[name] for name in file.files]
         like = jax.eval_shape(runner.programs.init, 0)
         return runner.place(jax.tree.unflatten(jax.tree.structure(like), leaves))
+    if name == "initial":
+        return runner.initial(call["seed"])
+    if name == "load":
+        return runner.load(Path(payload.decode()))
     if name == "train":
         return runner.train(state, **call)[0]
+    if name == "write":
+        runner.write(Path(payload.decode()), state)
+        return state
     runner.score(state, 1, runner.split(call["split"]))
     return state
 

@@ -1,6 +1,7 @@
 """Data-parallel training: the batch of each step divided among a mesh of all devices.
 
-Parameters, statistics and optimizer state are on every device. Of a batch each device has an equal
+Parameters, statistics and optimizer state are on every device, or with `training.shard_state`
+divided among them. Of a batch each device has an equal
 part, and XLA adds up gradients and normalisation statistics over the devices, so the numbers are
 those of the whole batch on one device, up to the order of sums. The mesh spans the devices of all
 processes; a process reads and holds only the examples of its own devices.
@@ -9,18 +10,21 @@ processes; a process reads and holds only the examples of its own devices.
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
+from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from experiments import environment
+from experiments import environment, sharded_checkpoint
 from experiments.compilation import compile_network
 from experiments.config import ConfigError, Study
 from experiments.data import Dataset, Stream
 from experiments.executor import Device, Executor, held, streamed
 from experiments.programs import State
+from experiments.state_sharding import gathered, state_shardings
 from experiments.streaming import STEPS_AHEAD, score
 
 T = TypeVar("T")
@@ -138,6 +142,36 @@ class Parallel(Executor):
         super().__init__(study, variant, data)
         self._mesh = mesh()
         self._placed: dict[int, Any] = {}
+        self._sharded = study.of(variant).training.shard_state
+        self._like = jax.eval_shape(self.programs.init, 0)
+        self._shardings = state_shardings(self._like, self._mesh, shard=self._sharded)
+
+    def start(self, path: Path, seeds: Sequence[int], fingerprint: str) -> tuple[State, int]:
+        """The state from which training goes on; if it is sharded, no device ever has all of it."""
+        if not self._sharded:
+            return super().start(path, seeds, fingerprint)
+        found = sharded_checkpoint.find(path, self._like, fingerprint=fingerprint)
+        return (self.load(found[0]), found[1]) if found else (self.initial(seeds[0]), 0)
+
+    def save(self, path: Path, state: State, *, epoch: int, fingerprint: str) -> None:
+        """Replaces the checkpoint of one seed."""
+        if not self._sharded:
+            super().save(path, state, epoch=epoch, fingerprint=fingerprint)
+            return
+        self.write(sharded_checkpoint.arrays_folder(path, epoch), state)
+        sharded_checkpoint.commit(path, state, epoch=epoch, fingerprint=fingerprint)
+
+    def initial(self, seed: int) -> State:
+        """The sharded state before training."""
+        return jax.jit(self.programs.init, out_shardings=self._shardings)(seed)
+
+    def load(self, folder: Path) -> State:
+        """A sharded state that `write` has written."""
+        return sharded_checkpoint.read(folder, self._like, self._shardings)
+
+    def write(self, folder: Path, state: State) -> None:
+        """Writes a sharded state."""
+        sharded_checkpoint.write(folder, state)
 
     def place(self, state: State) -> State:
         """The state on every device."""
@@ -218,9 +252,17 @@ class Parallel(Executor):
     ) -> tuple[State, jax.Array]:
         """As `Programs.step`, with a batch divided among the devices."""
         key = jax.random.wrap_key_data(key_data, impl="threefry2x32")
-        return self.programs.step(state, *self._divide((inputs, labels)), key)
+        batch = self._divide((inputs, labels))
+        if not self._sharded:
+            return self.programs.step(state, *batch, key)
+        gather = partial(gathered, devices=self._mesh)
+        state, loss = self.programs.step(state, *batch, key, gather=gather)
+        return jax.lax.with_sharding_constraint(state, self._shardings), loss
 
     def _evaluate(self, state: State, inputs: Any, labels: Any) -> Any:
+        if self._sharded:
+            whole = gathered((state.parameters, state.statistics), self._mesh)
+            state = State(*whole, state.optimizer)
         return self.programs.evaluate(
             state, inputs, labels, multiple=self._mesh.size, divide=self._divide
         )
@@ -234,10 +276,15 @@ class Parallel(Executor):
     def _program(
         self, purpose: Any, size: int, function: Callable[..., Any], arguments: tuple[Any, ...]
     ) -> Callable[..., Any]:
-        """A program whose results are on every device, compiled at its first use."""
+        """A program compiled at its first use.
+
+        Training gives a state as it takes it; every other result is on every device.
+        """
         if (purpose, size) not in self._compiled:
             everywhere = NamedSharding(self._mesh, PartitionSpec())
-            donated = (0,) if purpose == "training" else ()
-            program: Any = jax.jit(function, out_shardings=everywhere, donate_argnums=donated)
+            trains = purpose == "training"
+            results: Any = (self._shardings, everywhere) if trains else everywhere
+            donated = (0,) if trains else ()
+            program: Any = jax.jit(function, out_shardings=results, donate_argnums=donated)
             self._compiled[purpose, size] = compile_network(program.lower(*arguments), purpose)
         return self._compiled[purpose, size]

@@ -27,6 +27,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from experiments import environment, stopping, supervision
 from experiments.config import ConfigError
 from experiments.records import Origin, RecordError
+from experiments.sharded_checkpoint import CollectiveError
 from experiments.supervision import Group
 
 _BLOCK = 1024
@@ -168,8 +169,8 @@ def leading() -> Iterator[None]:
     """Ends the other processes when process 0 has done what is inside, also if that fails."""
     try:
         yield
-    except jax.errors.JaxRuntimeError:
-        raise  # perhaps since another process is lost, and nothing can be sent
+    except (jax.errors.JaxRuntimeError, CollectiveError):
+        raise  # perhaps since another process is lost or elsewhere, and nothing can be sent
     except Exception:
         end(error=True)
         raise

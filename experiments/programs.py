@@ -100,7 +100,13 @@ class Programs:
         return State(parameters, statistics, self.optimizer.init(parameters))
 
     def step(
-        self, state: State, inputs: Any, labels: Any, key: jax.Array
+        self,
+        state: State,
+        inputs: Any,
+        labels: Any,
+        key: jax.Array,
+        *,
+        gather: Callable[[Any], Any] = lambda tree: tree,
     ) -> tuple[State, jax.Array]:
         """One step of training.
 
@@ -109,6 +115,7 @@ class Programs:
             inputs: A batch of inputs; see `experiments.data.Split`.
             labels: Their labels.
             key: Randomness for augmentation and for poolings that draw.
+            gather: Replicates a pytree of parameters or statistics that devices share.
 
         Returns:
             The state after it, and the batch's mean loss before it.
@@ -116,10 +123,10 @@ class Programs:
         inputs = augmented(inputs, self.augmentation, key)
 
         def loss(parameters: Any) -> tuple[jax.Array, Any]:
-            network = self._network(parameters, state.statistics)
+            network = self._network(gather(parameters), gather(state.statistics))
             losses = self.task.loss(self._outputs(network, inputs, train=True, key=key), labels)
             _, _, statistics = nnx.split(network, nnx.Param, ...)
-            return losses.mean(), nnx.to_pure_dict(statistics)
+            return losses.mean(), gather(nnx.to_pure_dict(statistics))
 
         (value, statistics), gradient = jax.value_and_grad(loss, has_aux=True)(state.parameters)
         updates, optimizer = self.optimizer.update(gradient, state.optimizer, state.parameters)

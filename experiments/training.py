@@ -20,10 +20,10 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from experiments import checkpoint, lockstep, parallel, records, streaming
+from experiments import lockstep, parallel, records, streaming
 from experiments.config import Study
 from experiments.data import Dataset
-from experiments.executor import Device, Executor, grouped, streamed
+from experiments.executor import Device, Executor, streamed
 from experiments.folder import StudyFolder
 from experiments.programs import State
 from experiments.records import EpochMetrics, Origin, RunRecord
@@ -76,11 +76,29 @@ def groups(study: Study, variant: str, folder: StudyFolder) -> list[tuple[int, .
     return resumed + ([rest] if rest else [])
 
 
-def checkpoint_path(folder: StudyFolder, variant: str, seeds: Sequence[int]) -> Path:
-    """Where the state of a group of seeds is kept."""
+def checkpoint_path(
+    folder: StudyFolder, variant: str, seeds: Sequence[int], *, sharded: bool = False
+) -> Path:
+    """Where the state of a group of seeds is kept.
+
+    Args:
+        folder: The study's results.
+        variant: Its variant.
+        seeds: The group.
+        sharded: Whether the state is divided among devices (`training.shard_state`); then this is
+            the file that describes the checkpoint, in a folder of its own.
+    """
+    if sharded:
+        return folder.run(variant, seeds[0]) / "checkpoint" / "checkpoint.json"
     if len(seeds) == 1:
         return folder.run(variant, seeds[0]) / "checkpoint.npz"
     return folder.variant(variant) / f"seeds-{'-'.join(map(str, seeds))}.npz"
+
+
+def checkpoints(folder: StudyFolder, variant: str, seeds: Sequence[int]) -> list[Path]:
+    """The checkpoints of a group of seeds that exist, of whichever config."""
+    paths = [checkpoint_path(folder, variant, seeds, sharded=each) for each in (False, True)]
+    return [path for path in paths if path.exists()]
 
 
 @contextmanager
@@ -124,7 +142,7 @@ class Trainer:
         study = study.of(variant)
         self._variant = variant
         self._fingerprint = study.fingerprint(variant)
-        self._data = data
+        self._sharded, self._data = study.training.shard_state, data
         self._executor = _executor(study, data)(study, variant, data)
         self._programs = self._executor.programs
         self._origin = origin
@@ -157,11 +175,8 @@ class Trainer:
         Raises:
             RecordError: What the folder holds is damaged or of another config.
         """
-        path = checkpoint_path(folder, self._variant, seeds)
-        state = grouped([self._programs.init(seed) for seed in seeds])
-        restored = checkpoint.restore(path, state, fingerprint=self._fingerprint)
-        state, done = restored or (state, 0)
-        state = self._executor.place(state)
+        path = checkpoint_path(folder, self._variant, seeds, sharded=self._sharded)
+        state, done = self._executor.start(path, seeds, self._fingerprint)
         histories = [self._history(folder, seed, done) for seed in seeds]
         for past in zip(*histories, strict=True):
             report(seeds, list(past))
@@ -172,7 +187,7 @@ class Trainer:
             for seed, history, line in zip(seeds, histories, metrics, strict=True):
                 records.append_metrics(folder.metrics(self._variant, seed), line)
                 history.append(line)
-            checkpoint.save(path, state, epoch=number, fingerprint=self._fingerprint)
+            self._executor.save(path, state, epoch=number, fingerprint=self._fingerprint)
             report(seeds, metrics)
         return state, histories
 

@@ -287,7 +287,7 @@ def _set(whole: dict[str, Any], key: str, value: Any, table: str) -> None:
     inside[last] = value
 
 
-_LATER = ("data_parallel", "precision")
+_LATER = ("data_parallel", "precision", "shard_state")
 """Keys of `[training]` that a fingerprint holds only if they differ from their defaults: they came
 after the first published records."""
 

@@ -59,6 +59,10 @@ class Training(Section):
         data_parallel: Divide each batch among all devices, those of all processes of `run
             --coordinator`; the devices must divide `batch_size`. Seeds are trained one by one. The
             numbers are those of one device up to the order of sums.
+        shard_state: Divide parameters and optimizer state among the devices of `data_parallel`,
+            instead of replicating them; the numbers are the same up to the order of sums. Several
+            processes need a results folder that all of them see, for they write the checkpoints
+            together.
         precision: What the network computes in: `"float32"`, or `"bfloat16"` with parameters,
             optimizer state, normalisation and loss in float32 (mixed precision).
         augmentation: Random changes of training examples.
@@ -81,6 +85,7 @@ class Training(Section):
     shuffle: bool = True
     seeds_together: Literal[True, False, "auto"] = "auto"
     data_parallel: bool = False
+    shard_state: bool = False
     precision: Literal["float32", "bfloat16"] = "float32"
     augmentation: Augmentation = Augmentation()
 
@@ -94,6 +99,8 @@ class Training(Section):
             raise complaint(
                 "data_parallel trains seeds one by one; give one of the two", "seeds_together"
             )
+        if self.shard_state and not self.data_parallel:
+            raise complaint("needs data_parallel = true", "shard_state")
         if self.epochs is not None and self.warmup_epochs > self.epochs:
             raise complaint(f"must be at most epochs = {self.epochs}", "warmup_epochs")
         if bool(self.milestones) != (self.schedule == "steps"):

@@ -142,11 +142,9 @@ class Trials:
                             path, trial.origin, self._origin, self._folder.path / self._kind
                         )
                 for seeds in training.groups(study, one.variant, place):
-                    path = training.checkpoint_path(place, one.variant, seeds)
-                    if path.exists() and checkpoint.fingerprint(path) != study.fingerprint(
-                        one.variant
-                    ):
-                        raise self.other_config(path)
+                    for path in training.checkpoints(place, one.variant, seeds):
+                        if checkpoint.fingerprint(path) != study.fingerprint(one.variant):
+                            raise self.other_config(path)
 
     def other_config(self, path: Path) -> RecordError:
         """The error for a file written by trials of another config."""

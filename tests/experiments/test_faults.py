@@ -353,7 +353,7 @@ def free_port():
         return one.getsockname()[1]
 
 
-def group_of_two(lab, *changes, second=("-m", "experiments")):
+def group_of_two(lab, *changes, first=("-m", "experiments"), second=("-m", "experiments")):
     """Two processes that train together on two virtual devices each."""
     address = f"127.0.0.1:{free_port()}"
     group = ("--set", "training.data_parallel=true", "--coordinator", address, "--processes", 2)
@@ -363,7 +363,7 @@ def group_of_two(lab, *changes, second=("-m", "experiments")):
             python=python,
             JAX_NUM_CPU_DEVICES="2",
         )
-        for number, python in enumerate((("-m", "experiments"), second))
+        for number, python in enumerate((first, second))
     ]
 
 

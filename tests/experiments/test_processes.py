@@ -1,6 +1,7 @@
 """Several processes that train together: who says what to whom, and what one loses with another."""
 
 import json
+import shutil
 import signal
 import socket
 from contextlib import nullcontext
@@ -11,9 +12,18 @@ import pytest
 import typer
 from rich.console import Console
 
-from experiments import lockstep, parallel, processes, stopping, supervision, training
+from experiments import (
+    lockstep,
+    parallel,
+    processes,
+    sharded_checkpoint,
+    stopping,
+    supervision,
+    training,
+)
 from experiments.folder import StudyFolder
 from experiments.supervision import Group
+from tests.experiments.test_command_line import KILLER, results
 from tests.experiments.test_faults import Lab, free_port, group_of_two, together
 from tests.experiments.tiny import tiny_study
 
@@ -95,7 +105,7 @@ def test_a_follower_makes_the_calls_of_process_0_and_has_its_state(
     changes = "training.seeds=[3]", "training.epochs=2", "dataset.validation=0.2"
     study = tiny_study(tmp_path, "training.data_parallel=true", *changes)
     wire = Wire(monkeypatch)
-    monkeypatch.setattr(training, "_executor", lambda study: lockstep.Leader)
+    monkeypatch.setattr(training, "_executor", lambda study, data: lockstep.Leader)
     trainer = training.Trainer(study, "max", training.loaded(study, study.dataset.limited()))
     folder = StudyFolder(tmp_path / "results")
     trainer.train((3,), folder, lambda seeds, lines: None)
@@ -119,6 +129,32 @@ def test_a_follower_makes_the_calls_of_process_0_and_has_its_state(
     assert losses == [json.loads(line)["train_loss"] for line in lines]
 
 
+def test_a_follower_makes_writes_and_reads_its_part_of_a_sharded_state(
+    tmp_path, monkeypatch, compile_quickly
+):
+    changes = ("training.data_parallel=true", "training.shard_state=true", "model.widths=[16]")
+    study = tiny_study(tmp_path, *changes)
+    wire, folder = Wire(monkeypatch), tmp_path / "checkpoint" / "epoch-1"
+    leader = lockstep.Leader(study, "max", training.loaded(study, study.dataset.limited()))
+    state = leader.initial(3)
+    leader.write(folder, state)
+    jax.tree.map(np.testing.assert_array_equal, leader.load(folder), state)
+    processes.send({"do": "end", "error": False})
+    calls = [header["do"] for header, _ in wire.sent]
+    assert calls == ["build", "initial", "write", "build", "load", "end"]
+    shutil.rmtree(folder)
+    states, read = [], sharded_checkpoint.read
+
+    def spy(*arguments):
+        states.append(read(*arguments))
+        return states[-1]
+
+    monkeypatch.setattr(sharded_checkpoint, "read", spy)
+    assert lockstep.follow(Console(quiet=True))
+    (found,) = states
+    jax.tree.map(np.testing.assert_array_equal, found, state)
+
+
 def test_a_follower_says_whether_process_0_failed(monkeypatch):
     wire = Wire(monkeypatch)
     wire.send({"do": "end", "error": True})
@@ -128,7 +164,8 @@ def test_a_follower_says_whether_process_0_failed(monkeypatch):
 def test_process_0_ends_the_others_when_it_fails_but_not_when_one_is_lost(monkeypatch):
     ends = []
     monkeypatch.setattr(processes, "end", lambda error=False: ends.append(error))
-    for error, sent in [(None, [False]), (OSError(), [True]), (lost(), [])]:
+    inside = sharded_checkpoint.CollectiveError("a file cannot be written")
+    for error, sent in [(None, [False]), (OSError(), [True]), (lost(), []), (inside, [])]:
         expected = nullcontext() if error is None else pytest.raises(type(error))
         with expected, processes.leading():
             if error is not None:
@@ -213,3 +250,45 @@ def test_a_port_in_use_is_said_in_one_line(lab):
     assert status == 2
     assert stderr.startswith(f"error: --coordinator {address}: the processes cannot meet")
     assert len(stderr.splitlines()) == 1
+
+
+SHARDED = ("--set", "training.shard_state=true", "--set", "model.widths=[16]")
+
+
+@pytest.mark.thorough
+def test_killed_processes_go_on_from_the_last_complete_checkpoint_of_a_sharded_state(lab):
+    at_commit = ("-c", KILLER, "experiments.sharded_checkpoint", "commit", "1")
+    first, second = group_of_two(lab, *SHARDED, first=at_commit)
+    _, stderr = first.communicate(timeout=120)
+    assert first.returncode == 128 + signal.SIGKILL, stderr
+    second.kill()  # and with it the process that it watches
+    second.communicate(timeout=60)
+    index = training.checkpoint_path(lab.folder, "max", (0,), sharded=True)
+    assert json.loads(index.read_text())["epoch"] == 1
+    # Process 1 is killed before it writes its part of the second checkpoint.
+    at_write = ("-c", KILLER, "experiments.sharded_checkpoint", "_meet", "1")
+    (status, stderr), (killed, _) = together(lab, *SHARDED, second=at_write)
+    assert killed == 128 + signal.SIGKILL
+    assert (status, len(stderr.splitlines())) == (supervision.LOST, 1), stderr
+    assert "process 0: process 1 of the group is lost" in stderr
+    assert json.loads(index.read_text())["epoch"] == 1
+    # Damage is found by process 0, before any process reads arrays.
+    (arrays,) = (index.parent / "epoch-1").glob("d/*")
+    content = arrays.read_bytes()
+    arrays.write_bytes(content[:-1])
+    (status, stderr), (other, nothing) = together(lab, *SHARDED)
+    assert (status, other, len(stderr.splitlines()), nothing) == (2, 2, 1, ""), (stderr, nothing)
+    assert "epoch-1: damaged (" in stderr
+    assert stderr.endswith("; remove it to train this again\n")
+    arrays.write_bytes(content)
+    whole = StudyFolder(lab.base / "whole" / "study")
+    for ended in (together(lab, *SHARDED), together(lab, *SHARDED, "--out", lab.base / "whole")):
+        assert [status for status, _ in ended] == [0, 0], ended
+    assert results(lab.folder) == results(whole)
+    assert len(results(whole)) == 2
+    assert sorted(path.name for path in index.parent.iterdir()) == ["checkpoint.json", "epoch-3"]
+    replicated = ("--out", lab.base / "replicated", *SHARDED[2:])
+    assert [status for status, _ in together(lab, *replicated)] == [0, 0]
+    expected = losses_of(StudyFolder(lab.base / "replicated" / "study"))
+    for seed, found in losses_of(whole).items():
+        np.testing.assert_allclose(found, expected[seed], rtol=1e-4)

@@ -1,0 +1,66 @@
+"""Sharded training state: each device of a mesh holds a part of parameters and optimizer state."""
+
+import math
+from typing import Any, TypeVar
+
+import jax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+T = TypeVar("T")
+
+
+def state_shardings(like: T, devices: Mesh, *, shard: bool) -> T:
+    """The sharding of each array of a state.
+
+    Args:
+        like: A pytree of arrays, or of anything with a `shape`.
+        devices: A mesh of one axis.
+        shard: Whether to divide arrays among the devices; else all are replicated.
+
+    Returns:
+        A pytree of shardings. An array is divided along its largest axis whose size is a multiple
+        of the number of devices, the first of equal ones. Arrays without one are replicated.
+
+    Example:
+        >>> import numpy as np
+        >>> devices = jax.make_mesh((8,), ("batch",))
+        >>> state_shardings(np.zeros((3, 8, 16)), devices, shard=True).spec
+        PartitionSpec(None, None, 'batch')
+        >>> state_shardings(np.zeros(10), devices, shard=True).spec
+        PartitionSpec()
+    """
+    (name,) = devices.axis_names
+
+    def sharding(leaf: Any) -> NamedSharding:
+        sizes = [n if n and n % devices.size == 0 else 0 for n in leaf.shape] if shard else []
+        if not any(sizes):
+            return NamedSharding(devices, PartitionSpec())
+        axis = sizes.index(max(sizes))
+        return NamedSharding(devices, PartitionSpec(*[None] * axis, name))
+
+    return jax.tree.map(sharding, like)
+
+
+def bytes_per_device(like: Any, shardings: Any) -> int:
+    """The bytes that each device holds of a state.
+
+    Args:
+        like: A pytree of arrays, or of anything with `shape` and `dtype`.
+        shardings: Their shardings, of `state_shardings`.
+    """
+    sizes = jax.tree.map(
+        lambda leaf, one: math.prod(one.shard_shape(leaf.shape)) * leaf.dtype.itemsize,
+        like,
+        shardings,
+    )
+    return sum(jax.tree.leaves(sizes))
+
+
+def gathered(tree: T, devices: Mesh) -> T:
+    """Sharded arrays inside a program, whole on every device; their gradients too.
+
+    Without this, XLA would divide the network's channels among the devices instead of the batch,
+    since the sharding of parameters and gradients suggests it.
+    """
+    everywhere = NamedSharding(devices, PartitionSpec())
+    return jax.tree.map(lambda leaf: jax.lax.with_sharding_constraint(leaf, everywhere), tree)
