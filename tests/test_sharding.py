@@ -73,7 +73,7 @@ def _slid(operator, identity):
     return lambda x: jax.lax.reduce_window(x, identity, operator, window, (1, 1, 1, 1), padding)
 
 
-# The most bytes, forward and with the gradient, relative to lax. Global maxima exchange one more byte
+# The most bytes relative to lax, forward and with the gradient. Global maxima exchange one more byte
 # per maximum, whether it is NaN; with the gradient also the place of the winner.
 AGAINST_LAX = {
     "max, stride 1": (OPERATORS["max, stride 1"], _slid(jax.lax.max, -np.inf), 1.0, 1.2),
@@ -96,6 +96,18 @@ def test_few_more_bytes_are_exchanged_than_by_lax(name, axis, mode):
         for f in (ours, of_lax)
     ]
     assert 0 < received[0] <= received[1] * {"forward": forward, "gradient": gradient}[mode]
+
+
+@pytest.mark.usefixtures("compile_quickly")
+@pytest.mark.parametrize("axis", [0, 3], ids=["batch", "channels"])
+def test_indices_of_uneven_bins_need_no_exchange_of_images_or_channels(axis):
+    def function(x):
+        y, places = jaxpool.adaptive_max_pool_with_argmax(x, 7)
+        return y + places
+
+    x, y = (np.broadcast_to(np.float32(0), (8, n, n, 8)) for n in (24, 7))
+    operands = Operands("gradient", x, y, x, others=())
+    assert measure(function, operands, axis, 8)["counts"] == {}
 
 
 @pytest.mark.usefixtures("compile_quickly")
