@@ -59,6 +59,11 @@ class Window:
         """Whether no input is read twice."""
         return all(axis.is_tiling for axis in self.axes)
 
+    @property
+    def is_global(self) -> bool:
+        """Whether there is one unpadded window, the whole plane."""
+        return all(axis.is_global for axis in self.axes)
+
     def output_shape(self, shape: Sequence[Any]) -> tuple[Any, ...]:
         """The shape of the pooled array, of which `shape` was the input's."""
         return tuple(self.replaced(shape, self.output))

@@ -10,6 +10,8 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import jaxpool
+from experiments.bench.contenders import Operands
+from experiments.bench.sharding.worker import measure
 
 SHAPE = (8, 40, 40, 8)
 
@@ -63,6 +65,88 @@ def test_only_halos_are_exchanged(name, spec):
     result = compiled(jax.device_put(x, sharding))
     for ours, expected in zip(result, jax.jit(value_and_gradient)(x), strict=True):
         np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-4)
+
+
+def _slid(operator, identity):
+    """lax's own windows of 3x3 at every place."""
+    window, padding = (1, 3, 3, 1), ((0, 0), (1, 1), (1, 1), (0, 0))
+    return lambda x: jax.lax.reduce_window(x, identity, operator, window, (1, 1, 1, 1), padding)
+
+
+# The most bytes relative to lax, forward and with the gradient. Global maxima exchange one more byte
+# per maximum, whether it is NaN; with the gradient also the place of the winner.
+AGAINST_LAX = {
+    "max, stride 1": (OPERATORS["max, stride 1"], _slid(jax.lax.max, -np.inf), 1.0, 1.2),
+    "mean, stride 1": (OPERATORS["mean, stride 1"], _slid(jax.lax.add, 0.0), 1.0, 1.0),
+    "global max": (jaxpool.global_max_pool, lambda x: x.max((1, 2)), 1.25, 1.5),
+    "global min": (jaxpool.global_min_pool, lambda x: x.min((1, 2)), 1.25, 1.5),
+}
+
+
+@pytest.mark.usefixtures("compile_quickly")
+@pytest.mark.parametrize("mode", ["forward", "gradient"])
+@pytest.mark.parametrize("axis", [1, 2], ids=["height", "width"])
+@pytest.mark.parametrize("name", AGAINST_LAX)
+def test_few_more_bytes_are_exchanged_than_by_lax(name, axis, mode):
+    ours, of_lax, forward, gradient = AGAINST_LAX[name]
+    x = np.broadcast_to(np.float32(0), SHAPE)
+    y = np.broadcast_to(np.float32(0), jax.eval_shape(ours, x).shape)
+    received = [
+        sum(measure(f, Operands(mode, x, y, x, others=()), axis, 8)["received_bytes"].values())
+        for f in (ours, of_lax)
+    ]
+    assert 0 < received[0] <= received[1] * {"forward": forward, "gradient": gradient}[mode]
+
+
+@pytest.mark.usefixtures("compile_quickly")
+@pytest.mark.parametrize("axis", [0, 3], ids=["batch", "channels"])
+def test_indices_of_uneven_bins_need_no_exchange_of_images_or_channels(axis):
+    def function(x):
+        y, places = jaxpool.adaptive_max_pool_with_argmax(x, 7)
+        return y + places
+
+    x, y = (np.broadcast_to(np.float32(0), (8, n, n, 8)) for n in (24, 7))
+    operands = Operands("gradient", x, y, x, others=())
+    assert measure(function, operands, axis, 8)["counts"] == {}
+
+
+@pytest.mark.usefixtures("compile_quickly")
+@pytest.mark.parametrize("reduction", [jaxpool.global_max_pool, jaxpool.global_min_pool])
+def test_a_nan_of_a_large_divided_plane_is_kept(reduction):
+    """XLA:CPU's own reductions of large arrays lose NaN, and so may an all-reduce."""
+    x = np.random.default_rng(0).normal(size=(2, 64, 256, 4)).astype(np.float32)
+    x[0, 11, 200, 1] = np.nan
+    x[1, :, :, 2] = -np.inf
+    mesh = jax.make_mesh((8,), ("a",), axis_types=(AxisType.Auto,))
+    expected = jax.jit(reduction)(x)
+    for spec in (P(None, "a"), P(None, None, "a")):
+        divided = jax.device_put(x, NamedSharding(mesh, spec))
+        np.testing.assert_array_equal(jax.jit(reduction)(divided), expected)
+    assert np.isnan(expected).sum() == 1
+
+
+@pytest.mark.usefixtures("compile_quickly")
+def test_indices_and_gradients_of_maxima_are_those_of_one_device():
+    """Ties, NaN, infinities and windows of padding only: the winners are the same."""
+    x = np.random.default_rng(0).integers(-2, 3, (2, 16, 16, 3)).astype(np.float32)
+    x[0, 5, 7, 1], x[1, 3, 3], x[1, :, :, 2] = np.nan, np.inf, -np.inf
+
+    def function(x):
+        y, pull_back, places = jax.vjp(
+            lambda x: jaxpool.max_pool_with_argmax(x, 3, strides=2, padding=((1, 4), (3, 1))),
+            x,
+            has_aux=True,
+        )
+        _, tangent = jax.jvp(lambda x: jaxpool.max_pool(x, 3, strides=1), (x,), (jnp.cos(x),))
+        return y, places, pull_back(jnp.ones_like(y)), tangent
+
+    mesh = jax.make_mesh((8,), ("a",), axis_types=(AxisType.Auto,))
+    expected = jax.jit(function)(x)
+    for spec in (P(None, "a"), P(None, None, "a")):
+        found = jax.jit(function)(jax.device_put(x, NamedSharding(mesh, spec)))
+        for ours, one in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(ours, one)
+    assert (expected[1] == -1).any()
 
 
 def test_a_slice_of_one_element_is_lowered_without_a_stride():

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jaxpool.engine.lower.kernel_sums import Kernel
 from jaxpool.engine.lower.precision import PLAIN, Accumulation
 from jaxpool.engine.plan import planner
-from jaxpool.engine.plan.planner import weighted_steps
+from jaxpool.engine.plan.planner import separable, weighted_steps
 from jaxpool.engine.rules import linear, winner
 from jaxpool.engine.rules.elements import Taps, choose, occupied, ones
 from jaxpool.engine.rules.folds import fold
@@ -42,6 +42,7 @@ __all__ = [
     "ones",
     "place_dtype",
     "reduce",
+    "separable",
     "weighted_steps",
     "weighted_sum",
 ]

@@ -15,7 +15,7 @@ from jaxpool.engine.lower.isolate import isolate, materialize
 from jaxpool.engine.lower.precision import widen
 from jaxpool.engine.plan import layout, planner, tuning
 from jaxpool.engine.plan.dispatch import NATIVE, rule
-from jaxpool.engine.plan.target import CPU, CPUS, Target
+from jaxpool.engine.plan.target import CPU, CPUS, GPUS, Target
 from jaxpool.monoid import MAX, Monoid
 from jaxpool.window import Window
 
@@ -29,9 +29,16 @@ def extreme(
     del masks  # only the derivative needs to know which windows have an element
     if rule(target, window).extreme is NATIVE:
         return value(x, monoid, window, target=target)
+    plan = steps(plan, window, target)
     for number in range(len(plan)):
         x = isolated_value(x, monoid, plan, number, target=target)
     return x
+
+
+def steps(plan: Plan, window: Window, target: Target) -> Plan:
+    """The steps of a value and its gradient: the plan, or that for several devices."""
+    divided = target in (CPUS, GPUS) and window.is_even
+    return planner.divided_steps(window) if divided else plan
 
 
 def extreme_with_winners(
@@ -39,6 +46,11 @@ def extreme_with_winners(
 ) -> list[jax.Array]:
     """The extreme of every window, and for each step of the plan which tap won."""
     (where,) = masks or (None,)
+    if where is None and plan == (window,) != (divided := steps(plan, window, target)):
+        values, *winners = extreme_with_winners(
+            x, monoid=monoid, window=window, plan=divided, target=target
+        )
+        return [values, _tap_numbers(winners, divided, window, target=target)]
     winners, values = [], x
     for number, step in enumerate(plan):
         open_loop = len(plan) == 1 and step.is_tiling
@@ -58,7 +70,29 @@ def extreme_with_winners(
         values = x
         for step in planner.native_steps(window, scatter=True):
             values = value(values, monoid, step, target=target)
+    elif steps(plan, window, target) != plan:
+        values = extreme(x, monoid=monoid, window=window, plan=plan, target=target)
     return [values, *winners]
+
+
+def _tap_numbers(
+    winners: list[jax.Array], plan: Plan, window: Window, *, target: Target
+) -> jax.Array:
+    """The taps of whole windows, in row-major order, of the winners of one step per axis."""
+    dtype = masked.index_dtype(window)
+    none = masked.no_winner(dtype)
+    number: jax.Array | None = None
+    row = 1
+    for step, index in zip(plan, winners, strict=True):
+        exists = index != masked.no_winner(index.dtype)
+        place = index.astype(dtype) * np.array(row, dtype)
+        if number is not None:
+            inner = masked.select_winners(number, index, window=step, target=target)
+            exists, place = exists & (inner != none), place + inner
+        number = jnp.where(exists, place, none)
+        row *= step.taps
+    assert number is not None
+    return number
 
 
 def value(x: jax.Array, monoid: Monoid, window: Window, *, target: Target) -> jax.Array:
@@ -71,7 +105,7 @@ def value(x: jax.Array, monoid: Monoid, window: Window, *, target: Target) -> ja
         y = native.reduce(x, monoid, window)
         return _with_nan(y, x, window) if target is CPUS else y
     dtype, identity = x.dtype, monoid.identity(x.dtype)
-    if tiles.are_reduced(window, tuning.TILE_REDUCTION):
+    if tiles.are_reduced(window, tuning.TILE_REDUCTION, target):
 
         def keep_nan(a: Any, b: Any) -> Any:
             return lax.select(lax.ne(a, a), a, monoid.combine(a, b))
@@ -80,7 +114,7 @@ def value(x: jax.Array, monoid: Monoid, window: Window, *, target: Target) -> ja
         combine = keep_nan if target is CPU else monoid.combine
         members = tiles.split(widen(x), window, identity)
         y = tiles.reduce(members, window, identity, combine).astype(dtype)
-        return _with_nan(y, x, window) if target is CPUS else y
+        return _with_nan(y, x, window) if target in (CPUS, GPUS) else y
     clamp = taps.clamping_is_exact(window)
     read = functools.partial(taps.elements, target=target, clamp=clamp, by_copy=_is_copied(x))
     if not (target is CPU and half_order.supports(dtype)):
@@ -97,10 +131,15 @@ def _is_copied(x: jax.Array) -> bool:
 
 
 def _with_nan(y: jax.Array, x: jax.Array, window: Window) -> jax.Array:
-    """NaN where a window holds one, which XLA's reductions on CPU may lose."""
+    """NaN where a window holds one, which reductions on CPU and among several GPUs may lose."""
     if not jnp.issubdtype(x.dtype, jnp.floating):
         return y
-    return jnp.where(native.reduce(jnp.isnan(x), MAX, window), jnp.array(np.nan, y.dtype), y)
+    lost = jnp.isnan(x)
+    if window.is_global:
+        lost = lost.any([x.ndim + position for position in window.positions], keepdims=True)
+    else:
+        lost = native.reduce(lost, MAX, window)
+    return jnp.where(lost, jnp.array(np.nan, y.dtype), y)
 
 
 def winner(
@@ -115,7 +154,7 @@ def winner(
     """The first tap, in row-major order, whose element is the value `y` of its window."""
     dtype = masked.index_dtype(window)
     none = masked.no_winner(dtype)
-    if tiles.are_reduced(window, tuning.TILE_REDUCTION):
+    if tiles.are_reduced(window, tuning.TILE_REDUCTION, target):
         x, y = widen(x), widen(y)
         members = tiles.split(x, window, np.zeros((), x.dtype))
         hit = _wins(members, tiles.expand(y, window))
@@ -197,7 +236,7 @@ def _is_joint(x: jax.Array, window: Window) -> bool:
     It reads the input once instead of twice, and writes both results twice.
     """
     wide = window.is_tiling and window.taps >= tuning.JOINT_SEARCH_TAPS
-    slices = not tiles.are_reduced(window, tuning.TILE_REDUCTION)
+    slices = not tiles.are_reduced(window, tuning.TILE_REDUCTION, CPU)
     large = isinstance(x.size, int) and x.size >= tuning.JOINT_SEARCH_ELEMENTS
     return wide and slices and large and x.dtype == np.float32 and taps.all_exist(window)
 

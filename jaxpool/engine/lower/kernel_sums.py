@@ -37,7 +37,7 @@ def weighted_sum(
         value = value * parts[0] if v else value
         return value if exists is None else jnp.where(exists, value, 0)
 
-    if tiles.are_reduced(window, tuning.ONE_LOOP_TILING + 1):
+    if tiles.are_reduced(window, tuning.ONE_LOOP_TILING + 1, target):
         members = [tiles.split(x, window, _zero(x)) for x in inner]
         outer = [tiles.expand(y, window) for y in ys]
         value = weigh(members, outer, tiles.inside(window, len(shape)))

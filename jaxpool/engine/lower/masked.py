@@ -36,7 +36,7 @@ def select_winners(x: jax.Array, winner: jax.Array, *, window: Window, target: T
         bits = select_winners(half_order.to_bits(x), winner, window=window, target=target)
         return half_order.from_bits(bits, x.dtype)
     zero = np.zeros((), x.dtype)
-    if tiles.are_reduced(window, tuning.TILE_REDUCTION):
+    if tiles.are_reduced(window, tuning.TILE_REDUCTION, target):
         members = tiles.split(x, window, zero)
         hit = tiles.tap_numbers(window, x.ndim, winner.dtype) == tiles.expand(winner, window)
         add = lax.bitwise_or if x.dtype == bool else lax.add

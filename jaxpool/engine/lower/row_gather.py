@@ -38,6 +38,7 @@ def take(
     *,
     clamp: bool = False,
     padded: bool = False,
+    divided: bool = False,
 ) -> jax.Array:
     """Rows of `x` along some axes.
 
@@ -48,6 +49,8 @@ def take(
         clamp: Whether rows outside may hold the nearest row instead of `fill`.
         padded: Whether to slice and pad evenly spaced rows, on any axis; for compilers to which a
             pad is no branch.
+        divided: Whether XLA partitions the program among several devices. It gathers axes that are
+            merged.
 
     Returns:
         An array with one row per number along each of these axes.
@@ -71,7 +74,7 @@ def take(
                 exists.append(jnp.asarray(along(inside, position, x.ndim)))
     x = pad(_slice(x, slices), nothing, config)
     for position, rows in gathered.items():
-        x = _gather(x, position, rows)
+        x = _gather(x, position, rows, merge=not divided)
     if fill is None or clamp or not exists:
         return x
     return jnp.where(functools.reduce(operator.and_, exists), x, nothing)
@@ -111,7 +114,7 @@ def reader(
     low = max([0, *(-int(rows[0]) for rows in ends)])
     high = max([0, *(int(rows[-1]) + 1 - x.shape[-1] for rows in ends)])
     if target is not CPU or low == high == 0:
-        return functools.partial(take, x)
+        return functools.partial(take, x, divided=target.is_divided)
     nothing = np.asarray(0 if fill is None else fill, x.dtype)
     config = [(0, 0, 0)] * (x.ndim - 1) + [(low, high, 0)]
     copy = isolate(lambda x: lax.pad(x, nothing, config), x, target=target)
@@ -171,16 +174,17 @@ def _slice(x: jax.Array, slices: Numbers) -> jax.Array:
     return lax.slice(x, start, limit, step) if slices else x
 
 
-def _gather(x: jax.Array, position: int, rows: np.ndarray) -> jax.Array:
+def _gather(x: jax.Array, position: int, rows: np.ndarray, *, merge: bool) -> jax.Array:
     """These rows, with the nearest row for those outside.
 
     XLA transposes a gathered axis to the front, and back. It may move the transpose back to the end
-    of the computation, where it becomes a copy. So axes before the gathered one are merged with it.
+    of the computation, where it becomes a copy. If `merge`, axes before the gathered one are merged
+    with it.
     """
     axis = x.ndim + position
     before, size, after = x.shape[:axis], x.shape[axis], x.shape[axis + 1 :]
     numbers = rows = np.clip(rows, 0, size - 1).astype(np.int32)
-    known = all(isinstance(n, int) for n in before)
+    known = merge and all(isinstance(n, int) for n in before)
     count = math.prod(before) if known else 0
     if known and (position == -1 or count * len(rows) <= tuning.ROW_NUMBERS):
         if count * len(rows) <= tuning.ROW_NUMBERS:  # a constant: computing it may not vectorise

@@ -30,7 +30,7 @@ def windowed_sum(
     """The sum of each window, divided as `accumulation` says; padding counts as 0."""
     if rule(target, window).total is NATIVE:
         return accumulation.divide(_native(x, window, accumulation), window).astype(x.dtype)
-    if planner.sums_in_one_loop(window, x.dtype):
+    if _is_one_loop(window, target) and planner.sums_in_one_loop(window, x.dtype):
         return _merged(_sum_at_once, x, window, accumulation, target=target)
     wide, widen = (x, True) if accumulation.widens_reads(x) else (accumulation.widen(x), False)
     steps = planner.sum_steps(window)
@@ -54,7 +54,8 @@ def windowed_sum_transpose(
         x = jax.ShapeDtypeStruct(window.input_shape(y.shape), wide.dtype)
         (total,) = jax.linear_transpose(lambda x: _native(x, window, accumulation), x)(wide)
         return total.astype(y.dtype)
-    if window.is_tiling or planner.transposes_in_one_loop(window, target):
+    one_loop = planner.transposes_in_one_loop(window, target) and _is_one_loop(window, target)
+    if window.is_tiling or one_loop:
         return _merged(_transpose_at_once, y, window, accumulation, target=target)
     wide = accumulation.divide(accumulation.widen(y), window)
     for index in range(len(window.axes)):
@@ -62,6 +63,11 @@ def windowed_sum_transpose(
         step = window.only(index)
         wide = _along(_transpose_along, wide, step, fusible=fusible, target=target)
     return narrow(wide, y.dtype, target=target)
+
+
+def _is_one_loop(window: Window, target: Target) -> bool:
+    """Whether axes may share a loop: not where each slice is an exchange (`divided_steps`)."""
+    return not (target.is_divided and window.is_even) or window.is_global
 
 
 def _merged(
@@ -93,7 +99,7 @@ def _sum_at_once(
     x: jax.Array, *, window: Window, accumulation: Accumulation, target: Target
 ) -> jax.Array:
     """All taps, in one loop."""
-    if tiles.are_reduced(window, planner.one_loop_of_sums(window, x.dtype) + 1):
+    if tiles.are_reduced(window, planner.one_loop_of_sums(window, x.dtype) + 1, target):
         wide = accumulation.widen(x)
         zero = np.zeros((), wide.dtype)
         total = tiles.reduce(tiles.split(wide, window, zero), window, zero, lax.add)

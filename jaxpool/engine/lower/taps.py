@@ -129,7 +129,7 @@ def elements(
         return [row_gather.take(x, every, fill, padded=True) for every in numbers]
     if wide and not all(row_gather.are_slices(every, x.shape) for every in numbers):
         x = widen(x)
-    take = functools.partial(row_gather.take, x)
+    take = functools.partial(row_gather.take, x, divided=target.is_divided)
     if by_copy:
         take = row_gather.reader(x, numbers, fill, target=target)
     found = [take(every, fill, clamp=clamp) for every in numbers]
@@ -271,7 +271,7 @@ def sum_over_readers(
     take: list[Callable[[Numbers], jax.Array]] = [
         row_gather.reader(x, [numbers for _, numbers in every], fill, target=target)
         if by_copy
-        else functools.partial(row_gather.take, x)
+        else functools.partial(row_gather.take, x, divided=target.is_divided)
         for x, fill in arrays
     ]
     terms = [term(readers, *(read(numbers) for read in take)) for readers, numbers in every]

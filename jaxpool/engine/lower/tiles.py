@@ -19,12 +19,17 @@ from jax import lax
 
 from jaxpool.engine.lower import taps
 from jaxpool.engine.lower.row_gather import pad
+from jaxpool.engine.plan.target import Target
 from jaxpool.window import Window
 
 
-def are_reduced(window: Window, least: int) -> bool:
-    """Whether windows tile, with so many taps that one `lax.reduce` replaces slices."""
-    return window.taps >= least and window.is_tiling
+def are_reduced(window: Window, least: int, target: Target) -> bool:
+    """Whether windows tile, with so many taps that one `lax.reduce` replaces slices.
+
+    Of whole planes, several devices reduce their parts and exchange results, but each slice.
+    """
+    whole = target.is_divided and window.is_global
+    return whole or (window.taps >= least and window.is_tiling)
 
 
 def member_positions(window: Window, ndim: int) -> tuple[int, ...]:

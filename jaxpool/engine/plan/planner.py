@@ -61,6 +61,23 @@ def separable(window: Window) -> list[Window]:
     return [window.only(index) for index in reversed(range(len(window.axes)))]
 
 
+def divided_steps(window: Window) -> tuple[Window, ...]:
+    """The windows whose composition is an even `window`, for max and min on several devices.
+
+    Each slice of a divided axis is an exchange with neighbours, so there is one step per axis: the
+    taps of the other axes share its slices. Whole planes are one reduction, of which XLA makes an
+    all-reduce.
+    """
+    if window.is_global:
+        return (window,)
+    result: list[Window] = []
+    for along in separable(window):
+        (axis,) = along.axes
+        parts = (axis,) if axis.is_tiling else _parts(axis, "auto")
+        result += [Window(along.positions, (part,)) for part in parts]
+    return tuple(result) or (window,)
+
+
 def native_steps(window: Window, *, scatter: bool = False) -> list[Window]:
     """The steps of XLA's own operations: of `select_and_scatter`, or else of `reduce_window`."""
     few = window.taps <= tuning.NATIVE_TAPS

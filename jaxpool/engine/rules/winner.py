@@ -18,7 +18,7 @@ import numpy as np
 from jax.ad_checkpoint import checkpoint_name
 
 from jaxpool.engine.lower import masked, native
-from jaxpool.engine.lower.extreme import Plan, extreme_with_winners, value
+from jaxpool.engine.lower.extreme import Plan, extreme_with_winners, steps, value
 from jaxpool.engine.lower.extreme import extreme as extreme_code
 from jaxpool.engine.lower.row_gather import along
 from jaxpool.engine.plan import dispatch
@@ -72,6 +72,11 @@ def _follow_code(
 
     A program computes `source` or `winners` only if its target reads them.
     """
+    if (own := steps(plan, window, target)) != plan:
+        plan = own
+        _, *winners = extreme_with_winners(
+            source, monoid=monoid, window=window, plan=plan, target=target
+        )
     if not transposed:
         return follow(x, plan, winners)
     if dispatch.scatters_natively(target, window):

@@ -111,6 +111,10 @@ def _largest(magnitudes: jax.Array, window: Window) -> jax.Array:
 
 def _norm_code(x: jax.Array, *, window: Window, p: float, target: Target) -> jax.Array:
     scaled, plain = (functools.partial(f, window=window, p=p) for f in (_scaled, _plain))
+    if target.is_divided and not window.is_global:  # each slice of a divided axis is an exchange
+        for part in engine.separable(window):
+            x = _scaled(x, window=part, p=p)
+        return x
     if target is not CPU or window.is_tiling:
         return scaled(x)
     # XLA:CPU is slow at weighted sums of overlapping windows, so they are taken only where they are
