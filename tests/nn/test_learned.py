@@ -284,7 +284,7 @@ def test_the_constructor_shows_the_geometry():
         (
             lambda: nn.GatedPool(2, rngs=nnx.Rngs(0)),
             TypeError,
-            "window_shape must be a sequence of ints, one a spatial axis, got 2",
+            "window_shape must be a sequence of ints, one per spatial axis, got 2",
         ),
         (lambda: nn.GatedPool(None, rngs=nnx.Rngs(0)), TypeError, "window_shape must .* got None"),
         (
