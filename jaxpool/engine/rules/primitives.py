@@ -88,7 +88,7 @@ def _lowering(code: Callable[..., Any], multiple_results: bool) -> Callable[...,
         form = _form(context, functools.partial(code, **parameters))
         lower = mlir.lower_fun(form, multiple_results=multiple_results)
         context = context.replace(avals_in=plain)
-        if is_portable.value:  # one lowering for all platforms
+        if is_portable.value:  # JAX's rules too: one for all platforms
             context = context.replace(platforms=("tpu",))
         with use_abstract_mesh(AbstractMesh((), ())):
             return lower(context, *operands)
