@@ -41,7 +41,7 @@ def spread(
     bins = y.shape[1:3]
 
     def product(y, image, rows, columns):
-        rows = jnp.where(_is(image, images)[:, None, :, None], rows[:, :, None], 0)
+        rows = jnp.where(_one_hot(image, images)[:, None, :, None], rows[:, :, None], 0)
         if groups == 1:
             columns = jnp.broadcast_to(columns[:, None], (*y.shape[:3], width))
             lines = _contract("rijw,rijc->riwc", columns, y)
@@ -56,11 +56,11 @@ def spread(
         each = bins[0] * (bins[1] if groups > 1 else 1) * width * channels
         return _in_parts(part, (y, image, rows, columns), each, shape)
 
-    total = _hiding(run, jnp.isfinite(y).all())
+    total = _ignore_unweighted_nonfinite(run, jnp.isfinite(y).all())
     return jnp.moveaxis(total.reshape(groups, *total.shape[-4:]), 0, 1)
 
 
-def _is(number: jax.Array, count: Any) -> jax.Array:
+def _one_hot(number: jax.Array, count: Any) -> jax.Array:
     """One-hot encoding of `number` along a new last axis of size `count`, as booleans."""
     return number[..., None] == jnp.arange(count, dtype=number.dtype)
 
@@ -99,7 +99,9 @@ def _in_parts(
     return lax.fori_loop(0, -(-boxes // at_once), turn, jnp.zeros(result.shape, result.dtype))
 
 
-def _hiding(run: Callable[[Change, Change], jax.Array], finite: jax.Array) -> jax.Array:
+def _ignore_unweighted_nonfinite(
+    run: Callable[[Change, Change], jax.Array], finite: jax.Array
+) -> jax.Array:
     """`run(values, weights)`, where infinity or NaN times a weight of 0 counts as 0.
 
     In a matrix product, 0 times infinity is NaN. So the sum is computed with nonfinite values

@@ -55,15 +55,15 @@ def mean(
     options = {"limits": limits, "shape": maps.shape, "kinds": _WEIGHTS}
     (total,) = bind(_collect_p, maps, image, *rows, *columns, **options)
     count_y, count_x = (jnp.maximum(s.counts, 1).astype(maps.dtype) for s in (rows, columns))
-    return total / (_a_bin(count_y, 0) * _a_bin(count_x, 1))
+    return total / (_broadcast_to_bins(count_y, 0) * _broadcast_to_bins(count_x, 1))
 
 
-def _a_bin(numbers: jax.Array, axis: int) -> jax.Array:
+def _broadcast_to_bins(numbers: jax.Array, axis: int) -> jax.Array:
     """One number per row or column of bins, shaped to broadcast to `(boxes, bins, bins, c)`."""
     return jnp.expand_dims(numbers, (2, 3) if axis == 0 else (1, 3))
 
 
-def _named(sites: Any) -> tuple[jax.Array, Samples, Samples]:
+def _unpack(sites: Any) -> tuple[jax.Array, Samples, Samples]:
     middle = 1 + len(Samples._fields)
     return sites[0], Samples(*sites[1:middle]), Samples(*sites[middle:])
 
@@ -92,15 +92,15 @@ def _collect_impl(
         return _loop(add, start, rows, columns, limits, maps.shape, unroll=kinds == _WEIGHTS)
 
     if limits.fixed:  # equal work per box: no loop over boxes
-        return function(maps, *_named(sites))
-    return _sampling.box_by_box(function, maps, *_named(sites), target=target)
+        return function(maps, *_unpack(sites))
+    return _sampling.box_by_box(function, maps, *_unpack(sites), target=target)
 
 
 def _distribute_impl(
     *operands: jax.Array, limits: Limits, shape: Any, kinds: Kinds, target: Target
 ) -> list[jax.Array]:
     ys, sites = operands[:-_SITES], operands[-_SITES:]
-    maps, per_box = jnp.zeros(shape, ys[0].dtype), (ys, *_named(sites))
+    maps, per_box = jnp.zeros(shape, ys[0].dtype), (ys, *_unpack(sites))
     if target is not CPU:
         return [_distribute_densely(*per_box, limits, shape, kinds)]
 
@@ -171,7 +171,9 @@ def _loop(
     return lax.fori_loop(0, turns_y, row, start, unroll=spelt)
 
 
-def _moved(tangents: Any, kinds: Kinds, dtype: Any) -> list[tuple[int, jax.Array, Any]]:
+def _differentiated_operands(
+    tangents: Any, kinds: Kinds, dtype: Any
+) -> list[tuple[int, jax.Array, Any]]:
     """For every kind and differentiated operand: kind number, tangent, and the derivative's kind.
 
     The second derivative of a weight along one axis is 0.
@@ -180,7 +182,7 @@ def _moved(tangents: Any, kinds: Kinds, dtype: Any) -> list[tuple[int, jax.Array
     for k, kind in enumerate(kinds):
         for operand, (axis, name) in _MOVABLE.items():
             if not is_zero(tangents[operand]) and kind[axis] is None:
-                rate = _a_bin(tangents[operand].astype(dtype), axis)
+                rate = _broadcast_to_bins(tangents[operand].astype(dtype), axis)
                 result.append((k, rate, (name, kind[1]) if axis == 0 else (kind[0], name)))
     return result
 
@@ -191,7 +193,7 @@ def _collect_jvp(primals: Any, tangents: Any, *, kinds: Kinds, **options: Any) -
     results: list[Any] = list(map(zero_tangent, out))
     if not is_zero(tangents[0]):
         results = bind(_collect_p, tangents[0], *sites, kinds=kinds, **options)
-    if moved := _moved(tangents[1:], kinds, maps.dtype):
+    if moved := _differentiated_operands(tangents[1:], kinds, maps.dtype):
         sloped = tuple(kind for _, _, kind in moved)
         slopes = bind(_collect_p, maps, *sites, kinds=sloped, **options)
         for (k, rate, _), slope in zip(moved, slopes, strict=True):
@@ -207,7 +209,7 @@ def _distribute_jvp(primals: Any, tangents: Any, *, kinds: Kinds, **options: Any
         for tangent, kind in zip(tangents[:-_SITES], kinds, strict=True)
         if not is_zero(tangent)
     ]
-    moved = _moved(tangents[-_SITES:], kinds, ys[0].dtype)
+    moved = _differentiated_operands(tangents[-_SITES:], kinds, ys[0].dtype)
     terms += [(rate * ys[k], kind) for k, rate, kind in moved]
     if not terms:
         return out, [zero_tangent(out[0])]
@@ -235,7 +237,7 @@ def _distribute_transpose(cotangents: Any, *operands: Any, **options: Any) -> An
 
 
 def _collect_type(maps: Any, *sites: Any, limits: Limits, shape: Any, kinds: Kinds) -> Any:
-    _, rows, columns = _named(sites)
+    _, rows, columns = _unpack(sites)
     shape = (*rows.origin.shape, columns.origin.shape[1], shape[-1])
     return [result_type(maps, shape)] * len(kinds)
 

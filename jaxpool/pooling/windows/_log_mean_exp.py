@@ -39,7 +39,7 @@ SERIES = 0.5
 # Below this u, exp(u) is negligible relative to 1.
 LOWEST = -200.0
 # Largest number of taps for log(1 + z) alone: near z = -1 its error is about one ulp per tap.
-MANY = 16
+LOG1P_TAPS = 16
 
 
 def log_mean_exp(
@@ -116,10 +116,10 @@ def _exponential_mean(
     weigh = functools.partial(
         _weigh, inner=(excess, level), weights=weights, outer=(above, temperature), window=window
     )
-    growth = weigh(_growth) / divisor
+    growth = weigh(_scaled_expm1) / divisor
     z = jnp.where(cold, 0, rate * growth)
     log = jnp.log1p(z)
-    if window.taps > MANY:
+    if window.taps > LOG1P_TAPS:
         log = jnp.where(z < -SERIES, jnp.log(weigh(_power) / divisor), log)
     mean = jnp.where(jnp.abs(z) < jnp.finfo(z.dtype).eps, growth, log / rate)
     return jnp.where(total > 0, mean, 0)
@@ -137,9 +137,9 @@ def _exponential_mean_jvp(primals: Any, tangents: Any, *, window: Window) -> tup
     moved, _, _, heated, *_ = tangents
     terms = []
     if not is_zero(moved):
-        terms.append(weigh(_share, moved) / divisor)
+        terms.append(weigh(_exp_weight, moved) / divisor)
     if not is_zero(heated):
-        terms.append(heated * weigh(_bend) / divisor)
+        terms.append(heated * weigh(_temperature_slope) / divisor)
     if not terms:
         return mean, zero_tangent(mean)
     return mean, functools.reduce(operator.add, terms)
@@ -191,11 +191,11 @@ def _weighted(kernel: engine.Kernel) -> engine.Kernel:
     return weighted
 
 
-def _growth(
+def _scaled_expm1(
     excess: jax.Array, level: jax.Array, above: jax.Array, temperature: jax.Array
 ) -> jax.Array:
     """(exp(u) - 1) / T. Not to be differentiated."""
-    distance, u = _heated(excess, level, above, temperature)
+    distance, u = _scaled_distance(excess, level, above, temperature)
     near = jnp.abs(u) < SERIES
     series = _series(jnp.where(near, u, 0), lambda k: 1 / math.factorial(k + 1))
     return jnp.where(near, distance * series, (jnp.exp(u) - 1) / jnp.where(near, 1, temperature))
@@ -205,10 +205,10 @@ def _power(
     excess: jax.Array, level: jax.Array, above: jax.Array, temperature: jax.Array
 ) -> jax.Array:
     """exp(u). Not to be differentiated."""
-    return jnp.exp(_heated(excess, level, above, temperature)[1])
+    return jnp.exp(_scaled_distance(excess, level, above, temperature)[1])
 
 
-def _heated(
+def _scaled_distance(
     excess: jax.Array, level: jax.Array, above: jax.Array, temperature: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """The distance from `above`, and u = T * distance; u is 0 for T = 0 even at infinity."""
@@ -217,7 +217,7 @@ def _heated(
     return distance, jnp.where(cold, 0, jnp.where(cold, 1, temperature) * distance)
 
 
-def _share(
+def _exp_weight(
     excess: jax.Array, level: jax.Array, above: jax.Array, mean: jax.Array, temperature: jax.Array
 ) -> jax.Array:
     """exp(u); 0 if the level or the mean is infinite."""
@@ -225,7 +225,7 @@ def _share(
     return jnp.where(infinite, 0, jnp.exp(temperature * distance))
 
 
-def _bend(
+def _temperature_slope(
     excess: jax.Array, level: jax.Array, above: jax.Array, mean: jax.Array, temperature: jax.Array
 ) -> jax.Array:
     """distance^2 h(u); both branches stay finite, so that no derivative is 0 * inf."""

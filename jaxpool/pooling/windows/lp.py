@@ -163,7 +163,7 @@ def _norm_jvp(primals: Any, tangents: Any, *, window: Window, p: float) -> Any:
     usual = (y != 0) & ~jnp.isinf(y)
     inverse = 1 / _power_of_two(jnp.where(usual, lax.stop_gradient(y), 1))
     ys = inverse, jnp.where(usual, 1 / jnp.where(usual, y * inverse, 1), 0)
-    return y, engine.weighted_sum(_share(p), tangents[0], (x,), ys, window)
+    return y, engine.weighted_sum(_derivative_weight(p), tangents[0], (x,), ys, window)
 
 
 _norm_p = define("jaxpool_norm", _norm_code, ["window", "p"], jvp=_norm_jvp)
@@ -181,7 +181,7 @@ def _power(p: float) -> engine.Kernel:
 
 
 @functools.cache
-def _share(p: float) -> engine.Kernel:
+def _derivative_weight(p: float) -> engine.Kernel:
     """sign(x) (|x| / y)^(p - 1); 0 at x = 0, also for p <= 1.
 
     1 / y is given as two factors: `inverse`, a power of two near 1 / y, and `rest`.

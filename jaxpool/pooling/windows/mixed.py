@@ -136,13 +136,11 @@ def gated_pool(
     geometry = Geometry(window_shape, strides, padding, dilation, ceil_mode, axes)
     x, window, where = arguments.windowed(x, where, geometry, floating=True)
     checks.flag("count_include_pad", count_include_pad)
-    filters = _one_row_a_tap(arguments.floating_array("filters", filters), x, window, axes)
+    filters = _filter_rows(arguments.floating_array("filters", filters), x, window, axes)
     return _gated(x, filters, where, window, count_include_pad)
 
 
-def _one_row_a_tap(
-    filters: jax.Array, x: jax.Array, window: Window, axes: Ints | None
-) -> jax.Array:
+def _filter_rows(filters: jax.Array, x: jax.Array, window: Window, axes: Ints | None) -> jax.Array:
     """The filters as an array `(taps, channels or 1)`, taps in row-major order."""
     given = checks.pooled_axes(x.ndim, axes, len(window.axes))
     order = sorted(range(len(given)), key=lambda i: given[i])
@@ -169,10 +167,10 @@ def _mixed(
     largest = engine.reduce(wide, MAX, window, where=where)
     mean = average.mean(wide, window, where, include_pad)
     largest = jnp.where(engine.occupied(window, x.ndim, where), largest, 0)
-    return (_share(alpha, largest) + _share(1 - alpha, mean)).astype(x.dtype)
+    return (_weighted(alpha, largest) + _weighted(1 - alpha, mean)).astype(x.dtype)
 
 
-def _share(weight: jax.Array, value: jax.Array) -> jax.Array:
+def _weighted(weight: jax.Array, value: jax.Array) -> jax.Array:
     """`weight * value`, but 0 (not NaN) if the weight is 0 and the value is infinite."""
     nothing = (weight == 0) & jnp.isinf(value)
     return weight * jnp.where(nothing, 0, value)

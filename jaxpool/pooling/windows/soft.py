@@ -168,8 +168,8 @@ def _soft(x: jax.Array, where: jax.Array | None, window: Window) -> jax.Array:
     total = weight * finite
     for part in engine.weighted_steps(window):
         highest = jnp.maximum(engine.reduce(level, MAX, part), -bound)  # finite if empty
-        total = engine.weighted_sum(_share, total, (level,), (highest,), part)
-        weight = engine.weighted_sum(_share, weight, (level,), (highest,), part)
+        total = engine.weighted_sum(_relative_exp, total, (level,), (highest,), part)
+        weight = engine.weighted_sum(_relative_exp, weight, (level,), (highest,), part)
         level = highest
     empty = weight == 0
     mean = total / jnp.where(empty, 1, weight)
@@ -196,5 +196,5 @@ _own_derivative_p = define(
 )
 
 
-def _share(level: jax.Array, highest: jax.Array) -> jax.Array:
+def _relative_exp(level: jax.Array, highest: jax.Array) -> jax.Array:
     return jnp.exp(level - highest)

@@ -75,7 +75,7 @@ def max_unpool(
     neighbours = positions == tuple(range(positions[0], positions[-1] + 1))
     if neighbours and isinstance(total, int) and max(total, values.size) < 2**31:
         # All planes as one: a scatter into many planes needs one index per axis (2x slower on CPU).
-        places = _in_whole(places, positions, plane)
+        places = _flat_indices(places, positions, plane)
         return _place(values.reshape(-1), places.reshape(-1), total).reshape(shape)
     place = _place
     for _ in range(values.ndim - len(positions)):
@@ -84,7 +84,7 @@ def max_unpool(
     return sizes.spread_planes(place(sources, targets, plane), outputs)
 
 
-def _in_whole(places: jax.Array, positions: tuple[int, ...], plane: int) -> jax.Array:
+def _flat_indices(places: jax.Array, positions: tuple[int, ...], plane: int) -> jax.Array:
     """Flat indices into the whole result, from flat indices into its planes; -1 if outside."""
     before, after = places.ndim + positions[0], places.ndim + positions[-1] + 1
     rows, columns = math.prod(places.shape[:before]), math.prod(places.shape[after:])
