@@ -1,4 +1,4 @@
-"""The catalogue: one entry per public operator, from which every list of operators is made.
+"""The catalogue: one entry per public operator, the source of every list of operators.
 
 entry.py      what an entry holds
 calls.py      example calls
@@ -6,8 +6,8 @@ entries.py    the entries, family by family
 
 An entry feeds the gallery (docs/operators.md) and its pictures, the table of modules
 (docs/modules.md), the page of the API (docs/api.md), the benchmark of operators, the table of peers
-(docs/peers.md) and the tables of the tests. It imports jaxpool and nothing of the lab, of the tools
-or of the tests, which all import it.
+(docs/peers.md) and the tables of the tests. It imports only jaxpool; the lab, the tools and the
+tests import it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CATALOGUE: dict[str, Entry] = {
 
 
 def complaints(operators: Iterable[str]) -> list[str]:
-    """What is to be written or removed, so that each of these operators has one entry.
+    """The entries to add or to remove, so that each of these operators has one entry.
 
     Args:
         operators: The names of the public operators.

@@ -1,7 +1,7 @@
-"""Example calls of the operators, on one map, each for as much work as its nature allows.
+"""Example calls of the operators on one map, with comparable amounts of work.
 
-Windows, bins and boxes are chosen so that, as nearly as may be, every operator reads each element
-of the map once and gives as many outputs as max pooling does.
+Windows, bins and boxes are chosen so that, as far as possible, every operator reads each element of
+the map once and has as many outputs as max pooling.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ PS_BINS = 4
 
 
 def windowed(function: Callable[..., Any], *arguments: Any, note: str = "") -> Make:
-    """Windows that slide; `arguments` follow `window_shape`, `note` is what tables say of them."""
+    """A windowed call; `arguments` follow `window_shape`, `note` is shown in tables."""
 
     def make(on: Map, rng: np.random.Generator) -> Example:
         def call(x: jax.Array) -> Any:
@@ -31,7 +31,7 @@ def windowed(function: Callable[..., Any], *arguments: Any, note: str = "") -> M
 
 
 def whole(function: Callable[..., Any]) -> Make:
-    """One window, the whole map."""
+    """A global pooling of the map."""
     return lambda on, rng: Example(function, on.shape, "the whole map")
 
 
@@ -46,7 +46,7 @@ def gated(on: Map, rng: np.random.Generator) -> Example:
 
 
 def drawn(on: Map, rng: np.random.Generator) -> Example:
-    """In training. The key is an operand, lest the compiler draw the numbers."""
+    """Stochastic pooling in training; the seed is an operand, to prevent constant folding."""
     seed = rng.integers(0, 2**32, 2, np.uint32)
 
     def call(x: jax.Array, seed: jax.Array) -> jax.Array:
@@ -76,7 +76,7 @@ def blur(on: Map, rng: np.random.Generator) -> Example:
 
 
 def max_blur(on: Map, rng: np.random.Generator) -> Example:
-    """Maxima of every window, blurred by 3 taps."""
+    """Max blur pooling with a filter of 3 taps."""
     return Example(
         lambda x: jaxpool.max_blur_pool(x, on.window, 3, on.strides),
         on.shape,
@@ -85,7 +85,7 @@ def max_blur(on: Map, rng: np.random.Generator) -> Example:
 
 
 def adaptive(function: Callable[..., Any]) -> Make:
-    """As many bins as the map has windows."""
+    """An adaptive pooling with as many bins as the map has windows."""
 
     def make(on: Map, rng: np.random.Generator) -> Example:
         return Example(lambda x: function(x, on.outputs), on.shape, _to(on.outputs))
@@ -97,7 +97,7 @@ def fractional(function: Callable[..., Any]) -> Make:
     """PyTorch's form, with as many outputs as the map has windows."""
 
     def make(on: Map, rng: np.random.Generator) -> Example:
-        # In steps of 1/256, so that float32 and float64 put every window in the same place.
+        # Multiples of 1/256, so that windows are the same in float32 and float64.
         batch, *_, channels = on.shape
         samples = rng.integers(0, 256, (batch, channels, 2)).astype(np.float32) / 256
 
@@ -115,7 +115,7 @@ def pyramid(on: Map, rng: np.random.Generator) -> Example:
 
 
 def unpool(on: Map, rng: np.random.Generator) -> Example:
-    """From the map's windows back to the map, each value to a random place in its window."""
+    """Max unpooling of one value per window, to a random position in the window."""
     batch, height, width, channels = on.shape
     rows, columns = on.outputs
     shape = (batch, rows, columns, channels)
@@ -131,7 +131,7 @@ def unpool(on: Map, rng: np.random.Generator) -> Example:
 
 
 def boxes(function: Callable[..., Any], *, position_sensitive: bool = False) -> Make:
-    """Four boxes an image that share it out, a quarter of an element off its elements."""
+    """Four boxes per image that cover it, offset by a quarter of an element."""
 
     def make(on: Map, rng: np.random.Generator) -> Example:
         batch, height, width, _ = on.shape

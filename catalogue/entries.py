@@ -20,12 +20,12 @@ def _windowed(
     picture: Mapping[str, str] | None = None,
     is_exact: bool = False,
 ) -> Entry:
-    """An operator of windows that slide.
+    """The entry of a windowed operator.
 
     Args:
         operator: The function.
-        *after_window: What follows `window_shape` in a typical call.
-        words: What tables add to the window and the strides of that call.
+        *after_window: The arguments after `window_shape` in a typical call.
+        words: Text that tables show after the window and the strides of the call.
         picture: See `Entry`.
         is_exact: See `Entry`.
     """

@@ -1,4 +1,4 @@
-"""What an entry of the catalogue holds, and one example call."""
+"""The fields of a catalogue entry and of an example call."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Map(NamedTuple):
 
 @dataclass(frozen=True)
 class Example:
-    """One call.
+    """One example call.
 
     Attributes:
-        function: Of x and `others`; gives y, or a tuple of y and further results.
+        function: Function of x and `others` that returns y, or a tuple of y and other results.
         shape: The shape of x.
-        words: What is special about the call.
-        others: Further operands, which have no derivative.
+        words: A description of the call's arguments.
+        others: Other operands, which are not differentiated.
     """
 
     function: Callable[..., Any]
@@ -48,18 +48,19 @@ Make = Callable[[Map, np.random.Generator], Example]
 class Entry:
     """One public operator.
 
-    Its definition, when to use it and its source are in its docstring.
+    The docstring of the operator contains its definition, its use and its source.
 
     Attributes:
         operator: The function.
-        calls: How the benchmark calls it; the first key is `""`, further ones name variants.
-        windows: The windows of `configs/bench/operators.toml` with which it is timed.
-        picture: The panels that the gallery shows beside the photograph `x`: an expression of `x`
-            and public operators, and a note to it. Empty: a function of the operator's name in
-            `tools/gallery/pictures/` draws them.
-        is_windowed: Whether it takes `window_shape`, strides, padding, dilation and a mask.
-        after_window: The arguments that follow `window_shape` in a typical call.
-        is_exact: Whether the derivative only moves numbers, so that results agree bit for bit.
+        calls: The calls of the benchmark by variant; the first key is `""`.
+        windows: The windows of `configs/bench/operators.toml` for its measurements.
+        picture: The panels of the gallery beside the photograph `x`, as a dict from an expression
+            of `x` and public operators to a note. If empty, a function with the operator's name in
+            `tools/gallery/pictures/` draws the panels.
+        is_windowed: Whether the operator takes `window_shape`, strides, padding, dilation and a
+            mask.
+        after_window: The arguments after `window_shape` in a typical call.
+        is_exact: Whether the derivative only copies numbers, so that results agree bit for bit.
     """
 
     operator: Callable[..., Any]

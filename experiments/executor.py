@@ -1,4 +1,4 @@
-"""How the programs of one variant run on one device that holds the dataset."""
+"""Runs the programs of one variant on one device that holds the dataset."""
 
 import math
 import time
@@ -22,9 +22,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Device:
-    """A dataset's splits on the device, so that all variants share them.
+    """The splits of a dataset on the device, shared by all variants.
 
-    Each split is its inputs and labels. A split that is streamed is its `Stream` alone.
+    A split in memory is a pair of inputs and labels. A streamed split is a tuple with its `Stream`.
     """
 
     train: tuple[Any, ...]
@@ -39,11 +39,11 @@ class Device:
 
 
 def held(split: Split | Stream, place: Callable[[Any], Any]) -> tuple[Any, ...]:
-    """A split as `Device` holds it.
+    """A split in the form that `Device` stores.
 
     Args:
         split: The split.
-        place: Puts inputs and labels where the programs read them.
+        place: Transfers inputs and labels to the device.
     """
     return (split,) if isinstance(split, Stream) else place((split.inputs, split.labels))
 
@@ -54,7 +54,7 @@ def examples(split: tuple[Any, ...]) -> int:
 
 
 def streamed(split: tuple[Any, ...]) -> bool:
-    """Whether a split's examples stay in their files."""
+    """Whether the examples of a split are streamed from files."""
     return isinstance(split[0], Stream)
 
 
@@ -101,7 +101,7 @@ class Executor:
         checkpoint.save(path, state, epoch=epoch, fingerprint=fingerprint)
 
     def place(self, state: State) -> State:
-        """A state that was read from a checkpoint, on the device."""
+        """Transfers a state that was read from a checkpoint to the device."""
         return jax.device_put(state)
 
     def train(
@@ -110,13 +110,13 @@ class Executor:
         """Trains a group of seeds for some steps.
 
         Args:
-            state: Their state, which is donated.
-            seeds: The seeds; more than one in one vectorised program.
-            first: The number of the first step, counted from 0.
-            steps: How many steps.
+            state: The state of the group; its buffers are donated.
+            seeds: The seeds; several seeds run in one vectorised program.
+            first: The index of the first step, from 0.
+            steps: Number of steps.
 
         Returns:
-            The state after them, the mean loss of each seed, and the seconds that it took, without
+            The state after the steps, the mean loss per seed, and the run time in seconds without
             compilation.
         """
         order = self._order(seeds, first, steps)
@@ -126,12 +126,12 @@ class Executor:
         return state, np.atleast_1d(losses), time.perf_counter() - start
 
     def score(self, state: State, size: int, split: tuple[Any, ...]) -> Any:
-        """The scores of a group of seeds on one split: sums and weights, one of each per seed."""
+        """The scores of a group of seeds on one split: a sum and a weight per metric and seed."""
         program = self._scoring_program(state, split, size)
         return jax.tree.map(np.atleast_1d, jax.device_get(program(state, *split)))
 
     def _training_program(self, state: State, order: Any, size: int) -> Callable[..., Any]:
-        """The program of one round of a group, compiled at its first use."""
+        """The program of one round of a group, compiled at first use."""
         key = ("train", size, math.prod(order[1].shape))
         if key not in self._compiled:
             program = self.programs.round
@@ -142,7 +142,7 @@ class Executor:
         return self._compiled[key]
 
     def _scoring_program(self, state: State, split: Any, size: int) -> Callable[..., Any]:
-        """The program that scores a split for a group, compiled at its first use."""
+        """The program that scores a split for a group, compiled at first use."""
         key = ("score", size, examples(split))
         if key not in self._compiled:
             program = self.programs.evaluate
@@ -162,7 +162,7 @@ class Executor:
 
 
 def grouped(trees: Sequence[T]) -> T:
-    """What belongs to each seed, as a program takes it: one alone, or several along an axis."""
+    """The trees of a group as one operand: one tree unchanged, several stacked on a first axis."""
     if len(trees) == 1:
         return trees[0]
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)

@@ -1,7 +1,7 @@
-"""What can go wrong around `run`, what happens then, and with which exit status it ends.
+"""Faults that `run` handles, with the outcome and the exit status of each.
 
-docs/reliability.md and docs/lab.md show these tables; tests/experiments/test_faults.py makes every
-fault happen to a real process.
+docs/reliability.md and docs/lab.md include these tables. tests/experiments/test_faults.py causes
+every fault in a real process.
 """
 
 from typing import NamedTuple
@@ -27,10 +27,10 @@ class Fault(NamedTuple):
     """One fault.
 
     Attributes:
-        title: What happens to the process or its files.
-        outcome: What the lab does.
+        title: The fault of the process or its files.
+        outcome: The reaction of the lab.
         status: The exit status; `KILLED` if the process is killed.
-        line: What the line on stderr contains; empty if there is none.
+        line: Text that the line on stderr contains; empty if there is no line.
     """
 
     title: str

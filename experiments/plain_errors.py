@@ -1,4 +1,4 @@
-"""Errors that a user can mend, as one line on stderr and an exit status."""
+"""Reports errors that a user can fix, as one line on stderr and an exit status."""
 
 import errno
 import sys
@@ -11,7 +11,7 @@ import typer
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """Turns errors that a user can mend into one message and an exit status."""
+    """A context that turns errors that a user can fix into one message and an exit status."""
     import jax
 
     from experiments.config import ConfigError
@@ -24,7 +24,7 @@ def plain_errors() -> Iterator[None]:
     except (ConfigError, DataError, RecordError, RegisterError) as error:
         _fail(str(error), error)
     except OSError as error:
-        if error.errno == errno.EPIPE:  # who reads the output has seen enough
+        if error.errno == errno.EPIPE:  # the reader closed the pipe
             raise
         place = error.filename or "the output"
         _fail(f"{place}: {error.strerror}; mend that and give the same command again", error)

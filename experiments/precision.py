@@ -1,12 +1,12 @@
-"""Mixed precision: a network computes in bfloat16, and all that is learned or summed is float32.
+"""Mixed precision: networks compute in bfloat16; parameters and accumulators are float32.
 
-Parameters, the optimizer's state, running statistics and the loss are float32. In a step the
-network gets copies of its parameters and inputs in bfloat16, so that convolutions and products of
-matrices read and write bfloat16; gradients are converted back to float32 where they meet the
-parameters. bfloat16 has the exponents of float32, so the loss needs no scaling.
+Parameters, optimizer state, running statistics and the loss are float32. In a step, the network
+receives bfloat16 copies of its parameters and inputs, so convolutions and matrix products read and
+write bfloat16. Gradients are converted to float32 for the update. bfloat16 has the exponent range
+of float32, so the loss is not scaled.
 
-Normalisation computes in float32 from its input to its output, which is bfloat16 again. The corners
-of boxes stay float32: they are places in an image, for which eight bits are too coarse.
+Normalisation layers compute in float32 and return bfloat16. Corners of boxes stay float32, because
+the 8-bit significand of bfloat16 is too coarse for image coordinates.
 """
 
 from typing import Any
@@ -21,13 +21,13 @@ _PLACES = "boxes"
 
 
 def compute_in_bfloat16(network: nnx.Module) -> None:
-    """Changes a network, in place, to one that computes in bfloat16.
+    """Modifies a network in place so that it computes in bfloat16.
 
-    Its float32 parameters are replaced by bfloat16 copies, but for those of normalisation layers;
-    these compute in float32 and give bfloat16.
+    Its float32 parameters are replaced by bfloat16 copies, except those of normalisation layers,
+    which compute in float32 and return bfloat16.
 
     Args:
-        network: Any network of Flax NNX; built-in ones and those of plug-ins.
+        network: Any Flax NNX network, built-in or from a plug-in.
     """
     nodes = [node for _, node in nnx.iter_graph(network)]
     exempt = set()
@@ -42,7 +42,7 @@ def compute_in_bfloat16(network: nnx.Module) -> None:
 
 
 def inputs_in_bfloat16(inputs: Any) -> Any:
-    """A batch of inputs with float32 arrays as bfloat16, but for boxes; integers as they are."""
+    """A batch of inputs with float32 arrays converted to bfloat16, except boxes."""
 
     def convert(path: Any, array: jax.Array) -> jax.Array:
         places = any(getattr(step, "key", None) == _PLACES for step in path)
@@ -52,12 +52,12 @@ def inputs_in_bfloat16(inputs: Any) -> Any:
 
 
 def outputs_in_float32(outputs: Any) -> Any:
-    """What a network gives, for the loss and the scores: bfloat16 arrays as float32."""
+    """The outputs of a network with bfloat16 arrays converted to float32, for loss and scores."""
     return jax.tree.map(lambda array: _converted(array, jnp.bfloat16, jnp.float32), outputs)
 
 
 def _in_float32(arrays: tuple[Any, ...], *, dtype: Any, **others: Any) -> tuple[Any, ...]:
-    """What a normalisation layer computes with, in the form of Flax's `promote_dtype`."""
+    """The operands of a normalisation layer in float32; a replacement of Flax's `promote_dtype`."""
     del dtype, others
     return tuple(None if array is None else jnp.asarray(array, jnp.float32) for array in arrays)
 

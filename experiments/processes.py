@@ -1,10 +1,9 @@
-"""Several processes that train one study together, by `jax.distributed`.
+"""Training of one study by several processes, with `jax.distributed`.
 
-Process 0 leads: it decides what is trained, writes all files, and sends each call of
-`experiments.parallel.Parallel` to the others, which make the same call at the same time, as
-computations on a mesh of all devices must be. They follow until they are told to end. So they need
-neither the results folder nor a copy of the logic that walks through a study; they load the dataset
-themselves.
+Process 0 leads: it schedules the training, writes all files, and sends each call of
+`experiments.parallel.Parallel` to the other processes. They make the same call at the same time, as
+computations on a mesh of all devices require, until process 0 tells them to end. So they load the
+dataset, but need neither the results folder nor the logic of a study.
 """
 
 import ctypes
@@ -44,13 +43,13 @@ _GRACE_SECONDS = 15
 
 
 def connect(group: Group) -> None:
-    """Makes this process one of a group, and waits for the others.
+    """Connects this process to its group, and waits for the other processes.
 
     Args:
-        group: The group, as the command line gives it.
+        group: The group, from the command line.
 
     Raises:
-        ConfigError: The group cannot meet, or its processes do not have as many devices each.
+        ConfigError: The processes cannot connect, or have different numbers of devices.
     """
     if "JAX_CPU_COLLECTIVES_IMPLEMENTATION" not in os.environ:
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
@@ -76,10 +75,10 @@ def connect(group: Group) -> None:
 
 @contextmanager
 def member(group: Group | None) -> Iterator[None]:
-    """What a process does as one of a group; if it fails, the process ends without waiting.
+    """The context of a process in a group; on an error, the process exits without waiting.
 
     Args:
-        group: The group; None for a process on its own, of which nothing is different.
+        group: The group; None for a single process, where the context does nothing.
     """
     if group is None:
         yield
@@ -88,14 +87,14 @@ def member(group: Group | None) -> Iterator[None]:
     try:
         yield
     except typer.Exit as ended:
-        if jax.distributed.is_initialized():  # at exit, JAX would wait for the other processes
+        if jax.distributed.is_initialized():  # at exit, JAX waits for the others
             _end_at_once(ended.exit_code)
         raise
     except jax.errors.JaxRuntimeError as error:
         if not _OF_A_LOST_PEER.search(str(error)):
             raise
         if group.processes != 2:
-            # JAX's coordination service, which knows who is lost, aborts this process soon.
+            # JAX's coordination service knows the lost process, and aborts this process soon.
             time.sleep(group.timeout + _GRACE_SECONDS)
         _end_at_once(supervision.LOST)
 
@@ -107,23 +106,23 @@ def _end_at_once(status: int) -> NoReturn:
 
 
 def leads() -> bool:
-    """Whether this is process 0, or the only one: it decides what is trained, and writes files."""
+    """Whether this is process 0 or the only process, which schedules training and writes files."""
     return jax.process_index() == 0
 
 
 def introduce(plugins: Mapping[str, str]) -> None:
-    """Lets process 0 say what it runs on, and the others compare.
+    """Sends the environment of process 0 to the other processes, which compare it with theirs.
 
     Args:
         plugins: Hashes of the plug-ins in use.
 
     Raises:
-        RecordError: This process is another environment than process 0.
+        RecordError: The environment of this process differs from that of process 0.
     """
     if jax.process_count() == 1:
         return
     here = environment.capture(plugins, divided=True).origin
-    with _without_stdout():  # Gloo says there that it has connected
+    with _without_stdout():  # Gloo prints a message on stdout
         _add_up_over_all()
         if leads():
             send({"do": "compare"}, here.model_dump_json().encode())
@@ -138,7 +137,7 @@ def introduce(plugins: Mapping[str, str]) -> None:
 
 
 def send(header: Mapping[str, Any], payload: bytes = b"") -> None:
-    """Sends a message from process 0 to all others; nothing where it is the only one."""
+    """Sends a message from process 0 to all other processes, if there are any."""
     if jax.process_count() > 1:
         first = json.dumps({**header, "payload": len(payload)}).encode()
         _broadcast(first.ljust(_BLOCK))
@@ -154,10 +153,10 @@ def receive() -> tuple[dict[str, Any], bytes]:
 
 
 def end(error: bool = False) -> None:
-    """Lets the other processes end; this one goes on alone.
+    """Tells the other processes to end; process 0 continues alone.
 
     Args:
-        error: Whether it is because of an error of this process.
+        error: Whether the reason is an error of this process.
     """
     if jax.process_count() > 1 and jax.distributed.is_initialized():
         send({"do": "end", "error": error})
@@ -166,11 +165,11 @@ def end(error: bool = False) -> None:
 
 @contextmanager
 def leading() -> Iterator[None]:
-    """Ends the other processes when process 0 has done what is inside, also if that fails."""
+    """A context at whose end, also after an error, process 0 tells the other processes to end."""
     try:
         yield
     except (jax.errors.JaxRuntimeError, CollectiveError):
-        raise  # perhaps since another process is lost or elsewhere, and nothing can be sent
+        raise  # another process may be lost or elsewhere, so nothing can be sent
     except Exception:
         end(error=True)
         raise
@@ -183,7 +182,7 @@ def _broadcast(content: bytes) -> bytes:
 
 
 def _add_up_over_all() -> None:
-    """One sum over the devices of all processes, which connects them."""
+    """One all-reduce over the devices of all processes, which connects them."""
     devices = jax.make_mesh((jax.device_count(),), ("all",), axis_types=(AxisType.Auto,))
     ones = jax.make_array_from_callback(
         (devices.size,),
@@ -200,14 +199,14 @@ def _padded(size: int) -> int:
 
 @contextmanager
 def _without_stdout() -> Iterator[None]:
-    """What libraries in C++ print goes nowhere meanwhile."""
+    """A context that discards what C++ libraries print on stdout."""
     sys.stdout.flush()
     kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     try:
         yield
     finally:
-        ctypes.CDLL(None).fflush(None)  # what was printed waits in a buffer unless on a terminal
+        ctypes.CDLL(None).fflush(None)  # C's stdout is buffered
         os.dup2(kept, 1)
         os.close(kept)
         os.close(nowhere)

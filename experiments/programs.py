@@ -1,7 +1,7 @@
 """The pure functions of one variant: initial state, training step, round, prediction, scores.
 
-Everything that learns lives in a `State`, a pytree; the functions take one and give one back, so
-they compose with `jit`, `scan` and `vmap`, and training and measurement run the same step.
+All trained values are in a `State`, a pytree. The functions take a state and return a state, so
+they compose with `jit`, `scan` and `vmap`. Training and cost measurement run the same step.
 """
 
 import functools
@@ -27,12 +27,12 @@ EVALUATION_CHUNK = 500
 
 
 class State(NamedTuple):
-    """What training changes.
+    """The values that training changes.
 
     Attributes:
-        parameters: What the optimiser changes.
-        statistics: What the network updates by itself, such as running means.
-        optimizer: The optimiser's own memory.
+        parameters: The parameters that the optimiser updates.
+        statistics: Variables that the network updates itself, such as running means.
+        optimizer: The state of the optimiser.
     """
 
     parameters: Any
@@ -47,12 +47,13 @@ class Programs:
     Attributes:
         network: Builds the network from its random keys.
         structure: The network without its arrays.
-        task: What gives the loss and the scores.
+        task: Defines the loss and the scores.
         augmentation: Random changes of training examples.
-        optimizer: The update rule, schedule included.
+        optimizer: The update rule, including the schedule.
         learning_rate: The learning rate after a number of steps.
         batch_size: Examples per step.
-        steps_per_epoch: Steps per epoch; the examples left over, other ones each epoch, sit out.
+        steps_per_epoch: Steps per epoch. The remainder of the examples is skipped; it differs
+            between epochs.
         bfloat16: Whether the network computes in bfloat16; see `experiments.precision`.
     """
 
@@ -90,9 +91,10 @@ class Programs:
         )
 
     def init(self, seed: int) -> State:
-        """The state before training; a function of the seed only.
+        """The initial state, a function of the seed only.
 
-        Best called outside `jit`: compiled op by op, all variants share the costly generator.
+        Call it outside `jit`: then operations are compiled one by one, and all variants share the
+        compiled random generator, which is slow to compile.
         """
         network = self.network(nnx.Rngs(_key(seed)))
         _, parameters, statistics = nnx.split(network, nnx.Param, ...)
@@ -111,14 +113,14 @@ class Programs:
         """One step of training.
 
         Args:
-            state: The state before it.
+            state: The state before the step.
             inputs: A batch of inputs; see `experiments.data.Split`.
-            labels: Their labels.
-            key: Randomness for augmentation and for poolings that draw.
+            labels: The labels of the inputs.
+            key: The random key of augmentation and of random poolings.
             gather: Replicates a pytree of parameters or statistics that devices share.
 
         Returns:
-            The state after it, and the batch's mean loss before it.
+            The state after the step, and the mean loss of the batch before the step.
         """
         inputs = augmented(inputs, self.augmentation, key)
 
@@ -135,17 +137,17 @@ class Programs:
     def round(
         self, state: State, order: jax.Array, keys: jax.Array, inputs: Any, labels: Any
     ) -> tuple[State, jax.Array]:
-        """Some steps of training, an epoch for instance.
+        """Several steps of training, for example one epoch.
 
         Args:
-            state: The state before them.
-            order: Which examples each step takes (steps, batch); see `data_order`.
-            keys: Randomness of each step (steps,).
+            state: The state before the steps.
+            order: The indices of the examples of each step (steps, batch); see `data_order`.
+            keys: The random key of each step (steps,).
             inputs: All training inputs.
-            labels: All their labels.
+            labels: The labels of all inputs.
 
         Returns:
-            The state after them, and the mean of the steps' losses.
+            The state after the steps, and the mean of their losses.
         """
 
         def step(state: State, turn: tuple[jax.Array, jax.Array]) -> tuple[State, jax.Array]:
@@ -157,7 +159,7 @@ class Programs:
         return state, losses.mean()
 
     def predict(self, state: State, inputs: Any) -> Any:
-        """What the network gives in evaluation: logits (N, classes) of images, for instance."""
+        """The outputs of the network in evaluation mode, for example logits (N, classes)."""
         return self._outputs(self._network(state.parameters, state.statistics), inputs)
 
     def evaluate(
@@ -174,12 +176,12 @@ class Programs:
         Args:
             state: The state.
             inputs: All inputs.
-            labels: All their labels.
-            multiple: Examples are scored at a time in multiples of so many.
-            divide: Divides a pytree of such arrays (N, ...) among devices.
+            labels: The labels of all inputs.
+            multiple: The number of examples per chunk is a multiple of this number.
+            divide: Shards a pytree of arrays (N, ...) over devices.
 
         Returns:
-            For each metric the sum of `value * weight` and the sum of the weights.
+            For each metric, the sum of `value * weight` and the sum of `weight`.
         """
         count = len(jax.tree.leaves(labels)[0])
         chunks = math.ceil(count / EVALUATION_CHUNK)
@@ -232,20 +234,20 @@ def data_order(
     batch_size: int,
     shuffle: bool,
 ) -> tuple[jax.Array, jax.Array]:
-    """The data and the randomness of some steps, a function of the seed and their numbers only.
+    """The examples and the random keys of some steps, a function of seed and step numbers only.
 
     Args:
         seed: The run's seed.
-        first: The number of the first step, counted from 0.
-        count: How many steps.
+        first: The index of the first step, from 0.
+        count: Number of steps.
         examples: Size of the training set.
         steps_per_epoch: Steps per epoch.
         batch_size: Examples per step.
-        shuffle: Whether each epoch has an order of its own; else it is that of the dataset.
+        shuffle: Whether each epoch has its own random order; False keeps the order of the dataset.
 
     Returns:
-        Which examples each step takes (count, batch_size), none of them twice in an epoch; and one
-        key per step (count,).
+        The indices of the examples of each step (count, batch_size), without repetition within an
+        epoch, and one key per step (count,).
     """
     epochs = math.ceil((count - 1) / steps_per_epoch) + 1
 
@@ -268,5 +270,5 @@ def data_order(
 
 
 def _key(seed: int) -> jax.Array:
-    # Named, so that a user's jax_default_prng_impl does not change the study's results.
+    # An explicit implementation: a user's jax_default_prng_impl must not change results.
     return jax.random.key(seed, impl="threefry2x32")

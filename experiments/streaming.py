@@ -1,7 +1,7 @@
-"""Training and scoring with examples that are read batch by batch; see `experiments.data.stream`.
+"""Training and scoring on examples that are read batch by batch; see `experiments.data.stream`.
 
-The training step and the scores are those of `Programs`. Only the loop over steps, which is part of
-the compiled program for a dataset on the device, is a loop in Python here.
+The training step and the scores are those of `Programs`. The loop over steps is a Python loop here,
+and part of the compiled program if the dataset is on the device.
 """
 
 import math
@@ -23,7 +23,7 @@ STEPS_AHEAD = 2
 
 
 class Streaming(Executor):
-    """Trains and scores one variant on one device, with training examples read batch by batch."""
+    """Trains and scores one variant on one device; training examples are read batch by batch."""
 
     def _training_program(self, state: State, order: Any, size: int) -> Callable[..., Any]:
         key = ("train", size)
@@ -51,17 +51,17 @@ class Streaming(Executor):
 def training(
     programs: Programs, state: State, order: tuple[jax.Array, jax.Array], stream: Stream
 ) -> Callable[..., tuple[State, jax.Array]]:
-    """Compiles a training step, and gives a program that does what `Programs.round` does.
+    """Compiles a training step, and returns a function equivalent to `Programs.round`.
 
     Args:
         programs: The variant's functions.
-        state: A state; of several seeds, along a first axis.
-        order: Examples and keys of a round; of several seeds, likewise.
+        state: A state; several seeds are stacked on a first axis.
+        order: Examples and keys of a round; several seeds are stacked on a first axis.
         stream: The training examples.
 
     Returns:
-        A function of state, examples per step, keys and stream: the state after the round and the
-        mean loss (per seed).
+        A function of state, examples per step, keys and stream that returns the state after the
+        round and the mean loss (per seed).
     """
     several = order[0].ndim == 3
     batch = programs.batch_size
@@ -96,12 +96,12 @@ def training(
 
 
 def score(state: State, stream: Stream, run: Callable[[State, Any, Any], Any]) -> Any:
-    """The scores of all examples of a stream, added up over chunks of it.
+    """The scores of all examples of a stream, summed over chunks.
 
     Args:
         state: The state.
         stream: The examples.
-        run: Gives the scores of one chunk, from state, inputs and labels.
+        run: Computes the scores of one chunk from state, inputs and labels.
     """
     chunks = math.ceil(len(stream) / EVALUATION_CHUNK)
     size = math.ceil(len(stream) / chunks)
@@ -114,7 +114,7 @@ def score(state: State, stream: Stream, run: Callable[[State, Any, Any], Any]) -
 
 
 def _of_each(examples: jax.Array) -> np.ndarray:
-    """The examples of every step, per seed (seeds, steps, batch)."""
+    """The indices of the examples of every step and seed (seeds, steps, batch)."""
     orders = np.asarray(examples)
     return orders if orders.ndim == 3 else orders[None]
 
@@ -124,5 +124,5 @@ def _batches(stream: Stream, examples: np.ndarray, size: int) -> Generator[Batch
 
 
 def _grouped(parts: Any, several: bool) -> Any:
-    """The batches of one step: that of one seed, or those of several along a first axis."""
+    """The batches of one step: one unchanged, or those of several seeds on a first axis."""
     return jax.tree.map(lambda *arrays: np.stack(arrays), *parts) if several else parts[0]

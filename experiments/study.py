@@ -1,7 +1,7 @@
-"""A whole study: what is checked before it starts, in which order it runs, how it goes on.
+"""A whole study: its initial checks, the order of its runs, and how it is resumed.
 
-A study may be killed and started again at any moment. What is finished is kept if the config and
-the environment that made it are those of today, and refused otherwise; the rest is done.
+A study may be killed and started again at any time. Finished runs are kept if they were made with
+the current config and environment, and refused otherwise. The remaining runs are then done.
 """
 
 import fcntl
@@ -41,24 +41,24 @@ def run(
     plugins: Sequence[str] = (),
     workers: Crew | None = None,
 ) -> bool:
-    """Runs a study, or what is left of it, and shows its results.
+    """Runs the unfinished part of a study, and shows its results.
 
     Args:
         study: The study.
         out: The folder that holds the results folders of all studies.
-        console: Where to show progress and results.
-        plugins: The plug-ins in use, which are loaded; see `experiments.plugins.load`.
-        workers: Other processes that train, `experiments.workers.local(2)` for instance; None to
-            train in this process. Costs are always measured in this process.
+        console: The console for progress and results.
+        plugins: The loaded plug-ins; see `experiments.plugins.load`.
+        workers: Worker processes, for example `experiments.workers.local(2)`; None trains in this
+            process. Costs are always measured in this process.
 
     Returns:
         Whether all runs ended with a finite loss.
 
     Raises:
-        ConfigError: A pooling cannot work where the config puts it, or devices do not divide a
-            batch.
+        ConfigError: A pooling does not fit its stage of the network, or the number of devices does
+            not divide a batch.
         DataError: The dataset is missing or damaged.
-        RecordError: The results folder holds work of another config or environment, is damaged, or
+        RecordError: The results folder has results of another config or environment, is damaged, or
             is in use by another process.
     """
     folder = StudyFolder(out / study.name)
@@ -86,7 +86,7 @@ def run(
     if chosen is not None and not _refuse_other_work(chosen, folder, here.origin):
         chooser.refuse_other_origin()
     for cell in cells.values():
-        datasets.of(cell)  # what is missing or damaged is found before anything is written
+        datasets.of(cell)  # raises DataError before anything is written
     with only_process(folder):
         remove_torn(folder.path)
         records.write_atomically(folder.config, dump(study))
@@ -105,7 +105,7 @@ def run(
 
 
 def _refuse_other_work(cells: Mapping[str, Study], folder: StudyFolder, here: Origin) -> bool:
-    """Checks the runs of every cell, and says whether all are finished."""
+    """Checks the finished runs of every cell; returns whether all runs are finished."""
     for name, cell in cells.items():
         refuse_other_work(cell, folder.of_cell(name), here)
     return all(finished(cell, folder.of_cell(name)) for name, cell in cells.items())
@@ -134,7 +134,7 @@ def _train_and_measure(
     if any(baselines.values()):
         records.write(folder.baselines, Baselines(cells=baselines))
     train(cells, datasets, todo, folder, here.origin, console, plugins, workers)
-    processes.end()  # what follows needs no other process
+    processes.end()  # the rest runs in this process alone
     if not whole:
         results = measure(cells, datasets.of, here.origin, _saying(console))
         for (name, variant), result in results.items():
@@ -148,7 +148,7 @@ def _estimate(
     plugins: Sequence[str],
     console: Console,
 ) -> None:
-    """Estimates the costs on devices that are not here, unless that is done."""
+    """Estimates the costs on absent devices, unless they are estimated already."""
     targets = next(iter(cells.values())).measurement.targets
     if all(measured(c, folder.of_cell(n), target) for n, c in cells.items() for target in targets):
         return
@@ -162,7 +162,7 @@ def _saying(console: Console) -> Callable[[str], None]:
 
 
 class _Datasets:
-    """The datasets of a study's cells; cells that ask for the same examples share them."""
+    """The datasets of a study's cells; cells with the same examples share one dataset."""
 
     def __init__(self) -> None:
         self._loaded: dict[str, Dataset] = {}
@@ -176,10 +176,10 @@ class _Datasets:
 
 @contextmanager
 def only_process(folder: StudyFolder) -> Iterator[None]:
-    """Holds a results folder; the operating system lets go of it whenever the process ends.
+    """Locks a results folder; the operating system releases the lock when the process ends.
 
     Raises:
-        RecordError: Another process holds it.
+        RecordError: Another process holds the lock.
     """
     with writing(folder.path):
         folder.path.mkdir(parents=True, exist_ok=True)
@@ -205,17 +205,17 @@ def train(
     plugins: Sequence[str] = (),
     workers: Crew | None = None,
 ) -> None:
-    """Trains what is left to train.
+    """Trains the unfinished runs.
 
     Args:
         cells: The studies of a sweep, by cell.
-        datasets: Their data.
-        todo: Groups of seeds by cell and variant.
-        folder: Where the results go.
-        origin: What is recorded as having made the runs.
-        console: Where to show progress.
+        datasets: The datasets of the cells.
+        todo: Groups of seeds to train, by cell and variant.
+        folder: The results folder.
+        origin: The config and environment to record with the runs.
+        console: The console for progress.
         plugins: The plug-ins in use.
-        workers: Other processes that train; None to train in this one.
+        workers: Worker processes; None trains in this process.
     """
     tasks = [
         TrainingTask(

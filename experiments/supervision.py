@@ -1,11 +1,10 @@
-"""A process that watches over another one, and says in one line what became of its group.
+"""Supervision of a training process: reports the loss of another process in one line.
 
-When a process of `jax.distributed` is lost, the others learn of it inside JAX's C++ code, which
-prints a stack trace and aborts. So `run --coordinator` starts itself once more: the inner process
-trains, and this one passes on what it says, its exit status and signals. If it ends because another
-process of the group is lost, one line on stderr names that one, and the exit status is `LOST`.
-
-This module imports nothing heavy.
+If a process of `jax.distributed` is lost, JAX's C++ code in the other processes prints a stack
+trace and aborts. So `run --coordinator` starts itself again: the inner process trains, and the
+outer process forwards its output, its exit status and signals. If the inner process ends because
+another process of the group is lost, the outer process names the lost process in one line on stderr
+and exits with the status `LOST`. This module imports only light packages.
 """
 
 import os
@@ -30,14 +29,14 @@ _ABORTED = -signal.SIGABRT
 
 @dataclass(frozen=True)
 class Group:
-    """Processes that train together.
+    """A group of processes that train together.
 
     Attributes:
-        address: Host and port of process 0, or `"auto"` where JAX finds the group by itself.
-        processes: How many there are; None with `"auto"`.
-        process: Which one this is, from 0; None with `"auto"`.
-        timeout: Seconds without a sign of life after which a process counts as lost.
-        start_timeout: Seconds in which all must have started.
+        address: Host and port of process 0, or `"auto"` if JAX detects the group.
+        processes: Number of processes; None with `"auto"`.
+        process: The index of this process, from 0; None with `"auto"`.
+        timeout: Seconds without a heartbeat after which a process counts as lost.
+        start_timeout: Seconds within which all processes must start.
     """
 
     address: str
@@ -50,7 +49,7 @@ class Group:
 def group(
     address: str | None, processes: int | None, process: int | None, timeout: int, start: int
 ) -> Group | None:
-    """The group that the command line asks for; None without a coordinator.
+    """The group given on the command line; None without a coordinator.
 
     Args:
         address: `--coordinator`.
@@ -60,7 +59,7 @@ def group(
         start: `--start-timeout`.
 
     Raises:
-        typer.Exit: They do not fit; one line on stderr says why.
+        typer.Exit: The options are inconsistent; one line on stderr names the reason.
     """
     if address is None:
         if processes is None and process is None:
@@ -95,14 +94,14 @@ def supervised(group: Group) -> int:
     """Runs this command in an inner process.
 
     Args:
-        group: Its group.
+        group: The group of the process.
 
     Returns:
         The exit status.
     """
     command = [sys.executable, *sys.orig_argv[1:]]
     environment = {**os.environ, _INSIDE: str(os.getpid())}
-    # A process group of its own: Ctrl-C reaches this process, with which the inner one ends.
+    # A separate process group: Ctrl-C reaches only this process, which then ends the inner one.
     held: list[str] = []
     with subprocess.Popen(
         command, env=environment, stderr=subprocess.PIPE, text=True, process_group=0
@@ -121,7 +120,7 @@ def supervised(group: Group) -> int:
     if status == LOST or (status == _ABORTED and held):
         print(f"error: {_lost(group, said)}", file=sys.stderr)
         return LOST
-    if status == 2:  # the last line says what JAX's own lines mean
+    if status == 2:  # the last line explains JAX's own output
         said = held[-1] if held else ""
     sys.stderr.write(said)
     if status < 0:
@@ -143,7 +142,7 @@ def not_met(group: Group, reason: str) -> str:
 
 
 def _lost(group: Group, said: str) -> str:
-    """What is known of the process that is lost, and what to do."""
+    """The message about the lost process, with the action to take."""
     unhealthy = _UNHEALTHY.search(said)
     if unhealthy:
         names = unhealthy[1].split()

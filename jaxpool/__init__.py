@@ -1,6 +1,6 @@
-"""Pooling for JAX: every operator, exact in value and derivative, and fast.
+"""Pooling operators for JAX with exact values and derivatives, and fast programs.
 
-Arrays are channels-last, `(*batch, *spatial, channels)`; `axes=` names any other layout. See
+Arrays are channels-last, `(*batch, *spatial, channels)`; for other layouts pass `axes=`. See
 `jaxpool.nn` for Flax NNX modules and `jaxpool.compat` for drop-ins.
 """
 

@@ -1,4 +1,4 @@
-"""One pooled axis: which inputs each window's taps read, and which windows read each input."""
+"""The geometry of one pooled axis: the inputs of each tap, and the outputs of each input."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ NO_TAP = -1
 
 @dataclass(frozen=True)
 class Reader:
-    """One of the windows that read each input of an axis: which output, and through which tap."""
+    """For each input of an axis, one output that reads it, and the tap through which it does."""
 
-    outputs: np.ndarray  # (size,); may lie outside
-    taps: np.ndarray  # (size,); NO_TAP where the output does not exist or does not read the input
+    outputs: np.ndarray  # (size,); may be out of bounds
+    taps: np.ndarray  # (size,); NO_TAP if the output does not exist or does not read the input
 
 
 class PooledAxis(Protocol):
-    """What the engine asks of any axis. It is hashable, and equal to any of the same geometry."""
+    """The interface of an axis. Axes are hashable, and equal if their geometry is equal."""
 
     @property
     def size(self) -> int:
@@ -48,7 +48,7 @@ class PooledAxis(Protocol):
 
     @property
     def is_tiling(self) -> bool:
-        """Whether no input is read by two windows, and taps are neighbours."""
+        """Whether windows do not overlap and taps are adjacent."""
         ...
 
     def counts(self, *, include_pad: bool) -> tuple[int, ...]:
@@ -56,15 +56,15 @@ class PooledAxis(Protocol):
         ...
 
     def inputs(self, tap: int) -> np.ndarray:
-        """The input that `tap` reads, one per output; may lie outside."""
+        """The index of the input that `tap` reads, one per output; may be out of bounds."""
         ...
 
     def exists(self, tap: int) -> np.ndarray:
-        """For which outputs `tap` reads inside the image."""
+        """Mask of the outputs whose `tap` reads inside the image."""
         ...
 
     def readers(self) -> list[Reader]:
-        """The readers of every input, the fewest that reach all."""
+        """The readers of every input: as many as the largest number of outputs that read one."""
         ...
 
 
@@ -106,10 +106,10 @@ class Axis:
 
     @property
     def reach(self) -> tuple[int, int]:
-        """Padding (low, high) with which the windows end exactly where the array does.
+        """Padding (low, high) of the input after which the windows fit the array exactly.
 
-        `high` is larger than asked for by the overhang of `ceil_mode`, and smaller (maybe
-        negative) by the positions that no window reads.
+        `high` differs from the field `high`: it includes the overhang of `ceil_mode`, and excludes
+        positions that no window reads, so it may be negative.
         """
         return self.low, (self.output - 1) * self.stride + self.extent - self.size - self.low
 
@@ -124,20 +124,20 @@ class Axis:
 
     @property
     def is_tiling(self) -> bool:
-        """Whether no input is read by two windows, and taps are neighbours."""
+        """Whether windows do not overlap and taps are adjacent."""
         return self.dilation == 1 and self.stride >= self.window
 
     def inputs(self, tap: int) -> np.ndarray:
-        """The input that `tap` reads, one per output; may lie outside."""
+        """The index of the input that `tap` reads, one per output; may be out of bounds."""
         return np.arange(self.output) * self.stride + tap * self.dilation - self.low
 
     def exists(self, tap: int) -> np.ndarray:
-        """For which outputs `tap` reads inside the image."""
+        """Mask of the outputs whose `tap` reads inside the image."""
         inputs = self.inputs(tap)
         return (inputs >= 0) & (inputs < self.size)
 
     def readers(self) -> list[Reader]:
-        """The readers of every input, the fewest that reach all."""
+        """The readers of every input: as many as the largest number of outputs that read one."""
         groups, phase = np.divmod(np.arange(self.size) + self.low, self.stride)
         result = []
         for j in sorted({t * self.dilation // self.stride for t in range(self.window)}):
@@ -160,7 +160,7 @@ class Axis:
 class Uneven:
     """One pooled axis whose windows differ: output `o`, tap `t` reads input `starts[o] + t`.
 
-    Window `o` has `lengths[o]` taps, at least one; neither starts nor ends ever go back.
+    Window `o` has `lengths[o]` taps, at least one. Starts and ends are nondecreasing.
     """
 
     size: int
@@ -186,19 +186,19 @@ class Uneven:
         return self.lengths
 
     def inputs(self, tap: int) -> np.ndarray:
-        """The input that `tap` reads, one per output; for a missing tap that of the last one."""
+        """The index of the input that `tap` reads, one per output; a missing tap reads the last."""
         return np.array(self.starts) + np.minimum(tap, np.array(self.lengths) - 1)
 
     def exists(self, tap: int) -> np.ndarray:
-        """Which outputs have this tap."""
+        """Mask of the outputs that have this tap."""
         return np.array(self.lengths) > tap
 
     def readers(self) -> list[Reader]:
-        """The readers of every input, the fewest that reach all."""
+        """The readers of every input: as many as the largest number of outputs that read one."""
         starts, lengths = np.array(self.starts), np.array(self.lengths)
         inputs = np.arange(self.size)
-        last = np.searchsorted(starts, inputs, side="right") - 1  # that begins there or before
-        first = np.searchsorted(starts + lengths, inputs, side="right")  # that does not end before
+        last = np.searchsorted(starts, inputs, side="right") - 1  # last that starts at or before it
+        first = np.searchsorted(starts + lengths, inputs, side="right")  # first that ends after it
         result = []
         for j in range(int(max(1, (last - first).max() + 1))):
             outputs = last - j
@@ -209,10 +209,10 @@ class Uneven:
 
 @dataclass(frozen=True)
 class Filtered:
-    """One axis of a filter: weighted sums around every stride-th element.
+    """One axis of a filter: weighted sums with reflection padding.
 
-    Output `o`, tap `t` reads input `o * stride + t - (window - 1) // 2`; in a mirror where that
-    lies beyond an end, or if the axis is too short for that, the element at the end.
+    Output `o`, tap `t` reads input `o * stride + t - (window - 1) // 2`. An out-of-bounds index is
+    reflected, or clamped to the edge if the axis is too short for reflection.
     """
 
     size: int
@@ -238,23 +238,23 @@ class Filtered:
         return (self.window,) * self.output
 
     def inputs(self, tap: int) -> np.ndarray:
-        """The input that `tap` reads, one per output."""
+        """The index of the input that `tap` reads, one per output."""
         return self.mirrored(self._places(tap))
 
     def mirrored(self, places: np.ndarray) -> np.ndarray:
-        """The inputs that stand at these places, of which some lie beyond the ends."""
+        """The indices, with those out of bounds reflected (or clamped)."""
         last = self.size - 1
         if self.window // 2 < self.size:
             places = last - np.abs(last - np.abs(places))
         return np.clip(places, 0, last)
 
     def exists(self, tap: int) -> np.ndarray:
-        """For which outputs `tap` reads an element: all."""
+        """Mask of the outputs whose `tap` reads an element: all of them."""
         del tap
         return np.ones(self.output, bool)
 
     def readers(self) -> list[Reader]:
-        """The readers of every input: those without the ends, then one by one those at an end."""
+        """The readers of every input: by unreflected taps first, then by reflected taps."""
         low = (self.window - 1) // 2
         reach = self.stride * (self.output - 1) + self.window
         plain = Axis(self.size, self.window, self.stride, 1, low, reach - self.size - low)
@@ -270,12 +270,12 @@ class Filtered:
         return result + [Reader(np.full(self.size, output), taps) for output, taps in ends]
 
     def _places(self, tap: int) -> np.ndarray:
-        """What `tap` would read if the axis had no ends."""
+        """The unreflected index that `tap` reads, one per output; may be out of bounds."""
         return np.arange(self.output) * self.stride + tap - (self.window - 1) // 2
 
 
 def _multiples(step: int, begin: int, end: int, limit: int) -> int:
-    """How many `t` in `[0, limit)` have `t * step` in `[begin, end)`."""
+    """The number of `t` in `[0, limit)` with `t * step` in `[begin, end)`."""
     first = max(0, -(-begin // step))
     last = min(limit, -(-end // step))
     return max(0, last - first)

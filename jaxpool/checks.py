@@ -1,6 +1,6 @@
-"""Checks of arguments that say numbers and sizes, and what they become. Each exists here only.
+"""Checks of numbers and sizes given as arguments; each returns the converted value.
 
-They take plain Python and NumPy values. `jaxpool.pooling.arguments` checks arrays.
+They accept Python and NumPy values. `jaxpool.pooling.arguments` checks arrays.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def integer(name: str, value: Any, minimum: int, maximum: int | None = None) -> 
     """One integer from `minimum` to `maximum`.
 
     Raises:
-        TypeError: It is no integer.
-        ValueError: It is less or greater.
+        TypeError: It is not an integer.
+        ValueError: It is out of range.
     """
     if not is_int(value):
         raise TypeError(f"{name} must be an int, got {value!r}")
@@ -62,14 +62,14 @@ def per_axis_ints(
 
     Args:
         name: The argument's name.
-        value: A sequence of integers, or one that stands for all.
-        count: How many there must be.
-        scalar: Whether one integer may stand for all.
-        of: What each of them belongs to.
+        value: A sequence of integers, or one integer for all entries.
+        count: Required number of entries.
+        scalar: Whether one integer is allowed.
+        of: The meaning of an entry, for the message.
 
     Raises:
-        TypeError: They are no integers.
-        ValueError: They are less than 1, or not as many.
+        TypeError: An entry is not an integer.
+        ValueError: An entry is less than 1, or the number of entries is wrong.
     """
     if scalar and is_int(value):
         entries = (operator.index(value),) * count
@@ -84,7 +84,7 @@ def per_axis_ints(
 
 
 def listed(name: str, value: Any) -> int | None:
-    """How many axes a list of sizes implies; None for one size for every axis.
+    """The number of entries of a sequence of sizes; None for a single int.
 
     Raises:
         TypeError: It is neither.
@@ -105,12 +105,12 @@ def pooled_axes(
     implied_by: str = "window_shape",
     array: str = "x",
 ) -> tuple[int, ...]:
-    """The pooled axes, counted from the end, in the order in which the arguments list them.
+    """The pooled axes as indices from the end, in the order of the argument `axes`.
 
     Args:
         rank: Number of axes of the input.
-        axes: As the user gave them, or None for the axes before the last one.
-        per_axis: How many pooled axes another argument implies, or None.
+        axes: The user's argument; None means the axes before the last one.
+        per_axis: The number of pooled axes that another argument implies, or None.
         implied_by: The name of that argument.
         array: The name of the input.
     """
@@ -122,7 +122,7 @@ def pooled_axes(
                 needed = f"{count + 1} axes for {implied_by} of {count} entries"
             raise ValueError(
                 f"{array} must have at least {needed}, got {rank} axes; "
-                "for another layout name the pooled axes with axes=..."
+                "for another layout, pass the indices of the pooled axes as axes=..."
             )
         return tuple(range(-count - 1, -1))
     given = (axes,) if is_int(axes) else sequence("axes", axes)
@@ -144,13 +144,13 @@ def pooled_axes(
 def paddings(
     value: Any, count: int, *, pairs_only: bool = False, of: str = "a pooled axis"
 ) -> str | tuple[tuple[int, int], ...]:
-    """Padding by its name in capitals, or as `count` pairs `(low, high)`.
+    """Padding as an upper-case name, or as `count` pairs `(low, high)`.
 
     Args:
         value: A name, an integer, or per axis an integer or a pair.
-        count: How many pairs there must be.
-        pairs_only: Whether only names and pairs are allowed, as in `jax.lax`, and also negative.
-        of: What each pair belongs to.
+        count: Required number of pairs.
+        pairs_only: Allow only names and pairs, which may be negative, as in `jax.lax`.
+        of: The meaning of a pair, for the message.
 
     Raises:
         TypeError: It is something else.
@@ -182,10 +182,10 @@ def paddings(
 
 
 def named_padding(name: str, size: int, extent: int, stride: int) -> tuple[int, int]:
-    """The padding (low, high) of one axis that one of `PADDINGS` stands for.
+    """The padding (low, high) of one axis for one of the names in `PADDINGS`.
 
-    SAME has `ceil(size / stride)` windows. Its odd element is on the high side, that of SAME_LOWER
-    on the low side.
+    SAME and SAME_LOWER have `ceil(size / stride)` windows. An odd padding element goes on the high
+    side for SAME, and on the low side for SAME_LOWER.
     """
     if name == "VALID":
         return 0, 0
@@ -195,7 +195,7 @@ def named_padding(name: str, size: int, extent: int, stride: int) -> tuple[int, 
 
 
 def static_size(size: Any, position: int, array: str = "x") -> int:
-    """`size`, the length of a pooled axis of the input `array`, if it is one integer."""
+    """`size`, the length of a pooled axis of the input `array`; an error if it is symbolic."""
     if not is_int(size):
         raise ValueError(
             f"{array} must have a static size along pooled axis {position}, got {size!r}; "
@@ -205,12 +205,12 @@ def static_size(size: Any, position: int, array: str = "x") -> int:
 
 
 def is_int(value: Any) -> bool:
-    """Whether `value` is one integer (of Python or NumPy), and not a bool."""
+    """Whether `value` is a Python or NumPy integer, but not a bool."""
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def sequence(name: str, value: Any, *, scalar: bool = True) -> list[Any]:
-    """The entries of a sequence, or of an array of NumPy.
+    """The entries of a sequence or NumPy array.
 
     Raises:
         TypeError: It is something else.

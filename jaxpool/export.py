@@ -1,4 +1,4 @@
-"""One program for all platforms."""
+"""Export of platform-independent programs."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from jaxpool.engine.rules.primitives import is_portable
 
 @contextlib.contextmanager
 def portable() -> Iterator[None]:
-    """Within this context, pooling is made of XLA's own operations on every platform.
+    """A context in which pooling is lowered to XLA's own operations on every platform.
 
-    Maxima, minima and sums become `reduce_window` (gradients: `select_and_scatter`), filters
-    become convolutions, and what else an operator does is elementwise. Converters to TFLite, ONNX
-    or Core ML recognise these, and `jax.export` for several platforms holds one program instead of
-    one for each. It is slower on CPU and GPU, and XLA:CPU's `reduce_window` may lose NaN.
+    Maxima, minima and sums become `reduce_window` (gradients: `select_and_scatter`), filters become
+    convolutions, and the remaining operations are elementwise. Converters to TFLite, ONNX or Core
+    ML recognise these operations, and `jax.export` for several platforms contains one program
+    instead of one per platform. Programs are slower on CPU and GPU, and XLA:CPU's `reduce_window`
+    may lose NaN.
 
-    Functions under `jax.jit` are traced anew inside; what is traced or exported inside stays so.
+    Functions under `jax.jit` are traced again inside the context. Programs that were traced or
+    exported inside keep this lowering.
 
     Yields:
         Nothing.

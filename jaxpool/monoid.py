@@ -1,4 +1,4 @@
-"""What is reduced: an associative combination and its identity element."""
+"""Reductions: an associative binary operation with its identity element."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _infinity(dtype: np.dtype, sign: int) -> np.ndarray:
     infinity = np.array(sign * np.inf, dtype)
     if infinity == infinity:
         return infinity
-    return np.array(sign * float(jnp.finfo(dtype).max), dtype)  # an 8-bit float without infinity
+    return np.array(sign * float(jnp.finfo(dtype).max), dtype)  # 8-bit floats lack infinity
 
 
 def _zero(dtype: np.dtype) -> np.ndarray:

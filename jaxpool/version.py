@@ -1,3 +1,3 @@
-"""The version, in one place: hatchling reads it for the wheel."""
+"""The version of the package; hatchling reads it for the wheel."""
 
 __version__ = "0.2.0"

@@ -1,9 +1,8 @@
-"""The geometry of one pooling: validated once, resolved to plain integers.
+"""The geometry of one pooling, validated once and resolved to plain integers.
 
-A `Window` is a recipe. It is built from what the user typed and from the sizes of the pooled
-axes, and it answers every geometric question after that: the output sizes, which input a tap
-reads, how many taps of a window lie inside the image. It knows nothing of arrays, is hashable,
-and can therefore be a static argument of a compiled function.
+A `Window` is built from the user's arguments and the sizes of the pooled axes. It then computes the
+output sizes, the input index that each tap reads, and the number of taps of a window inside the
+image. It holds no arrays and is hashable, so it can be a static argument of a compiled function.
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ from jaxpool.checks import Ints, Padding
 
 @dataclass(frozen=True)
 class Window:
-    """One pooling: which axes (counted from the end, ascending) and the geometry of each.
+    """One pooling: the pooled axes (indices from the end, ascending) and the geometry of each.
 
-    Counting from the end makes leading batch axes, and those that `vmap` adds, invisible.
+    Indices from the end do not change when leading batch axes are added, for example by `vmap`.
     """
 
     positions: tuple[int, ...]
@@ -30,12 +29,12 @@ class Window:
 
     @property
     def is_even(self) -> bool:
-        """Whether all windows are alike and evenly spaced."""
+        """Whether all windows have the same length and are evenly spaced."""
         return all(isinstance(axis, Axis) for axis in self.axes)
 
     @property
     def even_axes(self) -> tuple[Axis, ...]:
-        """The axes, for code that serves even windows only."""
+        """The axes, for code that supports only even windows."""
         axes = tuple(axis for axis in self.axes if isinstance(axis, Axis))
         if len(axes) < len(self.axes):
             raise TypeError(f"windows must be evenly spaced here, got {self.axes}")
@@ -56,7 +55,7 @@ class Window:
 
     @property
     def is_tiling(self) -> bool:
-        """Whether no input is read twice."""
+        """Whether no input is read by two windows."""
         return all(axis.is_tiling for axis in self.axes)
 
     @property
@@ -65,11 +64,11 @@ class Window:
         return all(axis.is_global for axis in self.axes)
 
     def output_shape(self, shape: Sequence[Any]) -> tuple[Any, ...]:
-        """The shape of the pooled array, of which `shape` was the input's."""
+        """The output shape for an input of shape `shape`."""
         return tuple(self.replaced(shape, self.output))
 
     def input_shape(self, shape: Sequence[Any]) -> tuple[Any, ...]:
-        """The shape of the input, of which `shape` is that of the pooled array."""
+        """The input shape for an output of shape `shape`."""
         return tuple(self.replaced(shape, (axis.size for axis in self.axes)))
 
     def replaced(self, entries: Sequence[Any], values: Iterable[Any]) -> list[Any]:
@@ -80,7 +79,7 @@ class Window:
         return result
 
     def only(self, index: int) -> Window:
-        """The 1-D pooling along the axis number `index` of this one."""
+        """The 1-D pooling along axis `index` of this pooling."""
         return Window((self.positions[index],), (self.axes[index],))
 
     @classmethod
@@ -99,12 +98,12 @@ class Window:
 
         Args:
             shape: Shape of the whole input; only pooled axes need to be integers.
-            window_shape: Taps per pooled axis; an int stands for every one of them.
+            window_shape: Taps per pooled axis; an int applies to all of them.
             strides: Steps between windows; None means `window_shape`.
             padding: `"VALID"`, `"SAME"`, `"SAME_LOWER"`, an int, or per axis an int or a pair.
             dilation: Distance between neighbouring taps.
             ceil_mode: Keep a last window that starts inside but ends outside.
-            axes: The pooled axes; None means those before the last (channels) one.
+            axes: The pooled axes; None means those before the last axis (channels).
 
         Returns:
             The resolved geometry.
@@ -173,6 +172,6 @@ def _resolve(
 
 
 def _tiling_if_single(axis: Axis) -> Axis:
-    """The same axis; if it has one window, whose stride does not matter, as one that tiles."""
+    """The same axis, with a stride that tiles if there is one window, whose stride is unused."""
     tiling = replace(axis, stride=max(axis.stride, axis.window))
     return tiling if axis.output == tiling.output == 1 else axis

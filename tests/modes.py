@@ -1,7 +1,7 @@
 """The table of JAX modes. In each, every operator must return the result of a plain call.
 
-A mode is a function `run(operator, x)` that yields pairs (result, expected). Each is a value with a
-gradient, or another pair that must be equal. To add a mode, add a function to `MODES`.
+A mode is a function `run(operator, x)` that yields pairs (result, expected), for example of a value
+with its gradient. To add a mode, add a function to `MODES`.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ def value_and_gradient(function, x):
     """The value, and its vector-Jacobian product with a cotangent of distinct entries."""
     y, pull_back = jax.vjp(function, x)
     cotangent = np.cos(np.arange(y.size)).astype(y.dtype).reshape(y.shape)
-    # With the sharding of y, and varying over the same axes of a shard_map.
+    # With the sharding and the varying axes of y.
     cotangent = jnp.where(jnp.ones_like(y, bool), cotangent, y)
     return y, pull_back(cotangent)[0]
 
@@ -77,7 +77,7 @@ def strict_promotion(operator, x):
 
 
 def masked(operator, x):
-    """The operator with its mask, or with a mask made for it."""
+    """The operator with its own mask, or with a generated mask."""
     mask = operator.options.get("where")
     if mask is None:
         numbers = np.arange(np.prod(x.shape[1:-1])).reshape(1, *x.shape[1:-1], 1)
@@ -86,7 +86,7 @@ def masked(operator, x):
 
 
 def debug_nans(operator, x):
-    """NaN only where the mask is False; without an outer jit, so that every step is checked."""
+    """NaN only at masked elements; without an outer jit, so that every step is checked."""
     with_mask = masked(operator, x)
     spoilt = jnp.where(with_mask.options["where"], x, np.nan)
     with jax.debug_nans(True):

@@ -1,8 +1,8 @@
-"""The table of operators: a row is one call of one public operator.
+"""The table of operators: one row per call of a public operator.
 
-`test_autodiff.py` differentiates every row in every mode, and `test_bad_input.py` spoils the
-arguments of the first row of every operator. A windowed operator of the catalogue has two rows
-without being named here; what else an operator can be asked is one more row of `SPECIAL`.
+`test_autodiff.py` differentiates every row in every mode, and `test_bad_input.py` passes invalid
+arguments to the first row of every operator. Every windowed operator of the catalogue has two rows
+automatically. Other calls are rows of `SPECIAL`.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ Build = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 
 @dataclass(frozen=True, eq=False)  # hashed by identity, for jit
 class Operator:
-    """`function(x, *args, **options)`, of whose results the first is differentiated.
+    """The call `function(x, *args, **options)`; its first result is differentiated.
 
     Attributes:
         function: The public operator.
-        args: What follows `x` by position.
-        options: What follows by name.
-        arrays: Builds, for an `x`, what else follows by name: arrays that go with its batch, keys.
-        label: What is special about the call.
-        shape: The shape of `x`; the first axis is a batch axis, and may be of any size.
+        args: Positional arguments after `x`.
+        options: Keyword arguments.
+        arrays: Builds other keyword arguments for an `x`: arrays with its batch size, keys.
+        label: A description of the call.
+        shape: The shape of `x`; the first axis is a batch axis of any size.
         smooth: Builds an `x` near which the operator is differentiable.
-        awkward: Builds an `x` on which forward and reverse mode must still agree: by default with
-            ties, NaN and infinities. Take `geometry.ties` where arithmetic on NaN is in the way.
-        exact: Whether the derivative only moves numbers, so that results agree bit for bit.
-        by_row: Whether each image of a batch is pooled as it would be alone; not so where a random
-            key, indices or boxes go with the whole batch.
+        awkward: Builds an `x` with ties, NaN and infinities, on which forward and reverse mode must
+            still agree. Use `geometry.ties` if arithmetic on NaN makes them differ.
+        exact: Whether the derivative only copies numbers, so that results agree bit for bit.
+        by_row: Whether the result of each image is independent of the batch. It is not if a random
+            key, indices or boxes belong to the whole batch.
     """
 
     function: Callable[..., Any]
@@ -65,7 +65,7 @@ class Operator:
         return jax.tree.leaves(self.function(x, *self.args, **options))[0]
 
     def every_option(self, x: Any) -> dict[str, Any]:
-        """`options` and `arrays` in one."""
+        """`options` merged with `arrays`."""
         return self.options | (self.arrays(x) if self.arrays else {})
 
     @property
@@ -77,7 +77,7 @@ class Operator:
 
 MASK = np.array([True, False, True, True, False, False, False]).reshape(1, 7, 1)
 MAPS = (2, 4, 5, 2)
-# In a map, across its edge, around it, beside it, and inside out.
+# Boxes inside the map, across its edge, around it, outside it, and with x2 < x1.
 BOXES = np.array(
     [[0.3, 0.6, 3.9, 3.3], [-1.2, 1.7, 2.4, 7.1], [-9, -8, 13, 12], [20, 3, 30, 9], [3, 3, 1, 1]],
     np.float32,
@@ -90,13 +90,13 @@ def key(x: Any) -> dict[str, Any]:
 
 
 def places(x: Any) -> dict[str, Any]:
-    """Indices for `max_unpool`, of which some repeat, and one names no place."""
+    """Indices for `max_unpool`: some repeat, and one is -1."""
     indices = np.array([[4, 0], [8, 1], [4, 1], [-1, 1], [3, 7]], np.int32)
     return {"indices": jnp.broadcast_to(indices, x.shape)}
 
 
 def on_boxes(function: Any, output: Any, *, channels: int = 2, label: str = "", **more: Any) -> Any:
-    """A row of a pooling over boxes, of two images or more."""
+    """A row of an operator over boxes, for at least two images."""
     exact = more.pop("exact", False)
     options = {"batch_indices": IMAGES, **more}
     shape = (*MAPS[:3], channels)
@@ -248,7 +248,7 @@ SPECIAL = [
 
 
 def usual(entry: Entry) -> list[Operator]:
-    """Two calls of any windowed operator: windows that overlap, and dilated ones with a mask."""
+    """Two calls of a windowed operator: overlapping windows, and dilated windows with a mask."""
     overlapping = {"strides": 2, "padding": 2}
     dilated = {"strides": 1, "dilation": 2, "padding": 3, "where": MASK}
     return [

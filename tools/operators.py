@@ -17,11 +17,11 @@ ROOMS = {
     "boxes": "Boxes",
     "general": "Any function",
 }
-"""The heading of each room of `jaxpool/pooling/`."""
+"""The heading of each folder of `jaxpool/pooling/`."""
 
 
 def modules() -> str:
-    """The modules that hold the arguments of an operator, one line per family of operators."""
+    """The table of modules, one row per family of operators."""
     by_operator = {
         module._operator: module
         for module in vars(nn).values()
@@ -44,7 +44,7 @@ def _names(classes: Iterable[type]) -> str:
 
 
 def api() -> str:
-    """What mkdocstrings is asked for, file by file: every function of `jaxpool` that pools."""
+    """The directives of mkdocstrings for every pooling function of `jaxpool`, by file."""
     functions = [entry.operator for entry in CATALOGUE.values()]
     functions.append(jaxpool.fractional_samples)
     lines = []

@@ -1,7 +1,7 @@
-"""The arithmetic of docs/scale.md: what many devices can gain, from a published study's figures.
+"""Computes the examples of docs/scale.md: speed-ups by many devices, from a published study.
 
-Two ways to use N devices: a run per device, or one run whose batch is divided among all. The
-formulas are lower bounds of the time; nothing here was measured on more than one machine.
+N devices can train one run per device, or one run whose batch is divided among all devices. The
+formulas are lower bounds of the time. Nothing was measured on more than one machine.
 """
 
 import math
@@ -28,12 +28,12 @@ TRAINING_EXAMPLES = 54_000
 
 
 def all_reduce_s(size: float, devices: int, bandwidth: float, hop_s: float = HOP_S) -> float:
-    """Seconds of a ring all-reduce: 2 (N - 1) hops, and 2 (N - 1) / N of the bytes per link.
+    """Seconds of a ring all-reduce: 2 (N - 1) hops and 2 (N - 1) / N of the bytes per link.
 
     Args:
         size: Bytes that each device contributes.
         devices: N.
-        bandwidth: Of each link, in bytes per second.
+        bandwidth: Bandwidth of each link, in bytes per second.
         hop_s: Seconds to start an exchange.
 
     Returns:
@@ -47,7 +47,7 @@ def all_reduce_s(size: float, devices: int, bandwidth: float, hop_s: float = HOP
 
 
 def tree_s(size: float, devices: int, bandwidth: float, hop_s: float = HOP_S) -> float:
-    """Seconds of an all-reduce along a tree: fewer hops, and all of the bytes in each.
+    """Seconds of a tree all-reduce: fewer hops, with all bytes in each hop.
 
     Example:
         >>> tree_s(1e9, devices=1024, bandwidth=1e9, hop_s=0)
@@ -57,16 +57,16 @@ def tree_s(size: float, devices: int, bandwidth: float, hop_s: float = HOP_S) ->
 
 
 def study_s(run_s: list[float], devices: int) -> float:
-    """Seconds of a study whose runs are given to devices, the longest first.
+    """Seconds of a study whose runs are assigned to devices, the longest run first.
 
-    Each run goes to the device that is free first.
+    Each run is assigned to the first free device.
 
     Args:
         run_s: Seconds of each run.
-        devices: How many devices there are.
+        devices: Number of devices.
 
     Returns:
-        Seconds until the last run has ended.
+        Seconds until the last run ends.
 
     Example:
         >>> study_s([3.0, 1.0, 1.0, 1.0], devices=2)
@@ -85,11 +85,11 @@ def markdown(study: Path = STUDY) -> str:
 
 
 def _runs(rows: list[SummaryRow]) -> str:
-    """How long a study takes whose runs are spread over devices."""
+    """The training time of a study with one run per device."""
     runs = [row.train_seconds_mean or 0.0 for row in rows for _ in range(row.seeds)]
     lines = [
-        f"{len(rows)} variants from {rows[0].seeds} seeds each are {len(runs)} runs, "
-        f"{sum(runs):,.0f} s of training in all on {rows[0].device}; the longest run takes "
+        f"{len(rows)} variants with {rows[0].seeds} seeds each are {len(runs)} runs, "
+        f"{sum(runs):,.0f} s of training in total on {rows[0].device}; the longest run takes "
         f"{max(runs):,.0f} s.",
         "",
         "| devices as fast as that machine | training, s | speed-up |",
@@ -102,14 +102,14 @@ def _runs(rows: list[SummaryRow]) -> str:
 
 
 def _one_run(row: SummaryRow) -> str:
-    """One run whose batch is divided: how large it is, and what a step exchanges."""
+    """The batch size and the all-reduce time of one run whose batch is divided."""
     batch = row.batch_size
     step_s = batch / row.train_examples_per_s
     lines = [
         f"One run on {DEVICES:,} devices with {batch} examples each has a global batch of "
-        f"{DEVICES * batch:,}, and Fashion-MNIST has {TRAINING_EXAMPLES:,} training examples: that "
-        f"study cannot use {DEVICES:,} devices so. With one example per device an epoch has "
-        f"{TRAINING_EXAMPLES // DEVICES} steps instead of {TRAINING_EXAMPLES // batch}.",
+        f"{DEVICES * batch:,}, and Fashion-MNIST has {TRAINING_EXAMPLES:,} training examples. The "
+        f"study cannot use {DEVICES:,} devices in this way. With one example per device, an "
+        f"epoch has {TRAINING_EXAMPLES // DEVICES} steps instead of {TRAINING_EXAMPLES // batch}.",
         "",
         f"A step of `{row.variant}` takes {duration(step_s)} on that machine for {batch} examples. "
         f"Its {row.parameters:,} parameters are {row.parameters * ITEM_BYTES / 1e6:.3g} MB of "

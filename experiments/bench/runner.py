@@ -1,4 +1,4 @@
-"""A whole benchmark: one process a round and dtype, resumed where it was left, then summed up."""
+"""A whole benchmark: one process per round and dtype; resumable; writes a summary."""
 
 import hashlib
 import os
@@ -49,7 +49,7 @@ class Folder:
         self.page = path / "report.html"
 
     def clear(self) -> None:
-        """Removes what an earlier run left, and nothing else."""
+        """Removes the files of an earlier run, and no others."""
         made = (self.table, self.summary, self.headline, self.plot, self.page)
         for file in (self.config, self.environment, self.records, *made):
             file.unlink(missing_ok=True)
@@ -57,7 +57,7 @@ class Folder:
 
 @dataclass(frozen=True)
 class WorkerTask:
-    """What one process is to time."""
+    """The measurements of one process."""
 
     problems: tuple[Subject, ...]
     dtype: Dtype
@@ -70,7 +70,7 @@ class WorkerTask:
     def missing(
         self, records: Sequence[BenchRecord], asked: tuple[Mode, ...], contenders: Sequence[str]
     ) -> bool:
-        """Whether the records lack a problem, a mode or a contender, or one has failed."""
+        """Whether the records lack a problem, a mode or a contender, or have a failure."""
         if any(record.outcome == "failed" for record in records):
             return True
         present = {(record.case, record.mode, record.contender) for record in records}
@@ -93,24 +93,24 @@ def run(
     target: Target | None = None,
     interpreter: Path | None = None,
 ) -> bool:
-    """Runs a benchmark, or what is left of it, and writes its table and plot.
+    """Runs the unfinished part of a benchmark, and writes its table and plot.
 
     Args:
         bench: The benchmark.
         out: The folder that holds all results folders.
-        console: Where to show progress and the summary.
+        console: The console for progress and the summary.
         cases: Run only those whose name matches this shell-style pattern.
-        contenders: Run only these; none means all that the benchmark names.
-        fresh: Begin anew and forget what the folder holds.
-        target: A device that is not there: compile for it, and record what its compiler estimates.
-        interpreter: Another Python, for contenders whose library is not installed in this one.
+        contenders: Run only these; empty means all contenders of the benchmark.
+        fresh: Remove earlier results and start again.
+        target: An absent device: compile for it, and record the estimates of its compiler.
+        interpreter: Another Python interpreter, for libraries that are not installed in this one.
 
     Returns:
-        Whether everything that was to be timed gave the right answer and did not fail.
+        Whether every measured program succeeded with a correct result.
 
     Raises:
         ConfigError: No case matches, or a contender is unknown.
-        RecordError: The folder holds work of another config, library or machine.
+        RecordError: The folder has results of another config, library or machine.
     """
     folder = Folder(
         out / (f"bench-{bench.name}" if target is None else f"bench-{bench.name}-{target}")
@@ -139,7 +139,7 @@ def run(
         busy = machine.busy_cores() if target is None else None
         if busy is not None and busy > machine.BUSY:
             _say(console, f"    others keep {busy:.1f} cores busy: expect noise", style="yellow")
-        # Everybody who took part before takes part again: only one run's times may be compared.
+        # All earlier contenders are timed again, because only times of one run are comparable.
         everyone = tuple(dict.fromkeys([*names, *(r.contender for r in mine)]))
         asked = tuple(n for n in everyone if n != COPY)
         found = _in_its_own_process(bench, task, asked, busy, python, target, interpreter)
@@ -150,7 +150,7 @@ def run(
 
 
 def targeted(names: Sequence[str]) -> Sequence[Target | None]:
-    """The targets with these names; without names [None], which stands for the local device.
+    """The targets with these names; [None], the local device, without names.
 
     Raises:
         ConfigError: A name is not that of a device.
@@ -163,7 +163,7 @@ def targeted(names: Sequence[str]) -> Sequence[Target | None]:
 
 
 def _to_estimate(bench: Bench) -> Bench:
-    """Of a benchmark what compilers can say: programs of XLA, forward and gradient, as they are."""
+    """The part of a benchmark that compilers can estimate: XLA programs, forward and gradient."""
     modes = tuple(mode for mode in bench.modes if mode in ("forward", "gradient"))
     names = ("jaxpool", YARDSTICK) if bench.calls else ("jaxpool", "lax")
     update = {"modes": modes, "contenders": names, "allocators": ("default",), "networks": ()}
@@ -184,7 +184,7 @@ def describe(interpreter: Path | None = None) -> Environment:
     """The environment, with the peers' versions and a digest of the library's own code.
 
     Args:
-        interpreter: Another Python, whose packages count where they are not installed in this one.
+        interpreter: Another Python interpreter, for the versions of packages that this one lacks.
     """
     here = environment.capture()
     versions = dict(here.versions)
@@ -199,7 +199,7 @@ def describe(interpreter: Path | None = None) -> Environment:
 
 
 def _digest(package: Path) -> str:
-    """Twelve digits that change with any source file of a package."""
+    """The first twelve digits of a hash of the source files of a package."""
     digest = hashlib.sha256()
     for file in sorted(package.rglob("*.py")):
         digest.update(f"{file.relative_to(package)}\0".encode() + file.read_bytes())
@@ -220,7 +220,7 @@ def _tasks(bench: Bench, pattern: str) -> list[WorkerTask]:
 
 
 def _refuse_other_work(bench: Bench, here: Environment, folder: Folder) -> None:
-    """Refuses to mix records of two configs, machines or states of the library."""
+    """Raises an error if existing records have another config, machine or library version."""
     if not folder.records.exists():
         folder.environment.unlink(missing_ok=True)
         return
@@ -286,7 +286,7 @@ def _in_its_own_process(
 
 
 def _environment(allocator: Allocator) -> dict[str, str]:
-    """The environment of a worker: the allocator's settings, and nothing compiled beforehand."""
+    """The environment variables of a worker: allocator settings, no compilation cache."""
     kept = {
         name: value
         for name, value in os.environ.items()

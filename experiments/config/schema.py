@@ -1,4 +1,4 @@
-"""What a study's TOML file may say: strict, frozen sections with their defaults."""
+"""The schema of a study's TOML file: strict, frozen sections with defaults."""
 
 import hashlib
 import itertools
@@ -40,7 +40,7 @@ Name = Annotated[str, Field(pattern=rf"^{VARIANT_PATTERN}$")]
 def _named(
     kind: str, options: Callable[[], Mapping[str, type[Section]]], default: str | None = None
 ) -> BeforeValidator:
-    """Turns a table into the section that its `name` stands for."""
+    """A validator that converts a table to the section registered under its `name`."""
 
     def choose(value: Any) -> Any:
         if isinstance(value, Section):
@@ -67,22 +67,22 @@ Swept = Annotated[list[Any], AfterValidator(filled)]
 
 
 class Study(Section):
-    """The whole file.
+    """The config of a study: the whole file.
 
     Attributes:
-        name: Of the study and of its results folder; the file's own name if left out.
-        question: What the study is to answer, in one sentence; it changes no run.
-        dataset: What is learned.
+        name: The name of the study and of its results folder; by default the file's name.
+        question: The question of the study in one sentence; does not affect runs.
+        dataset: The dataset.
         model: The network.
-        task: What it is trained and scored for; the dataset's own task if left out.
-        training: How it is trained.
-        measurement: How its cost is measured.
+        task: The loss and the metrics; by default the dataset's own task.
+        training: The training of every variant.
+        measurement: The measurement of costs.
         variants: The poolings to compare, by name.
-        tuning: Settings that each variant chooses for itself, by its validation accuracy.
-        search: Which pooling at which stage is chosen, by validation accuracy.
-        sweep: Lists of values by the key that they are for, such as `"dataset.train_limit"`. The
-            study is then run for each combination of values, a cell.
-        published: What others have published; it changes no run.
+        tuning: Settings that are selected for each variant by validation accuracy.
+        search: Selection of the pooling of each stage by validation accuracy.
+        sweep: Lists of values by key, such as `"dataset.train_limit"`. The study is run for each
+            combination of values (a cell).
+        published: Published results of others; do not affect runs.
     """
 
     name: Name
@@ -164,17 +164,17 @@ class Study(Section):
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps per epoch; the examples left over, other ones each epoch, sit out."""
+        """Steps per epoch; the remainder of the examples, different in each epoch, is skipped."""
         return self.dataset.train_size // self.training.batch_size
 
     @property
     def rounds(self) -> int:
-        """How many rounds a run has: epochs, or the parts of `training.steps`."""
+        """The number of rounds of a run: epochs, or parts of `training.steps`."""
         total = self.training.total_steps(self.steps_per_epoch)
         return math.ceil(total / self.training.round_steps(self.steps_per_epoch))
 
     def slots(self, variant: str) -> tuple[Slot, ...]:
-        """One slot per stage, for one of the variants."""
+        """The poolings of a variant, one slot per stage."""
         place = f"variants.{variant}"
         pools = self.variants[variant]
         if isinstance(pools, PoolOptions):
@@ -182,14 +182,14 @@ class Study(Section):
         return tuple(pool.slot(f"{place}.{number}") for number, pool in enumerate(pools))
 
     def head(self, variant: str) -> Head:
-        """The network's last pooling, for one of the variants."""
+        """The last pooling of the network (the head) of a variant."""
         pools = self.variants[variant]
         if isinstance(pools, PoolOptions) and pools.head is not None:
             return pools.head.head(f"variants.{variant}.head")
         return self.model.head.head("model.head")
 
     def cells(self) -> dict[str, "Study"]:
-        """The studies of a sweep by what their swept keys are, or this one under an empty name.
+        """The studies of a sweep by the name of their cell; without a sweep, this study by `""`.
 
         Raises:
             PydanticCustomError: A swept key, or one of its values, is not allowed.
@@ -203,7 +203,7 @@ class Study(Section):
         return cells
 
     def changed(self, values: Mapping[str, Any]) -> "Study":
-        """The study with other values of some keys, and without tuning, search and sweep.
+        """The study with changed values of some keys, and without tuning, search and sweep.
 
         Raises:
             PydanticCustomError: A key or its value is not allowed.
@@ -224,21 +224,21 @@ class Study(Section):
             raise complaint(f"{cell_name(values)}: {place}: {first['msg']}", table) from error
 
     def with_choices(self, choices: Mapping[str, Mapping[str, Any]]) -> "Study":
-        """The study in which some variants have settings of their own.
+        """The study with individual settings of some variants.
 
         Args:
-            choices: By variant, other values by key.
+            choices: For each variant, the changed values by key.
         """
         study = self.model_copy()
         study._tuned = {name: self.changed(choice) for name, choice in choices.items()}
         return study
 
     def of(self, variant: str) -> "Study":
-        """The study with the settings that one of the variants is trained with."""
+        """The study with the settings of one variant."""
         return self._tuned.get(variant, self)
 
     def fingerprint(self, variant: str) -> str:
-        """SHA-256 of all that decides the result of one of the variant's training runs."""
+        """SHA-256 of everything that determines the training result of a variant."""
         if variant in self._tuned:
             return self._tuned[variant].fingerprint(variant)
         whole = self.model_dump(mode="json", exclude={"dataset"})
@@ -250,7 +250,7 @@ class Study(Section):
         return _sha256(decisive)
 
     def cost_fingerprint(self, variant: str) -> str:
-        """SHA-256 of all that decides what one of the variants costs."""
+        """SHA-256 of everything that determines the cost of a variant."""
         if variant in self._tuned:
             return self._tuned[variant].cost_fingerprint(variant)
         whole = self.model_dump(mode="json", exclude={"dataset"})
@@ -267,7 +267,7 @@ class Study(Section):
         return _sha256(decisive)
 
     def plugins(self, variant: str) -> list[str]:
-        """Hashes of the plug-ins that a variant's runs use."""
+        """Hashes of the plug-ins that a variant uses."""
         pools = self.variants[variant]
         names = [("dataset", self.dataset.name), ("model", self.model.name)]
         names += [
@@ -293,7 +293,7 @@ after the first published records."""
 
 
 def _forget_defaults(dumped: dict[str, Any], training: Training) -> None:
-    """Removes later keys from a dumped `[training]` if they have their defaults."""
+    """Removes keys that were added later from a dumped `[training]`, if they have defaults."""
     for key in _LATER:
         if getattr(training, key) == Training.model_fields[key].default:
             del dumped[key]

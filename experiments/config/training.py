@@ -1,4 +1,4 @@
-"""`[training]` and `[measurement]`: how every variant is trained, and how its cost is found."""
+"""`[training]` and `[measurement]`: training and cost measurement of every variant."""
 
 import itertools
 from typing import Annotated, Literal, Self
@@ -22,12 +22,12 @@ Target = Literal["tpu-v5e", "tpu-v6e", "h100"]
 
 
 class Augmentation(Section):
-    """`[training.augmentation]`: how training images and signals are changed at random.
+    """`[training.augmentation]`: random transformations of training images and signals.
 
     Attributes:
-        shift: Shifts each by up to so many pixels along each axis; 0 is shifted in. (Cropping out
-            of an image padded by as many pixels is the same.)
-        flip: Mirrors each left to right with probability 1/2.
+        shift: Largest shift in pixels along each axis, with zeros shifted in. (Equivalent to a
+            random crop after padding by this number of pixels.)
+        flip: Flip each image left to right with probability 1/2.
     """
 
     shift: NonNegativeInt = 0
@@ -35,37 +35,36 @@ class Augmentation(Section):
 
 
 class Training(Section):
-    """`[training]`: how every variant is trained.
+    """`[training]`: the training of every variant.
 
     Attributes:
-        epochs: Passes over the training set. Either this or `steps` is given.
-        steps: Steps of the optimiser.
+        epochs: Passes over the training set. Give either `epochs` or `steps`.
+        steps: Number of optimiser steps.
         batch_size: Examples per step.
-        seeds: One training run each.
+        seeds: Random seeds, one training run per seed.
         optimizer: The update rule.
-        learning_rate: Its peak.
-        schedule: From the peak down to 0 along a cosine, constant, or in steps: multiplied by
-            `factor` at each of the `milestones`.
-        milestones: Of `"steps"`: after how many epochs, or steps if `steps` is given.
-        factor: Of `"steps"`.
-        warmup_epochs: Epochs in which the learning rate rises from 0 to its peak.
-        weight_decay: Decay of the kernels, not of biases and norms.
-        coupled_decay: Add the decay to the gradient, so that it passes through momentum or Adam (L2
-            regularisation), instead of to the update.
-        momentum: Of sgd.
-        nesterov: Whether sgd's momentum is Nesterov's.
-        shuffle: Whether each epoch goes through the examples in another order.
-        seeds_together: Train all seeds in one vectorised program; `"auto"` where that is as fast.
-        data_parallel: Divide each batch among all devices, those of all processes of `run
-            --coordinator`; the devices must divide `batch_size`. Seeds are trained one by one. The
-            numbers are those of one device up to the order of sums.
-        shard_state: Divide parameters and optimizer state among the devices of `data_parallel`,
-            instead of replicating them; the numbers are the same up to the order of sums. Several
-            processes need a results folder that all of them see, for they write the checkpoints
-            together.
-        precision: What the network computes in: `"float32"`, or `"bfloat16"` with parameters,
-            optimizer state, normalisation and loss in float32 (mixed precision).
-        augmentation: Random changes of training examples.
+        learning_rate: The peak learning rate.
+        schedule: Cosine decay from the peak to 0, constant, or steps: multiplication by `factor` at
+            each of the `milestones`.
+        milestones: For the schedule `"steps"`: numbers of epochs, or of steps if `steps` is given.
+        factor: For the schedule `"steps"`: the factor of the learning rate at each milestone.
+        warmup_epochs: Epochs of linear warm-up from 0 to the peak.
+        weight_decay: Weight decay of kernels; biases and normalisation layers have none.
+        coupled_decay: Add the weight decay to the gradient (L2 regularisation), so that it passes
+            through momentum or Adam, instead of to the update.
+        momentum: Momentum of sgd.
+        nesterov: Whether sgd uses Nesterov momentum.
+        shuffle: Whether each epoch visits the examples in a new random order.
+        seeds_together: Train all seeds in one vectorised program; `"auto"` does if it is as fast.
+        data_parallel: Divide each batch among all devices (of all processes with
+            `run --coordinator`); the number of devices must divide `batch_size`. Seeds are trained
+            one by one. Results differ from those of one device only by the order of sums.
+        shard_state: Divide parameters and optimizer state among the devices of `data_parallel`
+            instead of replicating them. Results differ only by the order of sums. Several processes
+            need a results folder that all of them see, because they write checkpoints together.
+        precision: The dtype of the network's computation: `"float32"`, or `"bfloat16"` with
+            parameters, optimizer state, normalisation and loss in float32 (mixed precision).
+        augmentation: Random transformations of training examples.
     """
 
     epochs: PositiveInt | None = None
@@ -110,13 +109,13 @@ class Training(Section):
         return self
 
     def total_steps(self, steps_per_epoch: int) -> int:
-        """The steps of a whole run."""
+        """The number of steps of a run."""
         return self.steps or (self.epochs or 0) * steps_per_epoch
 
     def shortened(self, share: float, seeds: tuple[int, ...]) -> "Training":
-        """The same training in a share of its epochs or steps, from other seeds.
+        """The same training with a fraction `share` of its epochs or steps, and other seeds.
 
-        Its schedule is a whole one of that length: warm-up and milestones shrink with it.
+        The schedule is scaled to the new length, including warm-up and milestones.
         """
         length = self.epochs or self.steps or 1
         short = max(round(length * share), 1)
@@ -133,9 +132,9 @@ class Training(Section):
         return self.model_copy(update=changes)
 
     def round_steps(self, steps_per_epoch: int) -> int:
-        """The steps between two checkpoints: an epoch, or 500 steps where those are more.
+        """The steps between two checkpoints: one epoch, or 500 steps if an epoch is shorter.
 
-        With `epochs` it is always one epoch.
+        With `epochs`, always one epoch.
         """
         if self.steps is None:
             return steps_per_epoch
@@ -143,16 +142,16 @@ class Training(Section):
 
 
 class MeasurementOptions(Section):
-    """`[measurement]`: how cost is measured once training is over.
+    """`[measurement]`: the measurement of costs after training.
 
     Attributes:
-        seconds: How long to measure, all variants together, compilation aside.
-        rounds: Stop earlier after so many samples of each quantity.
-        latency_samples: Single-image inferences to time for each variant. The 99th percentile has a
-            95% interval from 368 of them on; with 500 its upper end is the slowest of all, with
-            1,000 the fourth slowest.
-        targets: Devices that are not here, for which every variant is compiled and its cost
-            estimated: `"tpu-v5e"`, `"tpu-v6e"`, `"h100"`. Needs `make targets`.
+        seconds: Total time of the measurement over all variants, without compilation.
+        rounds: Largest number of samples per quantity.
+        latency_samples: Number of single-image inferences to time per variant. A 95% interval of
+            the 99th percentile needs at least 368 samples; its upper end is the slowest sample for
+            500, and the fourth slowest for 1,000.
+        targets: Absent devices for which every variant is compiled and its cost is estimated:
+            `"tpu-v5e"`, `"tpu-v6e"`, `"h100"`. Requires `make targets`.
     """
 
     seconds: Positive = 60.0

@@ -1,7 +1,7 @@
-"""Images in array_record shards, streamed: for datasets larger than memory.
+"""Images in array_record shards, streamed, for datasets larger than memory.
 
-A folder holds `dataset.json` and the shards that it names. A record of a shard is the number of the
-image's class (4 bytes, little-endian) and then a PNG or JPEG file. Nothing in it is ever executed.
+A folder contains `dataset.json` and the shards that it names. A record of a shard is the class
+index (4 bytes, little-endian) followed by a PNG or JPEG file. Nothing in a shard is executed.
 
     {
       "format": "jaxpool-images-1",
@@ -14,9 +14,9 @@ image's class (4 bytes, little-endian) and then a PNG or JPEG file. Nothing in i
       "test": [{"file": "test-00000.array_record", "examples": 200, "sha256": "..."}]
     }
 
-`size` is the height and width of every image; `mean` and `std` are those of each channel of the
-training images, in steps of brightness from 0 to 255. `python -m experiments pack` writes such a
-folder.
+`size` is the height and width of every image. `mean` and `std` are the statistics of each channel
+of the training images, in units of brightness from 0 to 255. `python -m experiments pack` writes
+such a folder.
 """
 
 import hashlib
@@ -52,9 +52,9 @@ class Shard(Record):
     """One file of records.
 
     Attributes:
-        file: Its name in the folder.
-        examples: How many records it has.
-        sha256: Of its contents.
+        file: The file name in the folder.
+        examples: The number of records.
+        sha256: The SHA-256 of the file.
     """
 
     file: Annotated[str, Field(pattern=r"^[\w-][\w.-]*$")]
@@ -69,14 +69,14 @@ class Index(Record):
     """`dataset.json`.
 
     Attributes:
-        format: Names this form.
-        classes: The names of the classes, by number.
+        format: The name of the format.
+        classes: The names of the classes, by index.
         size: Height and width of every image.
         channels: 3 for colour, 1 for grey.
-        mean: Of each channel of the training images.
-        std: Their standard deviation.
+        mean: The mean of each channel of the training images.
+        std: The standard deviation of each channel of the training images.
         train: The shards for training, in order.
-        test: Those for testing.
+        test: The shards for testing, in order.
     """
 
     format: Literal["jaxpool-images-1"]
@@ -89,7 +89,7 @@ class Index(Record):
     test: Shards
 
     def model_post_init(self, context: Any) -> None:
-        """Refuses statistics of another number of channels."""
+        """Refuses statistics with a wrong number of channels."""
         if {len(self.mean), len(self.std)} != {self.channels}:
             raise ValueError(f"mean and std must have {self.channels} numbers, one per channel")
 
@@ -98,7 +98,7 @@ class Index(Record):
 class ArrayRecord(DatasetOptions):
     """Images in array_record shards, always streamed; see `python -m experiments pack`.
 
-    Needs the extra `stream`.
+    Requires the extra `stream`.
 
     Attributes:
         path: The folder with `dataset.json` and the shards.
@@ -110,7 +110,7 @@ class ArrayRecord(DatasetOptions):
     NOT_DECISIVE = frozenset({"path"})
 
     def describe(self) -> DatasetInfo:
-        """Shapes and sizes; `dataset.json` is read for them, not the shards."""
+        """Shapes and sizes, from `dataset.json`; no shard is read."""
         index = self._index
         return DatasetInfo(
             input_shape=(*index.size, index.channels),
@@ -132,7 +132,7 @@ class ArrayRecord(DatasetOptions):
         )
 
     def identity(self) -> dict[str, Any]:
-        """The options, with the SHA-256 of `dataset.json`, which has those of the shards."""
+        """The options, with the SHA-256 of `dataset.json`, which contains those of the shards."""
         text = self._index.model_dump_json()
         return {**super().identity(), "sha256": hashlib.sha256(text.encode()).hexdigest()}
 
@@ -159,7 +159,7 @@ def _read_index(path: Path) -> Index:
 
 
 class _Records:
-    """The records of some shards, by number; each is decoded when it is asked for."""
+    """The records of some shards, by index; each is decoded when it is indexed."""
 
     def __init__(self, folder: Path, index: Index, shards: tuple[Shard, ...]):
         from array_record.python.array_record_data_source import ArrayRecordDataSource
@@ -194,7 +194,7 @@ class _Records:
         return image, label
 
     def classes(self, numbers: NDArray[np.int64]) -> NDArray[np.int32]:
-        """The classes of some examples; their shards are read for them, a part at a time."""
+        """The classes of some examples, from their shards, which are read part by part."""
         found = np.empty(len(self), np.int32)
         start = 0
         for file, reader in zip(self._files, self._readers, strict=True):
@@ -224,7 +224,7 @@ class _Records:
 
 @contextmanager
 def _naming(where: str) -> Iterator[None]:
-    """Turns what the reader of shards complains of into one line that names the file."""
+    """A context that turns an error of the shard reader into one line that names the file."""
     try:
         yield
     except (RuntimeError, ValueError, IndexError, OSError) as error:

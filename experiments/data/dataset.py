@@ -1,4 +1,4 @@
-"""What every dataset is: its options in a config, its shapes before loading, its examples after."""
+"""The interface of datasets: options in a config, shapes before loading, examples after it."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,12 +19,12 @@ class DataError(Exception):
 
 
 def damaged(path: Path, found: str, expected: str) -> DataError:
-    """The error for a file that does not hold what it should.
+    """The error for a file with unexpected content.
 
     Args:
         path: The file.
-        found: What it holds.
-        expected: What it should hold.
+        found: The actual content.
+        expected: The expected content.
 
     Returns:
         The error, to raise.
@@ -37,12 +37,13 @@ def damaged(path: Path, found: str, expected: str) -> DataError:
 
 @dataclass(frozen=True)
 class Split:
-    """Inputs and labels in the dataset's own order; either is an array or a pytree of arrays.
+    """Inputs and labels in the order of the dataset; each is an array or a pytree of arrays.
 
     Attributes:
-        inputs: What a network reads; the first axis of every array counts examples. Images are
-            float32 (N, H, W, C), signals float32 (N, L, C), both standardised per channel.
-        labels: What it should answer, likewise. Classes are int32 (N,), from 0 to classes - 1.
+        inputs: The inputs of the network; the first axis of every array is the example axis. Images
+            are float32 (N, H, W, C), signals are float32 (N, L, C); both are standardised per
+            channel.
+        labels: The labels, with the same first axis. Classes are int32 (N,), from 0 to classes - 1.
     """
 
     inputs: Any
@@ -58,22 +59,22 @@ class Split:
         return Split(inputs, labels)
 
     def read(self) -> "Split":
-        """Itself: its examples are in memory."""
+        """Returns itself, because its examples are in memory."""
         return self
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Splits that never mix, in memory or streamed from their files.
+    """Disjoint splits, in memory or streamed from files.
 
     Attributes:
         name: The dataset's name.
-        train: What is trained on.
-        test: What is scored once, at the end.
+        train: The training set.
+        test: The test set, which is scored once, after training.
         classes: The number of classes.
-        validation: What choices are made by; None if there is none.
-        baselines: Metrics of methods that need no training, by name of method and of metric, such
-            as `{"majority class": {"accuracy": 0.6}}`. They are scored on the test split.
+        validation: The validation set, used for all selections; None if there is none.
+        baselines: Test metrics of methods without training, by name of method and metric, such as
+            `{"majority class": {"accuracy": 0.6}}`.
     """
 
     name: str
@@ -86,20 +87,21 @@ class Dataset:
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What is known of a dataset before it is loaded.
+    """The description of a dataset before it is loaded.
 
     Attributes:
-        input_shape: The shape of one example: (H, W, C) of images, (L, C) of signals, (L,) of
-            sequences of token numbers.
-        classes: How many classes it has.
-        train_size: Training examples.
-        test_size: Test examples.
+        input_shape: The shape of one example: (H, W, C) for images, (L, C) for signals, (L,) for
+            sequences of token indices.
+        classes: The number of classes.
+        train_size: The number of training examples.
+        test_size: The number of test examples.
         kind: What the inputs are: `"image"`, `"signal"`, `"sequence"`, `"scene"` or `"document"`.
-        vocabulary: Of sequences and documents, how many tokens there are, padding included.
+        vocabulary: For sequences and documents, the number of distinct tokens, including padding.
         task: The task that the labels are for; see `experiments.tasks`.
         inputs: Shapes and dtypes of one example, as a pytree of `jax.ShapeDtypeStruct`; None for
             one float32 array of `input_shape`.
-        labels: Likewise of its labels; None for one class.
+        labels: Shapes and dtypes of the labels of one example, in the same form; None for one
+            class.
     """
 
     input_shape: tuple[int, ...]
@@ -113,7 +115,7 @@ class DatasetInfo:
     labels: Any = None
 
     def batch(self, size: int) -> tuple[Any, Any]:
-        """Shapes and dtypes of so many inputs and labels."""
+        """Shapes and dtypes of a batch of `size` inputs and labels."""
         inputs = self.inputs or jax.ShapeDtypeStruct(self.input_shape, np.float32)
         labels = self.labels or jax.ShapeDtypeStruct((), np.int32)
         return jax.tree.map(
@@ -122,15 +124,15 @@ class DatasetInfo:
 
 
 class DatasetOptions(Section):
-    """`[dataset]`: what is learned. Every dataset has these keys, and may have more.
+    """`[dataset]`: the dataset. Every dataset has these keys, and may have more.
 
     Attributes:
-        name: The dataset.
-        train_limit: Train on the first so many examples only.
-        test_limit: Test on the first so many examples only.
-        validation: The share of the training examples, of each class alike, that is set apart: each
-            epoch is scored on it, and everything that is chosen is chosen by it.
-        validation_seed: Which examples these are.
+        name: The name of the dataset.
+        train_limit: Use only this number of training examples, from the start.
+        test_limit: Use only this number of test examples, from the start.
+        validation: The fraction of the training examples to hold out for validation, stratified by
+            class. It is scored after each epoch, and used for all selections.
+        validation_seed: The random seed of the validation split.
     """
 
     name: str
@@ -143,15 +145,15 @@ class DatasetOptions(Section):
     """Keys that say where the data are, not which."""
 
     def describe(self) -> DatasetInfo:
-        """Shapes and sizes of the whole dataset, limits aside.
+        """Shapes and sizes of the whole dataset, without limits.
 
         Raises:
-            DataError: They are in files that are missing or damaged.
+            DataError: A file that contains them is missing or damaged.
         """
         raise NotImplementedError
 
     def load(self) -> Dataset:
-        """The whole dataset, limits aside.
+        """Loads the whole dataset, without limits.
 
         Raises:
             DataError: Files are missing or damaged.
@@ -159,7 +161,7 @@ class DatasetOptions(Section):
         raise NotImplementedError
 
     def identity(self) -> dict[str, Any]:
-        """What decides which examples these are; part of the fingerprint of every run."""
+        """The values that determine the examples; part of the fingerprint of every run."""
         return {
             key: value
             for key, value in self.model_dump(mode="json", exclude_none=True).items()
@@ -168,13 +170,13 @@ class DatasetOptions(Section):
 
     @property
     def train_size(self) -> int:
-        """Training examples: after the limit, without those set apart for validation."""
+        """The number of training examples after the limit and the validation split."""
         size = self.describe().train_size
         size = size if self.train_limit is None else min(size, self.train_limit)
         return size - round(size * self.validation)
 
     def limited(self) -> Dataset:
-        """The dataset, cut to its limits, with its validation split."""
+        """The dataset after the limits and the validation split."""
         whole = self.load()
         train = whole.train.take(slice(self.train_limit))
         validation = None
@@ -192,33 +194,33 @@ class DatasetOptions(Section):
 
 
 class FileDatasetOptions(DatasetOptions):
-    """A dataset whose files may lie in a folder of the user's.
+    """A dataset whose files may be in a folder of the user.
 
     Attributes:
-        directory: Where its files are, if not in the usual places.
+        directory: The folder of its files, if not one of the default folders.
     """
 
     directory: Folder | None = None
 
 
 def stratified(labels: Any, share: float, seed: int) -> NDArray[np.bool_]:
-    """Marks a share of the examples at random, of each class alike.
+    """Marks a random fraction of the examples, stratified by class.
 
     Args:
-        labels: Classes (N,); of anything else, examples are drawn from all.
-        share: The share to mark.
-        seed: Which ones.
+        labels: Classes (N,). With other labels, the selection is not stratified.
+        share: The fraction to mark.
+        seed: The random seed.
 
     Returns:
-        Booleans (N,), of which `round(N * share)` are True.
+        Boolean array (N,) with `round(N * share)` True entries.
     """
     arrays = jax.tree.leaves(labels)
     size = len(arrays[0])
     random = np.random.default_rng(seed)
     order = random.permutation(size)
     if len(arrays) == 1 and arrays[0].ndim == 1:
-        # Sorted by their place inside their class, relative to the size of the class: any first
-        # part of it holds each class in proportion.
+        # Sorted by the relative rank of each example within its class, so that any prefix contains
+        # each class in proportion.
         classes = np.asarray(arrays[0])[order]
         place = np.zeros(size)
         for label in np.unique(classes):
@@ -238,13 +240,13 @@ def standardised(
 ) -> Dataset:
     """Builds a dataset from raw images or signals and their classes.
 
-    The mean and the standard deviation of each channel come from the training examples alone, so
-    nothing of the test set reaches training.
+    The mean and the standard deviation of each channel are computed from the training examples
+    only, so no information of the test set enters training.
 
     Args:
         name: The dataset's name.
         train: Training examples (N, ..., C) and classes (N,).
-        test: Test examples and classes, likewise.
+        test: Test examples and classes, in the same form.
         classes: How many classes there are.
 
     Returns:

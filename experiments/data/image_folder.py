@@ -1,4 +1,4 @@
-"""A user's own images: one folder per class, with images in the formats that Pillow reads.
+"""Images of the user: one folder per class, in any format that Pillow reads.
 
 flowers/daisy/1.jpg                        flowers/train/daisy/1.jpg
 flowers/tulip/2.png             or         flowers/test/daisy/7.jpg
@@ -38,17 +38,17 @@ Files = list[tuple[Path, int]]
 
 @register.dataset("image_folder")
 class ImageFolder(DatasetOptions):
-    """Your own images: one folder per class, named after the class; resized.
+    """Your own images, resized: one folder per class, named after the class.
 
     Attributes:
-        path: The folder. It has one folder per class; or the folders `train` and `test`, each with
-            one folder per class.
-        size: Height and width to which every image is resized.
+        path: The folder. It contains one folder per class, or the folders `train` and `test` with
+            one folder per class each.
+        size: Height and width after resizing.
         channels: 3 for colour, 1 for grey.
-        test: Without `train` and `test`: the share of each class that is the test set.
-        test_seed: Which images these are.
-        stream: Read images when they are needed, batch by batch, instead of all at the start: for
-            folders larger than memory. Needs the extra `stream`.
+        test: Without the folders `train` and `test`: the fraction of each class in the test set.
+        test_seed: The random seed of the test split.
+        stream: Read images batch by batch when they are needed, instead of all at the start, for
+            folders larger than memory. Requires the extra `stream`.
     """
 
     name: str = "image_folder"
@@ -62,7 +62,7 @@ class ImageFolder(DatasetOptions):
     NOT_DECISIVE = frozenset({"path"})
 
     def describe(self) -> DatasetInfo:
-        """Shapes and sizes; the names of the files are read for them, not the images."""
+        """Shapes and sizes, from the file names; no image is read."""
         classes, train, test = self._splits
         return DatasetInfo(
             input_shape=(*self.size, self.channels),
@@ -72,7 +72,7 @@ class ImageFolder(DatasetOptions):
         )
 
     def classes(self) -> tuple[str, ...]:
-        """The names of the classes, by number."""
+        """The names of the classes, by index."""
         return tuple(self._splits[0])
 
     def load(self) -> Dataset:
@@ -99,7 +99,7 @@ class ImageFolder(DatasetOptions):
         )
         identity = {**super().identity(), "sha256": _digest(contents)}
         if not self.stream:
-            del identity["stream"]  # studies from before there were streams keep their fingerprint
+            del identity["stream"]  # keeps the fingerprint of older studies
         return identity
 
     @cached_property
@@ -138,7 +138,7 @@ class ImageFolder(DatasetOptions):
         return images, np.array([label for _, label in files], np.int32)
 
     def _statistics(self, images: "_Images") -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Mean and standard deviation per channel; the pass over all images is made once."""
+        """Mean and standard deviation per channel, cached after one pass over all images."""
 
         def compute() -> dict[str, NDArray[np.float32]]:
             mean, std = statistics(images)
@@ -154,7 +154,7 @@ class ImageFolder(DatasetOptions):
 
 
 class _Images:
-    """The images of a list of files, each read when it is asked for."""
+    """The images of a list of files, each read when it is indexed."""
 
     def __init__(self, files: Files, size: tuple[int, int], channels: int):
         self._files = files

@@ -1,4 +1,4 @@
-"""Reads one image, of a file or of bytes, as Pillow decodes it; errors name the place."""
+"""Decodes one image from a file or from bytes with Pillow; errors name its source."""
 
 import io
 import warnings
@@ -26,16 +26,16 @@ def read_image(
 
     Args:
         source: A file in any format that Pillow reads, or the bytes of a PNG or JPEG file.
-        place: What to call it in a complaint.
+        place: The name of the image in error messages.
         size: Height and width of the result.
         channels: 3 for colour, 1 for grey.
-        resize: Whether to resize an image of another size; else it is refused.
+        resize: Whether to resize an image of another size; False raises an error.
 
     Returns:
         Array (height, width, channels).
 
     Raises:
-        DataError: It is too large, of another size, no image, or broken.
+        DataError: The image is too large, of another size, broken, or not an image.
     """
     height, width = size
     opened = source if isinstance(source, Path) else io.BytesIO(source)

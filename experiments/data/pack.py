@@ -16,20 +16,20 @@ from experiments.records import write, writing
 
 
 def pack(options: ImageFolder, out: Path, per_shard: int) -> Index:
-    """Writes the images of a folder, resized and as PNG, so that no brightness is lost.
+    """Writes the resized images of a folder as PNG, which is lossless.
 
-    `dataset.json` is written last: a folder without it is not finished.
+    `dataset.json` is written last, so a folder without it is incomplete.
 
     Args:
-        options: The dataset; its `size`, `channels` and split are those of the shards.
-        out: The folder to write; it has no `dataset.json` yet.
-        per_shard: The most images per shard.
+        options: The dataset, whose `size`, `channels` and split the shards have.
+        out: The folder to write; it must not contain `dataset.json`.
+        per_shard: Largest number of images per shard.
 
     Returns:
-        What `dataset.json` says.
+        The content of `dataset.json`.
 
     Raises:
-        DataError: An image is damaged, or the folder is written already.
+        DataError: An image is damaged, or the folder is already written.
         RecordError: The folder cannot be written.
     """
     require_grain("pack")
@@ -67,7 +67,7 @@ def _write(split: Stream, out: Path, name: str, per_shard: int) -> Iterator[Shar
         examples = split.chosen[first : first + per_shard]
         with writing(file):
             out.mkdir(parents=True, exist_ok=True)
-            # One record per group: any record is read without its neighbours.
+            # One record per group, so that a record is read without adjacent records.
             writer = ArrayRecordWriter(str(file), "group_size:1")
             try:
                 for example in examples:

@@ -1,7 +1,7 @@
-"""Examples that stay in their files: read, decoded and batched ahead of use, by threads of grain.
+"""Streamed examples: threads of grain read, decode and batch them ahead of use.
 
-Which examples a batch holds is given by the caller, and no state is kept between calls. So a run
-that is killed and started again reads the same batches as one that was not.
+The caller passes the indices of the examples of each batch, and no state is kept between calls. So
+a run that is killed and resumed reads the same batches as an uninterrupted run.
 """
 
 import os
@@ -27,7 +27,7 @@ Batch = tuple[NDArray[np.float32], NDArray[np.int32]]
 
 
 class Source(Protocol):
-    """Images with their classes, by number; safe to read from several threads."""
+    """Images and classes by index; reads are thread-safe."""
 
     def __len__(self) -> int:
         """The number of examples."""
@@ -37,7 +37,7 @@ class Source(Protocol):
         """An image (H, W, C) and its class.
 
         Raises:
-            DataError: It cannot be read; the message names the file.
+            DataError: The image cannot be read; the message names the file.
         """
         ...
 
@@ -48,13 +48,13 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Stream:
-    """Some examples of a source, in an order; takes the place of a `Split` in memory.
+    """A selection of the examples of a source, in order; the streamed counterpart of `Split`.
 
     Attributes:
-        source: Where they are read from.
-        chosen: Their numbers in the source (N,).
-        mean: What is subtracted from each channel (C,).
-        std: What it is then divided by (C,).
+        source: The source of the examples.
+        chosen: The indices of the examples in the source (N,).
+        mean: The mean to subtract from each channel (C,).
+        std: The standard deviation to divide each channel by (C,).
     """
 
     source: Source
@@ -77,26 +77,26 @@ class Stream:
         return self.source.classes(self.chosen)
 
     def shapes(self, size: int) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
-        """Shapes and dtypes of a batch; one example is read for them."""
+        """Shapes and dtypes of a batch, from one example."""
         image, _ = self.source[int(self.chosen[0])]
         inputs = jax.ShapeDtypeStruct((size, *image.shape), np.float32)
         return inputs, jax.ShapeDtypeStruct((size,), np.int32)
 
     def take(self, chosen: slice | NDArray[Any]) -> "Stream":
-        """Some of the examples; none is read."""
+        """A selection of the examples; no example is read."""
         return replace(self, chosen=self.chosen[chosen])
 
     def read(self) -> Split:
-        """All of the examples, in memory."""
+        """Reads all examples into memory."""
         parts = list(self.batches(np.arange(len(self)), _READ_TOGETHER))
         inputs, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         return Split(inputs, labels)
 
     def batches(self, order: NDArray[np.integer[Any]], size: int) -> Generator[Batch]:
-        """Batches of examples, read ahead by threads.
+        """Yields batches of examples, which threads read ahead.
 
         Args:
-            order: Which examples, one batch after the other (M,).
+            order: The indices of the examples of all batches (M,).
             size: Examples per batch; the last batch may have fewer.
 
         Yields:
@@ -118,7 +118,7 @@ def statistics(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Mean and standard deviation of each channel, in one pass over a source.
 
-    Sums of bytes and of their squares are exact, so the mean is that of `standardised` in memory.
+    Sums of bytes and of their squares are exact, so the mean equals that of `standardised`.
 
     Args:
         source: The training examples.
@@ -138,13 +138,13 @@ def statistics(
 
 
 def require_grain(asked_by: str) -> None:
-    """Checks that the package that streams is installed.
+    """Checks that the package grain is installed.
 
     Args:
-        asked_by: The key of the config that needs it.
+        asked_by: The key of the config that requires grain.
 
     Raises:
-        DataError: It is not.
+        DataError: grain is not installed.
     """
     try:
         import grain  # noqa: F401
@@ -155,7 +155,7 @@ def require_grain(asked_by: str) -> None:
 
 
 class _Ordered:
-    """A source in another order, as grain reads one."""
+    """A reordered source, in the interface of grain."""
 
     def __init__(self, source: Source, order: NDArray[np.int64]):
         self._source = source
@@ -170,7 +170,7 @@ class _Ordered:
 
 
 def _read_ahead(source: Source, order: NDArray[np.int64], size: int) -> Generator[Any]:
-    """Batches of raw images and classes; at most `BATCHES_AHEAD` of them wait decoded."""
+    """Batches of raw images and classes; at most `BATCHES_AHEAD` are decoded ahead."""
     import grain
 
     ahead = BATCHES_AHEAD * size

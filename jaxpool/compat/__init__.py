@@ -1,1 +1,1 @@
-"""Drop-ins that keep another library's names and signatures."""
+"""Drop-in replacements with the names and signatures of another library."""

@@ -5,8 +5,9 @@ Replace `from flax import nnx` / `nnx.max_pool(...)` (or `flax.linen`) by
     from jaxpool.compat import flax as pooling
     pooling.max_pool(...)
 
-Values agree wherever Flax's are right. They differ where Flax loses a NaN, averages half
-precision in half precision, or turns bfloat16 into float32. Importing this needs no Flax.
+Values agree with Flax, with three exceptions: Flax may lose a NaN, accumulates the mean of half
+precision in half precision, and converts bfloat16 to float32. Importing this module does not import
+Flax.
 """
 
 from __future__ import annotations
@@ -37,8 +38,7 @@ def max_pool(
         inputs: Array `(*batch, *spatial, channels)`.
         window_shape: Taps per spatial axis.
         strides: Steps between windows; None means 1.
-        padding: `"VALID"`, `"SAME"` or a pair `(low, high)` an axis; negative numbers cut off
-            elements.
+        padding: `"VALID"`, `"SAME"` or a pair `(low, high)` per axis; negative padding crops.
 
     Returns:
         The pooled array.
@@ -80,7 +80,7 @@ def avg_pool(
 ) -> jax.Array:
     """`jaxpool.avg_pool` with the signature of `flax.nnx.avg_pool`; see `max_pool`.
 
-    As in Flax, `inputs` may be complex, and a window that lies wholly in padding gives NaN with
+    As in Flax, `inputs` may be complex, and a window that lies entirely in padding gives NaN with
     `count_include_pad=False` (`jaxpool.avg_pool` gives 0).
 
     Example:
@@ -115,7 +115,7 @@ def pool(
     strides: Sequence[int] | None,
     padding: _Pairs,
 ) -> jax.Array:
-    """A pooling by any associative function, with the signature of `flax.nnx.pool`.
+    """Pooling with any associative function, with the signature of `flax.nnx.pool`.
 
     Args:
         inputs: Array `(*batch, *spatial, channels)`.
@@ -123,7 +123,7 @@ def pool(
         reduce_fn: Associative function of two arrays.
         window_shape: Taps per spatial axis.
         strides: Steps between windows; None means 1.
-        padding: `"VALID"`, `"SAME"` or a pair `(low, high)` an axis.
+        padding: `"VALID"`, `"SAME"` or a pair `(low, high)` per axis.
 
     Returns:
         The pooled array.
@@ -151,7 +151,7 @@ def pool(
 
 
 def _cropped(inputs: Any, given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Negative padding cuts elements off: the inputs without them, and padding of at least 0."""
+    """The inputs, cropped by negative padding, and the arguments with padding of at least 0."""
     if isinstance(given["padding"], str):
         return inputs, given
     pairs = [tuple(pair) for pair in given["padding"]]

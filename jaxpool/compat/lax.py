@@ -1,15 +1,15 @@
-"""`jax.lax`, with a `reduce_window` that is differentiable for any associative function.
+"""`jax.lax` with a `reduce_window` that is differentiable for any associative function.
 
 Replace `from jax import lax` by
 
     from jaxpool.compat import lax
     lax.reduce_window(...)
 
-Every other name is `jax.lax`'s own. See `jaxpool.reduce_window` for what it computes and where
-`jax.lax.reduce_window` differs: on CPU that loses a NaN on large arrays, ignores `base_dilation`
-there, and combines an `init_value` that is not an identity several times in wide windows; on every
-device it lacks the derivatives of a dilated max, of other functions than max, min and add, and with
-respect to `init_value`.
+Every other name is that of `jax.lax`. See `jaxpool.reduce_window` for the definition.
+`jax.lax.reduce_window` on CPU may lose a NaN and ignore `base_dilation` on large arrays, and
+combines an `init_value` that is not an identity several times in wide windows. On every device it
+lacks the derivatives of a dilated max, of functions other than max, min and add, and with respect
+to `init_value`.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ def reduce_window(
     base_dilation: Sequence[int] | None = None,
     window_dilation: Sequence[int] | None = None,
 ) -> Tree:
-    """`jaxpool.reduce_window`, with errors of the classes that `jax.lax` raises.
+    """`jaxpool.reduce_window`, with the error classes of `jax.lax`.
 
-    Where a pooled axis has a symbolic size (`jax.export`), it is `jax.lax.reduce_window`.
+    If a pooled axis has a symbolic size (`jax.export`), it calls `jax.lax.reduce_window`.
 
     Example:
         >>> import jax.numpy as jnp
@@ -72,16 +72,16 @@ def _pools_a_symbolic_axis(operand: Any, window: Any, strides: Any, padding: Any
 
 
 def _error_of_lax(error: Exception, arguments: tuple[Any, ...]) -> Exception:
-    """Our error, in the class in which `jax.lax` refuses the same call; as it is if it does not."""
+    """The error, converted to the class that `jax.lax` raises for the same call, if it raises."""
     try:
         jax.eval_shape(lambda: jax.lax.reduce_window(*arguments))
-    except Exception as theirs:  # whichever it is: its class is what is asked for
+    except Exception as theirs:  # any class: the class is the result
         return type(theirs)(str(error))
     return error
 
 
 def __getattr__(name: str) -> Any:
-    """Whatever else `jax.lax` has."""
+    """Any other name of `jax.lax`."""
     return getattr(jax.lax, name)
 
 

@@ -1,9 +1,9 @@
-"""A windowed reduction becomes a program of XLA. The doors are `reduce`, `arg_reduce` and `fold`.
+"""Compiles windowed reductions to XLA; the entry points are `reduce`, `arg_reduce` and `fold`.
 
-Three rooms, each of which imports only from those before it:
+Three packages, each of which imports only from those before it:
 
-    plan    which windows, in which order, by which method: plain integers
-    lower   the operations of XLA that compute one step, for each target
+    plan    the sequence of windows and the method of each, in plain integers
+    lower   the XLA operations that compute one step, for each target
     rules   the primitives that JAX differentiates, batches and lowers
 """
 
@@ -66,9 +66,9 @@ def reduce(
         x: The input.
         monoid: The reduction.
         window: The geometry, resolved for the shape of `x`.
-        where: Boolean mask of the shape of `x`; False elements do not exist.
+        where: Boolean mask of the shape of `x`; False leaves an element out.
         method: One of `planner.METHODS`.
-        accumulation: For sums, the precision of adding up, and the divisors.
+        accumulation: For sums, the accumulation dtype and the divisors.
 
     Returns:
         The reduced array, of the dtype of `x`.
@@ -90,7 +90,7 @@ def arg_reduce(
     where: jax.Array | None = None,
     method: str = "auto",
 ) -> tuple[jax.Array, jax.Array]:
-    """As `reduce`, with the place of each winner: row-major in the pooled plane, -1 for none."""
+    """`reduce` with the index of each winner: row-major in the pooled plane, -1 for none."""
     if where is not None:
         x = jnp.where(where, x, monoid.identity(x.dtype))
     plan = planner.steps(window, method, x.dtype)

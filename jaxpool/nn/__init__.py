@@ -1,13 +1,14 @@
-"""Flax NNX modules: of every operator, of some with learned parameters, of pooling by attention.
+"""Flax NNX modules: every operator, learned poolings, and attention pooling.
 
-A module takes what its operator takes after `x`, and is called on an array (and on `where=`, if
-the operator has a mask). Most have neither parameters nor state:
+The constructor of a module takes the operator's arguments except `x` and `where`. The module is
+called with an array, and with `where=` if the operator has a mask. Most modules have neither
+parameters nor state:
 
-    windowed    an operator with its arguments filled in
-    random      the same, of operators that draw random numbers in training
-    learned     a power, a temperature, a mixture or a gate that is learned
-    attention   a map or a set, by attention
-    sequence    sequences of different lengths
+    windowed    an operator with fixed arguments
+    random      operators that draw random numbers in training
+    learned     poolings with a learned power, temperature, mixture weight or gate
+    attention   attention pooling of maps and sets
+    sequence    pooling of padded sequences
 
 Example:
     >>> import jax.numpy as jnp

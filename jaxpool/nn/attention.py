@@ -1,4 +1,4 @@
-"""Pooling by attention: a query decides, head by head, how much each element counts."""
+"""Pooling by multi-head attention: queries weight the elements."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from jaxpool.pooling import arguments
 
 
 class MultiHeadAttention(nnx.Module):
-    """Queries attend to elements; parameters in float32, computed in the dtype of the elements.
+    """Multi-head attention with float32 parameters, computed in the dtype of the elements.
 
     Args:
-        features: The width of queries and elements, a multiple of `num_heads`.
-        num_heads: Among how many heads it is divided.
-        out_features: The width of the result; None means `features`.
-        rngs: Where random numbers come from.
+        features: Features of queries and elements, a multiple of `num_heads`.
+        num_heads: Number of heads.
+        out_features: Features of the result; None means `features`.
+        rngs: Random streams for the initial parameters.
     """
 
     def __init__(
         self, features: int, num_heads: int, *, out_features: int | None = None, rngs: nnx.Rngs
     ):
-        """Draw the four projections."""
+        """Initialise the four projections."""
         features = checks.size("features", features)
         self.num_heads = checks.size("num_heads", num_heads)
         if features % num_heads:
@@ -51,11 +51,11 @@ class MultiHeadAttention(nnx.Module):
         Args:
             queries: Array `(..., queries, features)`.
             elements: Array `(..., elements, features)`.
-            where: Booleans `(..., elements)`; where False, an element does not exist.
+            where: Boolean mask `(..., elements)`; False leaves an element out.
 
         Returns:
-            Array `(..., queries, out_features)`; where no element exists, what the output
-            projection makes of zeros.
+            Array `(..., queries, out_features)`. Without elements, the result is the output
+            projection of zeros.
         """
         query, key, value = (
             projected.reshape(*projected.shape[:-1], self.num_heads, -1)
@@ -70,18 +70,18 @@ class MultiHeadAttention(nnx.Module):
 
 
 class AttentionPool(nnx.Module):
-    """The mean of a map asks, and all of the map answers, its mean included: CLIP's head.
+    """Attention pooling with the mean of the map as the query, as in the image encoder of CLIP.
 
         y = attention(query = m + p[0], elements = (m + p[0], x[1] + p[1], ..., x[n] + p[n]))
 
-    where m is the mean of the elements x and p are learned positions.
+    where m is the mean of the elements x and p are learned position embeddings.
 
     Args:
-        features: Channels of the map, a multiple of `num_heads`.
-        spatial_shape: The map's size, one int a spatial axis.
+        features: Number of channels of the map, a multiple of `num_heads`.
+        spatial_shape: Spatial size of the map, one int per axis.
         num_heads: Heads of the attention.
         out_features: Features of the result; None means `features`.
-        rngs: Where random numbers come from.
+        rngs: Random streams for the initial parameters.
 
     Example:
         >>> import jax.numpy as jnp
@@ -105,11 +105,11 @@ class AttentionPool(nnx.Module):
         out_features: int | None = None,
         rngs: nnx.Rngs,
     ):
-        """Draw the parameters.
+        """Initialise the parameters.
 
         Raises:
-            TypeError: Sizes are not integers, or `rngs` is something else.
-            ValueError: Sizes are less than 1, or the heads do not divide the features.
+            TypeError: A size is not an integer, or `rngs` is not `nnx.Rngs`.
+            ValueError: A size is less than 1, or `num_heads` does not divide `features`.
         """
         self.spatial_shape = checks.sizes("spatial_shape", spatial_shape)
         self.features = checks.size("features", features)
@@ -147,18 +147,18 @@ class AttentionPool(nnx.Module):
 
 
 class LatentPool(nnx.Module):
-    """Learned queries gather what a set holds, whatever its order and size.
+    """Attention pooling with learned queries, for sets of any order and size.
 
         h = norm(s + attention(query = s, elements = x)),    y = norm(h + feed_forward(h))
 
-    with learned latents s.
+    with learned queries s (latents).
 
     Args:
         features: Features of the elements, a multiple of `num_heads`.
-        num_latents: How many queries, and so outputs.
+        num_latents: Number of queries, which is the number of outputs.
         num_heads: Heads of the attention.
         hidden_features: Width of the feed-forward layer; None means `features`.
-        rngs: Where random numbers come from.
+        rngs: Random streams for the initial parameters.
 
     Example:
         >>> import jax.numpy as jnp
@@ -181,11 +181,11 @@ class LatentPool(nnx.Module):
         hidden_features: int | None = None,
         rngs: nnx.Rngs,
     ):
-        """Draw the parameters.
+        """Initialise the parameters.
 
         Raises:
-            TypeError: Sizes are not integers, or `rngs` is something else.
-            ValueError: Sizes are less than 1, or the heads do not divide the features.
+            TypeError: A size is not an integer, or `rngs` is not `nnx.Rngs`.
+            ValueError: A size is less than 1, or `num_heads` does not divide `features`.
         """
         self.features = checks.size("features", features)
         shape = (checks.size("num_latents", num_latents), features)
@@ -208,7 +208,8 @@ class LatentPool(nnx.Module):
             where: Boolean mask that broadcasts to `(batch, *spatial, 1)`.
 
         Returns:
-            Array `(batch, num_latents, features)` of the dtype of `x`; 0 where no element exists.
+            Array `(batch, num_latents, features)` of the dtype of `x`; 0 for a set without an
+            element.
         """
         x = arguments.floating_array("x", x)
         if x.ndim < 2 or x.shape[-1] != self.features:
@@ -225,17 +226,17 @@ class LatentPool(nnx.Module):
 
 
 def linear(features: int, out_features: int, rngs: nnx.Rngs) -> nnx.Linear:
-    """A layer that computes in the dtype of its input."""
+    """A linear layer that computes in the dtype of its input."""
     return nnx.Linear(features, out_features, promote_dtype=_as_first, rngs=rngs)
 
 
 def _as_first(args: Any, /, **_: Any) -> Any:
-    """All arrays in the dtype of the first, which is the input."""
+    """Convert all arrays to the dtype of the first one, the input."""
     return tuple(a if a is None else jnp.asarray(a, args[0].dtype) for a in args)
 
 
 def masked_softmax(logits: jax.Array, where: jax.Array | None) -> jax.Array:
-    """The softmax over the last axis among what exists; 0 where nothing does."""
+    """The softmax over the unmasked elements of the last axis; 0 if all are masked."""
     if where is None:
         return jax.nn.softmax(logits, axis=-1)
     some = jnp.any(where, axis=-1, keepdims=True)
@@ -244,15 +245,16 @@ def masked_softmax(logits: jax.Array, where: jax.Array | None) -> jax.Array:
 
 
 def flat_elements(x: jax.Array, where: Any, spatial: int) -> tuple[jax.Array, jax.Array | None]:
-    """A map as `(*batch, elements, features)`, without the values of what is masked, and its mask.
+    """A map as `(*batch, elements, features)` with masked elements set to 0, and its mask.
 
     Args:
         x: Array `(*batch, *spatial, features)`.
-        where: Boolean mask that broadcasts to that, of size 1 along the features.
+        where: Boolean mask that broadcasts to `x`, of size 1 along the features.
         spatial: The number of spatial axes.
 
     Raises:
-        ValueError: There is no element, or the mask tells features apart or does not broadcast.
+        ValueError: There is no element, or the mask varies along the features or does not
+            broadcast.
     """
     first = x.ndim - 1 - spatial
     if 0 in x.shape[first:-1]:

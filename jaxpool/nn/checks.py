@@ -1,4 +1,4 @@
-"""Checks of constructor arguments that modules share."""
+"""Checks of constructor arguments, shared by modules."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ def size(name: str, value: Any) -> int:
 
     Raises:
         TypeError: It is something else.
-        ValueError: It is less.
+        ValueError: It is less than 1.
     """
     return integer(name, value, 1)
 
 
 def sizes(name: str, value: Any, axes: Any = None) -> tuple[int, ...]:
-    """Integers of at least 1, one an axis; an int stands for every axis that `axes` names.
+    """Integers of at least 1, one per axis; an int applies to every axis in `axes`.
 
     Raises:
-        TypeError: They are something else, or an int where no axes are named.
-        ValueError: One is less, or there are none.
+        TypeError: An entry is not an integer, or an int is given without axes.
+        ValueError: An entry is less than 1, or there is no entry.
     """
     count = 1
     if isinstance(value, Sequence):
         count = max(len(value), 1)
     elif axes is None:
-        raise TypeError(f"{name} must be a sequence of ints, one a spatial axis, got {value!r}")
+        raise TypeError(f"{name} must be a sequence of ints, one per spatial axis, got {value!r}")
     elif isinstance(axes, Sequence):
         count = len(axes)
     return per_axis_ints(name, value, count)
 
 
 def stream(rngs: Any, collection: str = "params") -> nnx.RngStream:
-    """The stream of random keys of that name, or the default one.
+    """The stream of random keys named `collection`, or the default stream.
 
     Raises:
         TypeError: `rngs` is not `nnx.Rngs`.

@@ -1,7 +1,7 @@
-"""Poolings with a few learned parameters: how soft, of which power, how mixed.
+"""Poolings with a learned power, temperature, mixture weight or gate.
 
-Parameters are kept in float32, one for the layer or one a channel (`channels=`), whatever the
-dtype of what is pooled, which is also that of the result.
+Parameters are float32, one for the layer or one per channel (`channels=`). The result has the dtype
+of the input.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ class GeometryOptions(TypedDict, total=False):
 
 
 class LearnedPool(nnx.Module):
-    """Windows, or the whole map, pooled by an operator with a learned parameter.
+    """Base class of windowed or global poolings with a learned parameter.
 
     Args:
-        window_shape: Taps per spatial axis; None pools the whole map, whose axes then vanish.
+        window_shape: Taps per spatial axis; None pools the whole map and removes its spatial axes.
         strides: Steps between windows; None means `window_shape`.
         padding: `"VALID"`, `"SAME"`, `"SAME_LOWER"` or elements to add.
         dilation: Distance between neighbouring taps.
         ceil_mode: Round the output size up.
-        axes: The pooled axes by number, for any other layout.
+        axes: Indices of the pooled axes, for any other layout.
     """
 
     def __init_subclass__(cls, **kwargs: Any):
-        """Show the geometry among the arguments of the constructor."""
+        """Add the geometry arguments to the signature of the constructor."""
         super().__init_subclass__(**kwargs)
         own = list(inspect.signature(cls.__init__).parameters.values())[1:]
         geometry = inspect.signature(LearnedPool.__init__).parameters.values()
@@ -64,10 +64,10 @@ class LearnedPool(nnx.Module):
         ceil_mode: bool = False,
         axes: Ints | None = None,
     ):
-        """Keep the geometry.
+        """Store the geometry.
 
         Raises:
-            ValueError: A geometry is given for the whole map.
+            ValueError: A geometry argument is given with `window_shape=None`.
         """
         given = {
             "strides": (strides, None),
@@ -96,15 +96,15 @@ class LearnedPool(nnx.Module):
 
 
 class LearnedGemPool(LearnedPool):
-    """Generalised-mean pooling with a learned power, the head of image retrieval networks.
+    """Generalised-mean pooling with a learned power, as in image retrieval networks.
 
     Args:
         window_shape: Taps per spatial axis; None pools the whole map.
-        p: The power to begin with, greater than 0. It is learned as it is, and so might cross 0: an
-            operator that knows its value, outside `jit`, then refuses it.
-        eps: Smaller elements count as this one.
-        channels: How many channels, each with its own power; None for one power in all.
-        **geometry: As `LearnedPool` takes it: `strides`, `padding` and so on.
+        p: Initial power, greater than 0. The power itself is the parameter, so training may make it
+            negative; outside `jit`, the operator then raises an error.
+        eps: Lower bound; smaller elements are replaced by `eps`.
+        channels: Number of channels, each with its own power; None for one shared power.
+        **geometry: Arguments of `LearnedPool`: `strides`, `padding` and so on.
 
     Example:
         >>> import jax.numpy as jnp
@@ -127,24 +127,24 @@ class LearnedGemPool(LearnedPool):
         channels: int | None = None,
         **geometry: Unpack[GeometryOptions],
     ):
-        """Begin with the given power."""
+        """Initialise the power."""
         super().__init__(window_shape, **geometry)
         self.p = _parameter(number("p", p, above=0), channels)
         self.eps = number("eps", eps, above=0)
 
     def __call__(self, x: ArrayLike, *, where: ArrayLike | None = None) -> jax.Array:
-        """Pool `x`, without the elements where `where` is False."""
+        """Pool `x`; False in `where` leaves an element out."""
         return self._apply(pooling.gem_pool, x, self.p[...], eps=self.eps, where=where)
 
 
 class LearnedLogSumExpPool(LearnedPool):
-    """Log-sum-exp pooling with a learned temperature, from the average (0) to the maximum.
+    """Log-sum-exp pooling with a learned temperature, between average (0) and maximum (inf).
 
     Args:
         window_shape: Taps per spatial axis; None pools the whole map.
-        temperature: The temperature to begin with.
-        channels: How many channels, each with its own one; None for one in all.
-        **geometry: As `LearnedPool` takes it: `strides`, `padding` and so on.
+        temperature: Initial temperature.
+        channels: Number of channels, each with its own temperature; None for one shared one.
+        **geometry: Arguments of `LearnedPool`: `strides`, `padding` and so on.
 
     Example:
         >>> import jax.numpy as jnp
@@ -165,26 +165,26 @@ class LearnedLogSumExpPool(LearnedPool):
         channels: int | None = None,
         **geometry: Unpack[GeometryOptions],
     ):
-        """Begin with the given temperature."""
+        """Initialise the temperature."""
         super().__init__(window_shape, **geometry)
         self.temperature = _parameter(number("temperature", temperature), channels)
 
     def __call__(self, x: ArrayLike, *, where: ArrayLike | None = None) -> jax.Array:
-        """Pool `x`, without the elements where `where` is False."""
+        """Pool `x`; False in `where` leaves an element out."""
         return self._apply(pooling.logsumexp_pool, x, self.temperature[...], where=where)
 
 
 class LearnedMixedPool(LearnedPool):
-    """A learned mixture of maximum and average, whose share stays between 0 and 1.
+    """A mixture of max and average pooling with a learned weight between 0 and 1.
 
-    What is learned is the logit of the maximum's share.
+    The parameter is the logit of the weight of the maximum.
 
     Args:
         window_shape: Taps per spatial axis; None pools the whole map.
-        alpha: The share to begin with, greater than 0 and less than 1.
-        channels: How many channels, each with its own share; None for one in all.
+        alpha: Initial weight of the maximum, greater than 0 and less than 1.
+        channels: Number of channels, each with its own weight; None for one shared weight.
         count_include_pad: Whether padding counts as zeros in the average.
-        **geometry: As `LearnedPool` takes it: `strides`, `padding` and so on.
+        **geometry: Arguments of `LearnedPool`: `strides`, `padding` and so on.
 
     Example:
         >>> import jax.numpy as jnp
@@ -207,7 +207,7 @@ class LearnedMixedPool(LearnedPool):
         count_include_pad: bool = True,
         **geometry: Unpack[GeometryOptions],
     ):
-        """Begin with the given share."""
+        """Initialise the weight."""
         super().__init__(window_shape, **geometry)
         self.count_include_pad = count_include_pad
         share = number("alpha", alpha, above=0)
@@ -216,23 +216,23 @@ class LearnedMixedPool(LearnedPool):
         self.logit = _parameter(math.log(share / (1 - share)), channels)
 
     def __call__(self, x: ArrayLike, *, where: ArrayLike | None = None) -> jax.Array:
-        """Pool `x`, without the elements where `where` is False."""
+        """Pool `x`; False in `where` leaves an element out."""
         share, include_pad = nnx.sigmoid(self.logit[...]), self.count_include_pad
         return self._apply(pooling.mixed_pool, x, share, where=where, count_include_pad=include_pad)
 
 
 class GatedPool(LearnedPool):
-    """A mixture of maximum and average whose share is decided window by window.
+    """A mixture of max and average pooling with a learned, data-dependent weight per window.
 
         alpha[o] = sigmoid(sum over taps t of filter[t] x[o * stride + t * dilation - low])
 
     Args:
-        window_shape: Taps per spatial axis, a sequence; an int only with `axes`.
-        channels: How many channels, each with its own filter; None for one filter in all.
+        window_shape: Taps per spatial axis, a sequence; an int is allowed only with `axes`.
+        channels: Number of channels, each with its own filter; None for one shared filter.
         count_include_pad: Whether padding counts as zeros in the average.
         kernel_init: Initializer of the filter, of shape `(*window_shape, channels or 1)`.
-        rngs: Where its random numbers come from.
-        **geometry: As `LearnedPool` takes it: `strides`, `padding` and so on.
+        rngs: Random streams for the initial filter.
+        **geometry: Arguments of `LearnedPool`: `strides`, `padding` and so on.
 
     Example:
         >>> import jax.numpy as jnp
@@ -257,7 +257,7 @@ class GatedPool(LearnedPool):
         rngs: nnx.Rngs,
         **geometry: Unpack[GeometryOptions],
     ):
-        """Draw the filter."""
+        """Initialise the filter."""
         super().__init__(window_shape, **geometry)
         self.count_include_pad = count_include_pad
         taps = checks.sizes("window_shape", window_shape, self.axes)
@@ -265,7 +265,7 @@ class GatedPool(LearnedPool):
         self.filter = nnx.Param(kernel_init(checks.stream(rngs)(), shape, jnp.float32))
 
     def __call__(self, x: ArrayLike, *, where: ArrayLike | None = None) -> jax.Array:
-        """Pool `x`, without the elements where `where` is False."""
+        """Pool `x`; False in `where` leaves an element out."""
         include_pad = self.count_include_pad
         return self._apply(
             pooling.gated_pool, x, self.filter[...], where=where, count_include_pad=include_pad

@@ -1,4 +1,4 @@
-"""Modules that draw random numbers in training, and none in inference."""
+"""Modules that draw random numbers in training and are deterministic in inference."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ Rngs = nnx.Rngs | nnx.RngStream | jax.Array
 
 
 class RandomPool(Pool):
-    """An operator that takes a random key, with its other arguments.
+    """Base class of modules for operators that take a random key.
 
     As with `nnx.Dropout`, `model.eval()` and `model.train()` switch `deterministic` on and off.
 
     Args:
-        *args: What the operator takes after `x`.
-        deterministic: Whether this is inference; None means that every call says so.
-        rng_collection: Which stream of `rngs` to use.
-        rngs: Where the random numbers come from; None means that every call says so.
-        **options: What the operator takes by name.
+        *args: Positional arguments of the operator after `x`.
+        deterministic: True in inference; None means that every call passes it.
+        rng_collection: The name of the stream of `rngs` to use.
+        rngs: Random streams; None means that every call passes them.
+        **options: Keyword arguments of the operator.
     """
 
     withheld: ClassVar[frozenset[str]] = frozenset({"key"})
@@ -50,11 +50,12 @@ class RandomPool(Pool):
         rngs: nnx.Rngs | nnx.RngStream | None = None,
         **options: object,
     ):
-        """Keep the arguments, and a random stream of our own.
+        """Store the arguments, and fork a random stream for this module.
 
         Raises:
-            TypeError: The operator does not take such arguments, or one of ours is something else.
-            ValueError: `rngs` has no such stream.
+            TypeError: The operator does not take these arguments, or another argument has the wrong
+                type.
+            ValueError: `rngs` has neither the stream `rng_collection` nor a default stream.
         """
         super().__init__(*args, **options)
         if not isinstance(deterministic, bool | None):
@@ -78,9 +79,9 @@ class RandomPool(Pool):
         """Pool.
 
         Args:
-            *arrays: What the operator pools.
-            deterministic: Whether this is inference; None means what the module says.
-            rngs: A key, or where to take one from; None means the module's own stream.
+            *arrays: The arrays to pool.
+            deterministic: True in inference; None means the module's setting.
+            rngs: A key, or random streams to take one from; None means the module's own stream.
             **arguments: Further arguments of the operator (`where=`).
         """
         inference = first_from(
@@ -102,18 +103,18 @@ class RandomPool(Pool):
         return super().__call__(*arrays, key=key, **arguments)
 
     def _infer(self, *arrays: ArrayLike, **arguments: Any) -> jax.Array:
-        """Without random numbers."""
+        """Pool without random numbers."""
         return super().__call__(*arrays, **arguments)
 
 
 class StochasticPool(RandomPool):
-    """`jaxpool.stochastic_pool` as a module: a random element, in inference the expected one."""
+    """`jaxpool.stochastic_pool` as a module: a random element, or its mean in inference."""
 
     _operator = staticmethod(pooling.stochastic_pool)
 
 
 class FractionalPool(RandomPool):
-    """Fractional pooling; in inference, its windows are spread evenly."""
+    """Base class of fractional pooling; in inference, windows are evenly spaced."""
 
     withheld = frozenset({"key", "samples"})
 
@@ -127,19 +128,19 @@ class FractionalPool(RandomPool):
 
 
 class FractionalMaxPool(FractionalPool):
-    """`jaxpool.fractional_max_pool` as a module; in inference, its windows are spread evenly."""
+    """`jaxpool.fractional_max_pool` as a module; in inference, windows are evenly spaced."""
 
     _operator = staticmethod(pooling.fractional_max_pool)
 
 
 class FractionalAvgPool(FractionalPool):
-    """`jaxpool.fractional_avg_pool` as a module; in inference, its windows are spread evenly."""
+    """`jaxpool.fractional_avg_pool` as a module; in inference, windows are evenly spaced."""
 
     _operator = staticmethod(pooling.fractional_avg_pool)
 
 
 def _even_boundaries(x: Any, output_shape: Any, axes: Any) -> tuple[np.ndarray, ...]:
-    """Boundaries of windows that differ by one element at most, for each pooled axis."""
+    """Evenly spaced boundaries per pooled axis; window lengths differ by at most one element."""
     x = real_array("x", x)
     (outputs,) = sizes.given(x, axes, output_shape=output_shape)
     return tuple(np.arange(count + 1) * x.shape[axis] // count for axis, count in outputs.items())

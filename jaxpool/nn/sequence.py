@@ -1,4 +1,4 @@
-"""Pooling of sequences of different lengths."""
+"""Pooling of padded sequences of different lengths."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ KINDS = ("first", "last", "mean", "max", "sum")
 
 
 def mask_from_lengths(lengths: ArrayLike, max_length: int) -> jax.Array:
-    """The mask of padded sequences, as every `where=` takes it.
+    """The mask of padded sequences, for the argument `where=`.
 
     Args:
-        lengths: Integers of any shape `(*batch,)`: how many tokens each sequence has.
-        max_length: How many there are with padding.
+        lengths: Integers of any shape `(*batch,)`: the number of tokens of each sequence.
+        max_length: The number of tokens with padding.
 
     Returns:
-        Booleans `(*batch, max_length, 1)`, True for the first tokens.
+        Boolean array `(*batch, max_length, 1)`, True for the tokens before the padding.
 
     Raises:
-        TypeError: The lengths are not integers, or `max_length` is not one.
+        TypeError: `lengths` or `max_length` is not of an integer type.
         ValueError: A length is negative or greater than `max_length` (unless it is traced).
 
     Example:
@@ -50,7 +50,7 @@ def mask_from_lengths(lengths: ArrayLike, max_length: int) -> jax.Array:
 
 
 class SequencePool(nnx.Module):
-    """One vector for a sequence: its first or last token, or the mean, maximum or sum of all.
+    """One vector per sequence: its first or last token, or the mean, maximum or sum of its tokens.
 
     Args:
         kind: `"first"`, `"last"`, `"mean"`, `"max"` or `"sum"`.
@@ -68,10 +68,10 @@ class SequencePool(nnx.Module):
     """
 
     def __init__(self, kind: str):
-        """Choose the kind.
+        """Store the kind.
 
         Raises:
-            ValueError: There is no such kind.
+            ValueError: `kind` is none of the above.
         """
         if kind not in KINDS:
             raise ValueError(f"kind must be one of {KINDS}, got {kind!r}")
@@ -82,8 +82,9 @@ class SequencePool(nnx.Module):
 
         Args:
             x: Array `(*batch, tokens, features)`.
-            where: Boolean mask that broadcasts to `x`; see `mask_from_lengths`. Padding may stand
-                anywhere. For `"first"` and `"last"` it has size 1 along the features.
+            where: Boolean mask that broadcasts to `x`; see `mask_from_lengths`. Padding may be
+                anywhere in the sequence. For `"first"` and `"last"` the mask has size 1 along the
+                features.
 
         Returns:
             Array `(*batch, features)` of the dtype of `x`. An empty sequence gives 0, and the
@@ -100,14 +101,14 @@ class SequencePool(nnx.Module):
 
 
 class SequenceAttentionPool(nnx.Module):
-    """The mean of the tokens, weighted by a learned score of each.
+    """The mean of the tokens, weighted by the softmax of learned scores.
 
         y = sum_i softmax_i(v . tanh(W x_i + b)) x_i
 
     Args:
         features: Features of a token.
         hidden_features: Width of the score's hidden layer; None means `features`.
-        rngs: Where random numbers come from.
+        rngs: Random streams for the initial parameters.
 
     Example:
         >>> import jax.numpy as jnp
@@ -121,11 +122,11 @@ class SequenceAttentionPool(nnx.Module):
     """
 
     def __init__(self, features: int, hidden_features: int | None = None, *, rngs: nnx.Rngs):
-        """Draw the parameters.
+        """Initialise the parameters.
 
         Raises:
-            TypeError: Sizes are not integers, or `rngs` is something else.
-            ValueError: Sizes are less than 1.
+            TypeError: A size is not an integer, or `rngs` is not `nnx.Rngs`.
+            ValueError: A size is less than 1.
         """
         self.features = checks.size("features", features)
         hidden = features

@@ -1,4 +1,4 @@
-"""Modules without parameters: each holds the arguments of one operator and applies it."""
+"""Modules without parameters: each stores the arguments of one operator and applies it."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ __all__ = [
 
 
 class Pool(nnx.Module):
-    """An operator with its arguments. Subclasses name the operator.
+    """Base class of modules that apply one operator with stored arguments.
 
     Attributes:
-        _operator: The function that is applied. (Private, since `nnx.tabulate` takes every public
-            function of a module's class for a method and calls it with the module.)
-        _arrays: How many arrays it takes first; they are given when the module is called.
+        _operator: The operator. (Private, because `nnx.tabulate` treats every public function of a
+            module's class as a method and calls it with the module.)
+        _arrays: The number of leading arguments that are arrays and are passed to `__call__`.
     """
 
     _operator: ClassVar[Callable[..., Any]]
@@ -65,35 +65,35 @@ class Pool(nnx.Module):
 
     @classmethod
     def _parameters(cls) -> Iterable[inspect.Parameter]:
-        """What the constructor takes."""
+        """The parameters of the constructor."""
         return list(inspect.signature(cls._operator).parameters.values())[cls._arrays :]
 
     def __init__(self, *args: object, **options: object):
-        """Keep the arguments that follow the arrays.
+        """Store the operator's arguments after the arrays.
 
         Raises:
-            TypeError: The operator does not take such arguments, or one of them is an array.
+            TypeError: The operator does not take these arguments, or one of them is an array.
         """
         bound = inspect.signature(type(self)).bind(*args, **options)
         self.options = tuple((name, _static(name, v)) for name, v in bound.arguments.items())
 
     def __call__(self, *arrays: ArrayLike, **arguments: ArrayLike | None) -> jax.Array:
-        """Pool; further arguments (`where=`) go to the operator."""
+        """Pool; further arguments (`where=`) are passed to the operator."""
         return type(self)._operator(*arrays, **dict(self.options), **arguments)
 
 
 class PoolWithArgmax(Pool):
-    """An operator that also gives the places of what it found."""
+    """Base class of modules for operators that also return indices."""
 
     def __call__(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, *arrays: ArrayLike, **arguments: ArrayLike | None
     ) -> tuple[jax.Array, jax.Array]:
-        """Pool; further arguments (`where=`) go to the operator."""
+        """Pool; further arguments (`where=`) are passed to the operator."""
         return type(self)._operator(*arrays, **dict(self.options), **arguments)
 
 
 def _static(name: str, value: Any) -> Any:
-    """A module's own arguments must be hashable: lists become tuples, arrays are refused."""
+    """A hashable copy of a constructor argument: lists become tuples, arrays are refused."""
     if isinstance(value, jax.Array | np.ndarray):
         raise TypeError(
             f"{name} must not be an array of shape {value.shape} here; give it with the input, "

@@ -1,7 +1,7 @@
 """The operators: one folder per kind of pooled region, one file per family.
 
-Files with a leading underscore are helpers of their room; `arguments`, `sizes` and `sharding` are
-helpers of all rooms.
+Files with a leading underscore are private helpers of their folder; `arguments`, `sizes` and
+`sharding` are helpers of all folders.
 """
 
 from jaxpool.pooling.bins.adaptive import (

@@ -1,4 +1,4 @@
-"""The arguments that operators share: arrays, with their checks, and the geometry of windows."""
+"""Checks of the arguments that operators share: arrays, numbers, keys, window geometry."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from jaxpool.window import Window
 
 @dataclass(frozen=True)
 class Geometry:
-    """Where windows lie: the arguments that windowed operators share, as the user gave them."""
+    """The geometry arguments of windowed operators, as given by the user."""
 
     window_shape: Ints
     strides: Ints | None = None
@@ -38,7 +38,7 @@ class Geometry:
 
 
 def real_array(name: str, value: Any) -> jax.Array:
-    """`value` as an array of real numbers, integers or booleans.
+    """`value` as an array of a floating, integer or bool dtype.
 
     Raises:
         TypeError: It is something else.
@@ -51,12 +51,12 @@ def real_array(name: str, value: Any) -> jax.Array:
     if not any(jnp.issubdtype(dtype, kind) for kind in allowed):
         raise TypeError(f"{name} must be of a floating, integer or bool dtype, got {dtype}")
     check_width(name, dtype)
-    # Not even converted to its own dtype: with `jax_debug_nans` that would raise on a masked NaN.
+    # No conversion, not even to the same dtype: with `jax_debug_nans` it raises on a masked NaN.
     return value if isinstance(value, jax.Array) else jnp.asarray(value)
 
 
 def check_width(name: str, dtype: np.dtype) -> None:
-    """Refuse dtypes with which XLA:CPU cannot compute (it aborts on int2), or that have no zero.
+    """Refuse dtypes that XLA:CPU cannot compute with (it aborts on int2), or that lack zero.
 
     Raises:
         TypeError: Integers of less than 4 bits, floats of less than 8, or a floating dtype without
@@ -103,12 +103,12 @@ def mask(where: Any, x: jax.Array) -> jax.Array | None:
 def windowed(
     x: ArrayLike, where: ArrayLike | None, geometry: Geometry, *, floating: bool = False
 ) -> tuple[jax.Array, Window, jax.Array | None]:
-    """The arguments of a windowed operator, checked: the array, its windows, its mask.
+    """Check the arguments of a windowed operator; returns the array, its windows and its mask.
 
     Args:
-        x: The array; of a floating dtype, if the operator says so.
-        where: Its mask.
-        geometry: Where windows lie.
+        x: The array.
+        where: The mask.
+        geometry: The geometry arguments.
         floating: Whether the operator takes floating dtypes only.
     """
     x = (floating_array if floating else real_array)("x", x)
@@ -116,7 +116,7 @@ def windowed(
 
 
 def number(name: str, value: Any, *, above: float | None = None) -> float:
-    """A finite number of Python or NumPy, greater than `above`.
+    """`value` as a finite Python float, greater than `above`.
 
     Raises:
         TypeError: Not a number.
@@ -126,7 +126,7 @@ def number(name: str, value: Any, *, above: float | None = None) -> float:
         raise TypeError(f"{name} must be a number, got {value!r}")
     try:
         result = float(value)
-    except OverflowError:  # an int beyond all floats
+    except OverflowError:  # an int larger than any float
         result = math.inf
     if not math.isfinite(result) or (above is not None and not result > above):
         bound = "finite" if above is None else f"finite and greater than {above}"
@@ -143,14 +143,14 @@ def parameter(
     above: float | None = None,
     per_window: bool = False,
 ) -> jax.Array:
-    """A number, or an array of them that may be traced, in the dtype in which `x` is summed.
+    """A number or an array of numbers (maybe traced), in the accumulation dtype of `x`.
 
     Args:
         name: The argument's name.
         value: A number, or an array that broadcasts to the output.
         x: The input.
         window: Its geometry.
-        above: What every number must exceed, as far as it is known: an array may be traced.
+        above: Lower bound, exclusive; not checked for a traced array.
         per_window: Whether an array may differ from window to window.
 
     Raises:
@@ -179,10 +179,10 @@ def parameter(
 
 
 def random_key(name: str, value: Any) -> jax.Array:
-    """One key of `jax.random`, new style or old.
+    """One key of `jax.random`, typed or of dtype uint32.
 
     Raises:
-        TypeError: It is something else, maybe a seed.
+        TypeError: It is something else, for example a seed.
     """
     value = unwrapped(value)
     if isinstance(value, jax.Array):
@@ -195,23 +195,23 @@ def random_key(name: str, value: Any) -> jax.Array:
 
 
 def accumulator(x: jax.Array) -> np.dtype:
-    """The dtype in which sums over `x` are taken: float32 for narrower floats, else its own."""
+    """The dtype of sums over `x`: float32 for narrower floats, int32 for bool, else its own."""
     if jnp.issubdtype(x.dtype, jnp.floating) and jnp.finfo(x.dtype).bits < 32:
         return np.dtype(np.float32)
     return np.dtype(np.int32) if x.dtype == np.bool_ else x.dtype
 
 
 def known(value: Any) -> np.ndarray | None:
-    """The numbers in an array, to be checked; None while it is traced, and has none yet."""
+    """The array as a NumPy array, for checks of its values; None if it is traced."""
     value = unwrapped(value)
     return None if isinstance(value, Tracer) else np.asarray(value)
 
 
 def unwrapped(value: Any) -> Any:
-    """The array in a wrapper, such as an `nnx.Param`, or any other variable of a module."""
+    """The array inside a wrapper such as `nnx.Param`; any other value as it is."""
     return value.__jax_array__() if is_wrapper(value) else value
 
 
 def is_wrapper(value: Any) -> bool:
-    """Whether JAX would take this object for an array, although it is not one."""
+    """Whether this object is not an array but converts to one (`__jax_array__`)."""
     return not isinstance(value, jax.Array) and hasattr(value, "__jax_array__")

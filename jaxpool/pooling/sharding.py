@@ -1,8 +1,9 @@
 """Operators on arrays whose types carry a sharding (JAX's explicit mode).
 
-In explicit mode every JAX operation must say how its result is sharded, and many cannot: a reshape
-of a sharded axis, a gather. So an operator runs in auto mode, where the partitioner decides about
-everything inside, and only its results get a sharding that follows from that of its first array.
+In explicit mode the sharding of every intermediate result must be known, which is ambiguous for
+some JAX operations, such as a gather or a reshape of a sharded axis. So an operator runs in auto
+mode, where the partitioner shards intermediate results. The sharding of its results is derived from
+the sharding of its first array.
 """
 
 from __future__ import annotations
@@ -19,18 +20,18 @@ from jax.sharding import PartitionSpec as P
 
 from jaxpool.checks import pooled_axes
 
-Entries = Sequence[Any]  # of a PartitionSpec, one for each axis
+Entries = Sequence[Any]  # of a PartitionSpec, one per axis
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
 
 def same_axes(arguments: dict[str, Any]) -> Entries:
-    """Each axis of the result is sharded as that of the first array."""
+    """Shard each axis of the result as the same axis of the first array."""
     return _entries(jax.tree.leaves(next(iter(arguments.values())))[0])
 
 
 def without_pooled_axes(arguments: dict[str, Any]) -> Entries:
-    """As `same_axes`, for an operator that drops the pooled axes unless `keepdims` is set."""
+    """`same_axes` for an operator that removes the pooled axes unless `keepdims` is set."""
     entries = list(same_axes(arguments))
     if arguments["keepdims"]:
         return entries
@@ -39,12 +40,12 @@ def without_pooled_axes(arguments: dict[str, Any]) -> Entries:
 
 
 def batch_axes(arguments: dict[str, Any]) -> Entries:
-    """As `without_pooled_axes`, for an operator that also mixes the pooled axes with channels."""
+    """`without_pooled_axes` for an operator that also merges the pooled axes with the channels."""
     return [*without_pooled_axes({**arguments, "keepdims": False})[:-1], None]
 
 
 def boxes_and_channels(arguments: dict[str, Any]) -> Entries:
-    """Boxes as the boxes are, channels as the channels of the map."""
+    """Shard the axis of boxes as `boxes`, and the channels as the channels of `features`."""
     features, boxes = arguments["features"], arguments["boxes"]
     return [_entries(boxes)[0], None, None, _entries(features)[-1]]
 
@@ -55,8 +56,8 @@ def explicit_sharding(
     """Let an operator take arrays with explicit shardings.
 
     Args:
-        rule: From the operator's arguments to how each axis of its results is sharded. An axis that
-            the mesh axes do not divide evenly is not sharded.
+        rule: Maps the operator's arguments to the sharding of each axis of its results. An axis
+            that the mesh axes do not divide evenly is not sharded.
     """
 
     def decorate(operator: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
@@ -95,7 +96,7 @@ def explicit_sharding(
 
 
 def _explicit_mesh(leaves: list[Any]) -> AbstractMesh | None:
-    """The mesh of the first array that has one with explicit axes."""
+    """The first mesh with explicit axes among the shardings of the arrays."""
     for leaf in leaves:
         if isinstance(leaf, jax.Array):
             mesh = jax.typeof(leaf).sharding.mesh

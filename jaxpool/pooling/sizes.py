@@ -1,4 +1,4 @@
-"""Which axes are pooled, and to which sizes, where an argument says the sizes outright."""
+"""Pooled axes and sizes, for operators with arguments of one size per pooled axis."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from jaxpool.checks import Ints, per_axis_ints, pooled_axes, static_size
 def given(
     x: jax.Array, axes: Ints | None, array: str = "x", **arguments: Any
 ) -> list[dict[int, int]]:
-    """Arguments with one size a pooled axis, each as sizes by axis (from the end, ascending).
+    """Each argument as a dict from pooled axis (from the end, ascending) to size.
 
     Args:
         x: The input.
         axes: The argument `axes`.
         array: The name of the input.
-        **arguments: Each an int or one int a pooled axis; the first that has one an axis implies
-            how many axes are pooled.
+        **arguments: Each an int, or one int per pooled axis; the first sequence determines the
+            number of pooled axes.
 
     Raises:
         TypeError: Not integers.
-        ValueError: Less than 1, or not as many as pooled axes, or an axis is empty.
+        ValueError: A size is less than 1, the number of sizes differs from that of pooled axes, or
+            an axis is empty.
     """
     lists = {name: v for name, v in arguments.items() if isinstance(v, list | tuple)}
     for name, value in lists.items():
@@ -50,13 +51,13 @@ def rest(shape: Sequence[Any], positions: Collection[int]) -> tuple[Any, ...]:
 
 
 def gather_planes(x: jax.Array, positions: Sequence[int]) -> jax.Array:
-    """The pooled axes as one, the last: `(*rest, elements)`."""
+    """Merge the pooled axes into one last axis: `(*rest, elements)`."""
     x = jnp.moveaxis(x, positions, range(-len(positions), 0))
     rest = x.ndim - len(positions)
     return x.reshape(*x.shape[:rest], math.prod(x.shape[rest:]))
 
 
 def spread_planes(x: jax.Array, sizes: dict[int, int]) -> jax.Array:
-    """Undo `gather_planes`, for planes of the given sizes."""
+    """The inverse of `gather_planes`, for planes of the given sizes."""
     x = x.reshape(*x.shape[:-1], *sizes.values())
     return jnp.moveaxis(x, range(-len(sizes), 0), tuple(sizes))

@@ -33,7 +33,7 @@ def latent(features=8, **options):
 
 
 def scattered(module):
-    """With random biases and scales too, which begin as zeros and ones."""
+    """Replaces the initial biases (0) and scales (1) of a module by random numbers."""
     rng = np.random.default_rng(1)
     nnx.update(
         module,
@@ -52,7 +52,7 @@ def apply(layer, x):
 
 
 def attend(attention, queries, elements):
-    """Head by head and query by query; a set without elements gives zeros to the last layer."""
+    """Attention in loops over heads and queries; an empty set gives 0 before the last layer."""
     heads = attention.num_heads
     width = queries.shape[-1] // heads
     rows = []
@@ -74,7 +74,7 @@ def normalised(norm, x):
 
 
 def judge(module, x, present):
-    """The definition for one map, of which only what is present counts."""
+    """The definition of the module for the unmasked elements of one map."""
     elements = np.float64(x).reshape(-1, x.shape[-1])
     present = np.broadcast_to(present, x[..., :1].shape).ravel()
     if isinstance(module, nn.AttentionPool):
@@ -95,7 +95,7 @@ def judge(module, x, present):
 
 
 def test_values_and_masks(build):
-    """By the definition; and nothing that is masked leaks, not even into a gradient."""
+    """Values agree with the definition; masked elements affect neither values nor gradients."""
     module = build()
     plain, masked, of_module = masking.leak_free(module, X, MASK)
     close = {"rtol": 1e-4, "atol": 1e-5}
@@ -105,7 +105,7 @@ def test_values_and_masks(build):
     np.testing.assert_array_equal(masked[1], 0)
     gradient = nnx.to_flat_state(nnx.state(of_module))
     still = [path for path, leaf in gradient if np.max(np.abs(leaf[...])) < 1e-5]
-    assert still == [("attention", "key", "bias")]  # the softmax does not see that one
+    assert still == [("attention", "key", "bias")]  # cancels in the softmax
 
 
 def test_derivatives_in_input_and_parameters(build):
@@ -123,7 +123,7 @@ def test_derivatives_in_input_and_parameters(build):
 
 @pytest.mark.parametrize("masked", [False, True])
 def test_against_torch(masked):
-    """With the same parameters, PyTorch's own attention, composed as CLIP does."""
+    """Agrees with PyTorch's attention, composed as in CLIP, for the same parameters."""
     torch = pytest.importorskip("torch")
     head = clip()
     attention = head.attention
@@ -166,7 +166,7 @@ def test_against_torch(masked):
 
 
 def test_batches_order_and_transformations():
-    """Any batch, alone or together, exported with a symbolic one; latents see no order."""
+    """Under batching, vmap and export with a symbolic batch; latents ignore the order."""
     head, pool = clip(), latent()
 
     @jax.jit
@@ -212,7 +212,7 @@ def test_float64_is_not_computed_in_single(build):
 
 
 def test_parameters(build):
-    """How many there are, and that a module put together again from them is the same."""
+    """The number of parameters, and the module after split and merge."""
     module = build()
     definition, state = nnx.split(module)
     attention = 3 * (8 * 8 + 8)

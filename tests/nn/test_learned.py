@@ -32,7 +32,7 @@ NAMES = list(SHARED)
 
 
 def build(name, window=WINDOW, channels=None, rngs=0, **options):
-    """A module whose parameter is the shared one, or has one entry a channel."""
+    """A module with one shared parameter, or with one parameter per channel."""
     classes = {
         "gem": nn.LearnedGemPool,
         "logsumexp": nn.LearnedLogSumExpPool,
@@ -57,7 +57,7 @@ def parameter(pool):
 
 
 def judge(name, channels, where, **options):
-    """The definitions, channel by channel, window by window."""
+    """The definitions, in loops over channels and windows."""
     geometry = {"axes": (1, 2), "window": WINDOW, "ceil_mode": False, **GEOMETRY, **options}
     columns = []
     for c in range(3):
@@ -92,7 +92,7 @@ FUNCTIONS = {"gem": gem, "logsumexp": logsumexp, "mixed": mixed}
 
 
 def gated(x, filters, where):
-    """The share by loops over taps; then the mixture of that window alone."""
+    """The weight of one window, in loops over taps, and the mixture with this weight."""
     present = np.broadcast_to(True if where is None else where, x.shape)
     y = np.zeros((2, 4, 2, 1))
     for n, i, j, _ in np.ndindex(y.shape):
@@ -109,7 +109,7 @@ def gated(x, filters, where):
 @pytest.mark.parametrize("channels", [None, 3])
 @pytest.mark.parametrize("name", NAMES)
 def test_values_and_masks(name, channels):
-    """By the definition; and nothing that is masked leaks, not even into a gradient."""
+    """Values agree with the definition; masked elements affect neither values nor gradients."""
     pool = build(name, channels=channels, **GEOMETRY, **OPTIONS.get(name, {}))
     plain, masked, of_pool = masking.leak_free(pool, X, MASK)
     np.testing.assert_allclose(plain, judge(name, channels, None), rtol=2e-5, atol=1e-6)
@@ -181,7 +181,7 @@ def test_padding_may_count_in_the_average():
 
 
 def test_the_filter_follows_the_order_of_the_axes():
-    """One int a tap of each axis, as `axes` lists them; an int stands for each of those."""
+    """The axes of the filter are in the order of `axes`; an int applies to each of them."""
     x, rngs = jnp.asarray(X), nnx.Rngs(0)
     pool, swapped = nn.GatedPool((3, 2), rngs=rngs), nn.GatedPool((2, 3), axes=(2, 1), rngs=rngs)
     swapped.filter[...] = pool.filter[...].swapaxes(0, 1)
@@ -192,7 +192,7 @@ def test_the_filter_follows_the_order_of_the_axes():
 
 
 def test_parameters_are_learned():
-    """A few steps of gradient descent go most of the way to another value of each."""
+    """Gradient descent moves each parameter most of the way to another value."""
     pools = nnx.List([build(name, channels=3, **GEOMETRY) for name in NAMES])
     goals = [
         nnx.merge(definition, jax.tree.map(lambda p: p + 0.5, state))(X)
@@ -284,7 +284,7 @@ def test_the_constructor_shows_the_geometry():
         (
             lambda: nn.GatedPool(2, rngs=nnx.Rngs(0)),
             TypeError,
-            "window_shape must be a sequence of ints, one a spatial axis, got 2",
+            "window_shape must be a sequence of ints, one per spatial axis, got 2",
         ),
         (lambda: nn.GatedPool(None, rngs=nnx.Rngs(0)), TypeError, "window_shape must .* got None"),
         (

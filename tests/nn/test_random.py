@@ -24,7 +24,7 @@ def build(request):
 
 
 def test_draws_in_training_and_none_in_inference(build):
-    """Every training call draws anew, the same again from the same seed; inference never does."""
+    """Each training call draws new numbers, reproducibly by seed; inference draws none."""
     training = build(rngs=nnx.Rngs(0)), build(rngs=nnx.Rngs(0)), build(rngs=nnx.Rngs(1))
     inference = build(rngs=nnx.Rngs(0)), build(deterministic=True)
     model = nnx.Sequential(inference[0])
@@ -53,7 +53,7 @@ def test_draws_in_training_and_none_in_inference(build):
 
 
 def test_what_is_drawn():
-    """What the operator draws with the next key of the module's stream, or with a given key."""
+    """The module calls the operator with the next key of its stream, or with a given key."""
     pool = nn.StochasticPool(2, rngs=nnx.Rngs(0))
     bare, key = nn.StochasticPool(2), jax.random.key(3)
     other = nn.StochasticPool(2, rngs=nnx.Rngs(pooling=5, dropout=6), rng_collection="dropout")
@@ -86,7 +86,7 @@ def test_two_modules_of_one_source_draw_different_numbers():
 
 
 def test_what_inference_computes():
-    """The expected element; windows spread evenly, whichever way they are drawn."""
+    """The expected value of stochastic pooling; evenly spaced windows of fractional pooling."""
     row = jnp.arange(11.0).reshape(1, 11, 1)
     x = X[:, :, None, :, 0]
 
@@ -108,7 +108,7 @@ def test_what_inference_computes():
 
 
 def test_a_mask_and_half_precision():
-    """What is masked is never drawn, not even if it is NaN; the dtype is that of the input."""
+    """Masked elements, NaN included, are never drawn; the dtype is that of the input."""
     where = jnp.arange(9)[:, None] % 3 > 0
     spoilt = jnp.where(where, X, jnp.nan).astype(jnp.bfloat16)
     pools = [nn.StochasticPool(3), nn.StochasticPool(3, deterministic=True)]
@@ -129,7 +129,7 @@ def test_a_mask_and_half_precision():
 
 
 def test_in_training_steps_under_transformations():
-    """The stream goes on from step to step, gradients flow, and images draw for themselves."""
+    """Steps draw new numbers, gradients exist, and images under vmap draw independently."""
 
     class Net(nnx.Module):
         def __init__(self, rngs):
@@ -142,7 +142,7 @@ def test_in_training_steps_under_transformations():
     net = Net(nnx.Rngs(0))
     state = nnx.state(net)
     assert len(jax.tree.leaves(nnx.state(net, nnx.Param))) == 2
-    assert len(jax.tree.leaves(state["pool"])) == 2  # a key and how often it was used
+    assert len(jax.tree.leaves(state["pool"])) == 2  # the key and its counter
 
     @nnx.jit
     def step(net, x):

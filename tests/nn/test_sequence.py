@@ -29,7 +29,7 @@ def build(kind, features=3, hidden=4):
 
 
 def judge(pool, tokens):
-    """One sequence, of the tokens that exist."""
+    """The definition for the unmasked tokens of one sequence."""
     if isinstance(pool, nn.SequenceAttentionPool):
         kernel, bias = np.float64(pool.hidden.kernel[...]), np.float64(pool.hidden.bias[...])
         score = np.float64(pool.score.kernel[...])[:, 0]
@@ -48,7 +48,7 @@ def judge(pool, tokens):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_values_and_masks(kind):
-    """By the definition, padding anywhere; and nothing that is masked leaks into a gradient."""
+    """Agrees with the definition for padding anywhere; masked tokens affect no gradient."""
     pool = build(kind)
     masks = [np.ones((1, 6, 1), bool), np.array(WHERE), GAPS]
 
@@ -67,7 +67,7 @@ def test_values_and_masks(kind):
     for where, (clean, hidden) in zip(masks, results, strict=True):
         where = np.broadcast_to(where, (5, 6, 1))[..., 0]
         expected = [judge(pool, np.float64(x[there])) for x, there in zip(X, where, strict=True)]
-        expected = [np.broadcast_to(row, 3) for row in expected]  # an empty sum is the number 0
+        expected = [np.broadcast_to(row, 3) for row in expected]  # an empty sum is a scalar 0
         np.testing.assert_allclose(clean[0][1], expected, rtol=1e-5, atol=1e-6)
         jax.tree.map(np.testing.assert_array_equal, clean, hidden)
         assert np.all(np.isfinite(clean[1]))
@@ -88,7 +88,7 @@ def test_derivatives_of_the_attention():
 
 
 def test_dtypes():
-    """That of the input, whatever it is; attention is of floats."""
+    """The result has the dtype of the input; attention requires a floating dtype."""
     pools = [build(kind) for kind in KINDS]
 
     @jax.jit

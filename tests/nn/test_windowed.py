@@ -42,7 +42,7 @@ def test_every_operator_has_a_module():
     without = {
         jaxpool.gated_pool,  # its filters are learned: nn.GatedPool
         jaxpool.reduce_window,  # in the signature of jax.lax
-        jaxpool.fractional_max_pool_with_argmax,  # of no use in a model: see MaxPoolWithArgmax
+        jaxpool.fractional_max_pool_with_argmax,  # not needed in a model: see MaxPoolWithArgmax
     }
     operators = {getattr(jaxpool, name) for name in jaxpool.pooling.__all__}
     assert operators - without == set(MODULES)
@@ -106,7 +106,7 @@ def test_in_a_model_under_the_transformations_of_nnx():
     gradient = nnx.jit(nnx.grad(lambda net, x: net(x).sum()))(net, x)
     assert all(np.any(leaf != 0) for leaf in jax.tree.leaves(gradient))
     definition, state = nnx.split(net)
-    assert len(jax.tree.leaves(state)) == 2  # the convolution's: pooling has none
+    assert len(jax.tree.leaves(state)) == 2  # of the convolution; pooling has none
     np.testing.assert_array_equal(nnx.merge(definition, state)(x), net(x))
 
 
@@ -138,7 +138,7 @@ def test_arguments_are_checked():
 
 
 def test_the_library_does_not_need_flax():
-    """`import jaxpool` and its Flax-shaped functions; only `jaxpool.nn` needs Flax itself."""
+    """`jaxpool` and `jaxpool.compat.flax` import without Flax; `jaxpool.nn` does not."""
     script = (
         "import sys; sys.modules['flax'] = None; import jaxpool, jaxpool.compat.flax as f; "
         "import jax.numpy as jnp; print(f.max_pool(jnp.ones((1, 4, 1)), (2,)).shape)"

@@ -1,4 +1,4 @@
-"""Which operator is for what."""
+"""A guide to the choice of an operator."""
 
 from dataclasses import dataclass
 
@@ -8,9 +8,9 @@ class Advice:
     """A line of the guide.
 
     Attributes:
-        wish: What somebody wants.
-        take: Operators that do it, the first choice first.
-        claim: What the literature says for it, where that is the ground.
+        wish: The aim of the user.
+        take: Recommended operators, the first choice first.
+        claim: The claim of the literature that supports the recommendation, if any.
     """
 
     wish: str
@@ -21,40 +21,40 @@ class Advice:
 GUIDE = (
     Advice("Smaller maps inside a CNN", ("max_pool", "avg_pool")),
     Advice(
-        "One vector an image, to classify it",
+        "One vector per image, for classification",
         ("global_avg_pool",),
         "Lin et al. (2014) claim less overfitting than with dense layers.",
     ),
     Advice(
-        "One vector an image, to find images like it",
+        "One vector per image, for retrieval of similar images",
         ("gem_pool",),
         "Radenović et al. (2019) claim better retrieval than by average or maximum.",
     ),
     Advice(
-        "One size of map, whatever the size of the image",
+        "Maps of fixed size from images of any size",
         ("adaptive_avg_pool", "adaptive_max_pool", "spatial_pyramid_pool"),
     ),
     Advice(
-        "The features of boxes",
+        "Features of boxes",
         ("roi_align",),
         "He et al. (2017) claim better masks than with `roi_pool`.",
     ),
     Advice(
-        "The same answer when the image moves by a pixel",
+        "Robustness to shifts of the image by a pixel",
         ("max_blur_pool", "blur_pool"),
         "Zhang (2019) claims more consistent and more accurate networks.",
     ),
     Advice(
-        "A derivative for every element of a window, and most for the strongest",
+        "A gradient for every element of a window, largest for the strongest",
         ("soft_pool", "logsumexp_pool", "gem_pool"),
         "Stergiou et al. (2021) claim more accurate networks with the first.",
     ),
     Advice(
         "Less overfitting",
         ("stochastic_pool", "fractional_max_pool"),
-        "Zeiler and Fergus (2013) and Graham (2014) claim it.",
+        "Zeiler and Fergus (2013) and Graham (2014) claim less overfitting.",
     ),
-    Advice("Back to the larger map", ("max_unpool", "max_pool_with_argmax")),
-    Advice("No outliers", ("median_pool",)),
-    Advice("A reduction that is not here", ("reduce_window",)),
+    Advice("Upsampling to the original size", ("max_unpool", "max_pool_with_argmax")),
+    Advice("Robustness to outliers", ("median_pool",)),
+    Advice("Any other reduction", ("reduce_window",)),
 )

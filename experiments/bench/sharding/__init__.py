@@ -1,1 +1,1 @@
-"""What XLA exchanges where it divides an operator among devices: `bench CONFIG --devices 8`."""
+"""Traffic of operators that XLA partitions among devices: `bench CONFIG --devices 8`."""

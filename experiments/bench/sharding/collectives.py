@@ -1,7 +1,7 @@
-"""Reads the collectives of a compiled program: their kinds, how often each runs, bytes received.
+"""Parses the collectives of a compiled program: kinds, counts and received bytes.
 
-XLA prints a program as text, one instruction per line, grouped in named computations. Whatever this
-module does not understand is an error: a collective that was overlooked would count as no traffic.
+XLA prints a program as text, one instruction per line, grouped in named computations. Text that
+this module cannot parse is an error, because a missed collective would count as no traffic.
 """
 
 import math
@@ -52,17 +52,17 @@ _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"')
 
 
 class UnreadableProgramError(Exception):
-    """The text of a compiled program is not as expected; the message says what was found."""
+    """The text of a compiled program cannot be parsed; the message quotes it."""
 
 
 @dataclass
 class Traffic:
-    """What each device exchanges in one call of a program.
+    """The collectives of one call of a program, per device.
 
     Attributes:
-        counts: How often collectives of each kind run.
-        received: Bytes that a device receives in them, by kind.
-        at_least: Whether some run in a loop whose length depends on the data, and count once.
+        counts: The number of executed collectives, by kind.
+        received: Bytes that a device receives, by kind.
+        at_least: Whether a collective in a loop of data-dependent length was counted once.
     """
 
     counts: dict[str, int] = field(default_factory=dict)
@@ -70,12 +70,12 @@ class Traffic:
     at_least: bool = False
 
     def add(self, kind: str, count: int, received: float) -> None:
-        """Counts further collectives of a kind, `received` bytes in all."""
+        """Adds `count` collectives of a kind, with `received` bytes in total."""
         self.counts[kind] = self.counts.get(kind, 0) + count
         self.received[kind] = self.received.get(kind, 0.0) + received
 
     def merge(self, other: "Traffic", times: int) -> None:
-        """Adds another's traffic so many times."""
+        """Adds `times` times the traffic of `other`."""
         self.at_least |= other.at_least
         for kind, count in other.counts.items():
             self.add(kind, count * times, other.received[kind] * times)
@@ -84,19 +84,19 @@ class Traffic:
 def traffic(text: str | None, devices: int) -> Traffic:
     """The collectives of a program.
 
-    A collective in a loop counts once per iteration, and once if the number of iterations depends
-    on the data: the result then says `at_least`. Of a conditional every branch counts.
+    A collective in a loop counts once per iteration. If the number of iterations depends on the
+    data, it counts once, and `at_least` is set. All branches of a conditional count.
 
     Args:
         text: The program after optimisation, as XLA prints it.
-        devices: Among how many devices it is to be divided.
+        devices: The number of devices among which the program is divided.
 
     Returns:
         Kinds, counts and bytes.
 
     Raises:
-        UnreadableProgramError: There is no text, it is not divided among so many devices, or a
-            collective is of an unknown kind or form.
+        UnreadableProgramError: There is no text, the program has another number of devices, or a
+            collective has an unknown kind or form.
 
     Example:
         >>> program = '''HloModule f, num_partitions=8
@@ -121,7 +121,7 @@ def traffic(text: str | None, devices: int) -> Traffic:
 
 
 def _computations(text: str) -> tuple[str, dict[str, list[str]]]:
-    """The name of the program's entry, and the instructions of each computation."""
+    """The name of the entry computation, and the instructions of each computation."""
     entry, current = "", None
     bodies: dict[str, list[str]] = {}
     for line in text.splitlines():
@@ -144,7 +144,7 @@ def _computations(text: str) -> tuple[str, dict[str, list[str]]]:
 def _of(
     name: str, bodies: dict[str, list[str]], devices: int, known: dict[str, Traffic]
 ) -> Traffic:
-    """The traffic of one computation and of all that it calls."""
+    """The traffic of one computation, including the computations that it calls."""
     if name in known:
         return known[name]
     if name not in bodies:
@@ -168,18 +168,18 @@ def _of(
 
 
 def _plain(instruction: str) -> str:
-    """An instruction without texts in quotes, which may hold anything."""
+    """An instruction without quoted strings, which may contain any text."""
     return re.sub(r'metadata=\{[^}]*\}|"[^"]*"', "", instruction)
 
 
 def _trips(instruction: str) -> int | None:
-    """How often a loop runs its body; None if that depends on the data."""
+    """The trip count of a loop; None if it depends on the data."""
     trips = _TRIPS.search(instruction)
     return None if trips is None else int(trips[1])
 
 
 def _received(kind: str, result: str, instruction: str, devices: int) -> float:
-    """Bytes that one device receives in a collective."""
+    """The bytes that one device receives in a collective."""
     if kind not in _RECEIVED:
         raise UnreadableProgramError(
             f"the collective {kind} is unknown; known: {', '.join(_RECEIVED)}"
@@ -198,10 +198,10 @@ def _received(kind: str, result: str, instruction: str, devices: int) -> float:
 
 
 def _group(kind: str, instruction: str, devices: int) -> int:
-    """How many devices take part in one group of a collective.
+    """The number of devices in one group of a collective.
 
-    XLA writes groups as lists, as a grid of so many groups and members, or as axes of a mesh; of an
-    axis with a size behind it only a part of that size takes part.
+    XLA writes groups as lists, as a grid (groups, members), or as axes of a mesh. An axis followed
+    by a size contributes only a part of this size.
     """
     if listed := re.search(r"replica_groups=\{(?:\{([\d,]*)\}|\})", instruction):
         return len(listed[1].split(",")) if listed[1] else devices

@@ -1,6 +1,6 @@
-"""Operators written as a user of JAX would without this library: `lax` beside `jaxpool`.
+"""Operators written in plain JAX, without this library: the contender `lax`.
 
-Each is exact for ordinary inputs. None guards against overflow, or has a derivative of its own.
+Each is exact for inputs without overflow. None handles overflow or has a custom derivative.
 """
 
 from collections.abc import Callable
@@ -19,13 +19,13 @@ Reduction = Callable[[jax.Array, int, int], jax.Array]
 
 
 def of(call: Call) -> Function | None:
-    """An operator in JAX's own operations.
+    """An operator in plain JAX operations.
 
     Args:
         call: The operator, and the map with its window.
 
     Returns:
-        A function of x; None where JAX has no form of one or a few operations, as for uneven bins.
+        A function of x; None if the operator takes more than a few JAX operations (uneven bins).
     """
     on = Map(call.shape, call.window, call.strides)
     name = call.operator
@@ -73,7 +73,7 @@ def _softened(x: jax.Array, window: Any, strides: Any) -> jax.Array:
 def _even_bins(
     reduction: Reduction, sizes: tuple[int, ...], bins: tuple[int, int]
 ) -> Function | None:
-    """Bins of one size as a window that steps by its own length; None if they are uneven."""
+    """Bins of equal size as a window with a stride of its length; None if bins are uneven."""
     if any(size % count for size, count in zip(sizes, bins, strict=True)):
         return None
     window: Any = tuple(size // count for size, count in zip(sizes, bins, strict=True))

@@ -1,4 +1,4 @@
-"""What a benchmark of sharding leaves on disk: collectives.jsonl, one line per compiled program."""
+"""The records of a benchmark of sharding: collectives.jsonl, one line per compiled program."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,28 +10,27 @@ from experiments.records import Count, NonNegative, Record, read_lines
 
 
 class ShardingRecord(Record):
-    """What the compiler made of one operator whose input is divided along one axis.
+    """The result of compiling one operator whose input is divided along one axis.
 
     Attributes:
-        case: The case's or call's name.
-        description: It in words.
-        dtype: Of the arrays.
-        mode: What is computed: `forward` or `gradient`.
+        case: The name of the case or call.
+        description: The case or call in words.
+        dtype: The dtype of the arrays.
+        mode: The computation: `forward` or `gradient`.
         axis: The axis of the input that is divided: `batch`, `channels`, or a spatial axis.
         size: The length of that axis.
-        devices: Among how many devices.
-        contender: `jaxpool`, or `lax`: the same in JAX's own operations.
-        group: Names the process that compiled this.
-        outcome: `compiled`; `left_out`: cannot take part; `failed`: JAX or XLA raised an error, or
-            the program could not be read.
-        reason: Why it was not compiled.
+        devices: The number of devices.
+        contender: `jaxpool`, or `lax` for plain JAX operations.
+        group: The name of the process that compiled the program.
+        outcome: `compiled`; `left_out`: not applicable; `failed`: JAX or XLA raised an error, or
+            the program could not be parsed.
+        reason: The reason if it was not compiled.
         input_bytes: Size of the whole input.
-        counts: How often collectives of each kind run in one call.
-        received_bytes: Bytes that a device receives in them, by kind; see `collectives.traffic`.
-        at_least: Whether some of them run in a loop whose length depends on the data; they count
-            once.
+        counts: The number of executed collectives per call, by kind.
+        received_bytes: Bytes that a device receives per call, by kind; see `collectives.traffic`.
+        at_least: Whether a collective in a loop of data-dependent length was counted once.
         temp_bytes: Temporary memory of the program, per device.
-        compile_s: Seconds to compile.
+        compile_s: Compilation time in seconds.
     """
 
     case: str
@@ -54,17 +53,17 @@ class ShardingRecord(Record):
 
     @property
     def received(self) -> float | None:
-        """Bytes that a device receives in one call; None if nothing was compiled."""
+        """The bytes that a device receives per call; None if nothing was compiled."""
         return sum(self.received_bytes.values()) if self.outcome == "compiled" else None
 
     @property
     def collectives(self) -> int | None:
-        """How many collectives run in one call; None if nothing was compiled."""
+        """The number of executed collectives per call; None if nothing was compiled."""
         return sum(self.counts.values()) if self.outcome == "compiled" else None
 
 
 def read(path: Path) -> list[ShardingRecord]:
-    """Reads the records that count: of each case and dtype those of the last process.
+    """Reads the valid records: those of the last process of each case and dtype.
 
     Args:
         path: A collectives.jsonl.

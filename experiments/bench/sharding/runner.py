@@ -1,4 +1,4 @@
-"""A benchmark of sharding: one process per case and dtype, resumed where it was left."""
+"""A benchmark of sharding: one process per case and dtype; resumable."""
 
 import os
 import subprocess
@@ -40,7 +40,7 @@ class ShardingFolder:
         self.headline = path / "headline.md"
 
     def clear(self) -> None:
-        """Removes what an earlier run left, and nothing else."""
+        """Removes the files of an earlier run, and no others."""
         made = (self.csv, self.summary, self.headline)
         for file in (self.config, self.environment, self.records, *made):
             file.unlink(missing_ok=True)
@@ -56,23 +56,23 @@ def run(
     contenders: Sequence[str] = (),
     fresh: bool = False,
 ) -> bool:
-    """Compiles every case divided among virtual devices, or what is left, and writes the tables.
+    """Compiles the unfinished cases, divided among virtual devices, and writes the tables.
 
     Args:
-        bench: The benchmark; of its modes, forward and gradient count.
+        bench: The benchmark; its modes forward and gradient are used.
         out: The folder that holds all results folders; this one is `bench-sharding`.
-        console: Where to show progress.
+        console: The console for progress.
         devices: The number of virtual devices.
         cases: Compile only those whose name matches this shell-style pattern.
-        contenders: `jaxpool`, `lax`; none means both.
-        fresh: Begin anew and forget what the folder holds.
+        contenders: `jaxpool`, `lax`; empty means both.
+        fresh: Remove earlier results and start again.
 
     Returns:
-        Whether every program was compiled and read, but for those that are left out with a reason.
+        Whether every program was compiled and parsed, except those left out with a reason.
 
     Raises:
         ConfigError: No case matches, a contender is unknown, or no mode can be compiled.
-        RecordError: The folder holds work of another config, library or number of devices.
+        RecordError: The folder has results of another config, library or number of devices.
     """
     for name in contenders:
         if name not in CONTENDERS:
@@ -135,14 +135,14 @@ def _problems(bench: Bench, pattern: str) -> list[tuple[Case | Call, Dtype]]:
 def _complete(
     records: Sequence[ShardingRecord], modes: Sequence[str], contenders: Sequence[str]
 ) -> bool:
-    """Whether nothing is missing and nothing has failed."""
+    """Whether all records exist and none has failed."""
     present = {(record.mode, record.contender) for record in records}
     failed = any(record.outcome == "failed" for record in records)
     return not failed and present >= {(mode, name) for mode in modes for name in contenders}
 
 
 def _refuse_other_work(bench: Bench, devices: int, folder: ShardingFolder) -> None:
-    """Refuses to mix records of two configs, versions or numbers of devices."""
+    """Raises an error if existing records have another config, version or number of devices."""
     here = describe()
     records = read(folder.records)
     if not records:

@@ -27,13 +27,13 @@ _FIELDS = (
 
 
 def pairs(records: Sequence[ShardingRecord]) -> list[Pair]:
-    """The records of jaxpool in their order, each with that of lax for the same program if any."""
+    """The records of jaxpool in order, each with the record of lax for the same program, if any."""
     others = {_key(r): r for r in records if r.contender == "lax"}
     return [(r, others.get(_key(r))) for r in records if r.contender == "jaxpool"]
 
 
 def ratio(ours: ShardingRecord, lax: ShardingRecord | None) -> float | None:
-    """Our bytes over those of lax; None if either is not known or lax exchanges nothing."""
+    """Bytes of jaxpool divided by bytes of lax; None if one is unknown or lax receives none."""
     if lax is None or ours.received is None or not lax.received or ours.at_least or lax.at_least:
         return None
     return ours.received / lax.received
@@ -62,7 +62,7 @@ def to_csv(records: Sequence[ShardingRecord]) -> str:
 
 
 def summary(title: str, environment: Environment, records: Sequence[ShardingRecord]) -> str:
-    """The page: what the figures mean, how axes compare, then every row."""
+    """The page: explanation of the figures, comparison of axes, and all rows."""
     devices = records[0].devices
     parts = [f"# {title}, divided among {devices} devices", headline(environment, records)]
     parts += [_table(records), _absent(records)]
@@ -70,7 +70,7 @@ def summary(title: str, environment: Environment, records: Sequence[ShardingReco
 
 
 def headline(environment: Environment, records: Sequence[ShardingRecord]) -> str:
-    """What the figures mean, and one row per divided axis and direction."""
+    """The explanation of the figures, and one row per divided axis and direction."""
     about = (
         f"{records[0].devices} virtual devices of one CPU, jax {environment.versions['jax']}; "
         "compiled, not run. Received: bytes that each device receives in one call, divided by the "
@@ -130,7 +130,7 @@ def _kinds(record: ShardingRecord) -> str:
 
 
 def _received(record: ShardingRecord) -> float | None:
-    """Bytes received over those of a device's part of the input."""
+    """Bytes received per device, divided by the bytes of its part of the input."""
     if record.received is None:
         return None
     return record.received * record.devices / record.input_bytes
@@ -151,7 +151,7 @@ def _ratio_cell(ours: ShardingRecord, lax: ShardingRecord | None) -> str:
 
 
 def _absent(records: Sequence[ShardingRecord]) -> str:
-    """Who was left out or failed, with the reason and where; failures first."""
+    """The programs that failed or were left out, with reasons; failures first."""
     places: dict[tuple[bool, str, str, str], list[str]] = {}
     for r in records:
         if r.outcome != "compiled":

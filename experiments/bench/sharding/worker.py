@@ -1,7 +1,8 @@
 """Compiles one case for every axis: `python -m experiments.bench.sharding.worker`.
 
-A process of its own, because the number of virtual devices must be set before any is used. The job
-comes as JSON on standard input; the records go, all at once, to the file that it names.
+A separate process, because the number of virtual devices must be set before JAX is initialised. The
+worker reads the job as JSON from standard input, and writes all records at once to the file that
+the job names.
 """
 
 import sys
@@ -24,21 +25,21 @@ from experiments.bench.sharding.collectives import traffic
 from experiments.bench.sharding.records import ShardingRecord
 from experiments.records import Record, append_lines
 
-_NO_DERIVATIVE = "does not support reverse-mode autodiff"  # the end of a ValueError of JAX
+_NO_DERIVATIVE = "does not support reverse-mode autodiff"  # suffix of a ValueError of JAX
 _SPATIAL = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 
 
 class ShardingJob(Record):
-    """What one process does.
+    """The job of one process.
 
     Attributes:
         problem: The case or call.
-        dtype: Of the arrays.
-        modes: What to compile of it: `forward`, `gradient`.
-        contenders: Who takes part: `jaxpool`, `lax`.
+        dtype: The dtype of the arrays.
+        modes: The programs to compile: `forward`, `gradient`.
+        contenders: The implementations to compile: `jaxpool`, `lax`.
         devices: The number of virtual devices.
         group: The name of this process in the records.
-        output: Where the records go.
+        output: The file for the records.
     """
 
     problem: Case | Call
@@ -72,17 +73,17 @@ class ShardingJob(Record):
 
 
 def input_shape(problem: Case | Call) -> tuple[int, ...]:
-    """The shape of what the operator is given."""
+    """The shape of the operator's input."""
     return problem.shape if isinstance(problem, Case) else problem.example().shape
 
 
 def axes(problem: Case | Call) -> tuple[str, ...]:
-    """What the axes of the input are called."""
+    """The names of the axes of the input."""
     return ("batch", *_SPATIAL[len(input_shape(problem)) - 2], "channels")
 
 
 def run(job: ShardingJob) -> list[ShardingRecord]:
-    """Compiles a case in every mode, divided along every axis, by every contender."""
+    """Compiles a case for every mode, divided axis and contender."""
     return [
         job.record(mode, axis, contender, **_found(job, mode, axis, contender))
         for mode in job.modes
@@ -92,7 +93,7 @@ def run(job: ShardingJob) -> list[ShardingRecord]:
 
 
 def _found(job: ShardingJob, mode: str, axis: int, contender: str) -> dict[str, Any]:
-    """What became of one program: some fields of its record, by name."""
+    """The result of one program, as fields of its record."""
     shape = input_shape(job.problem)
     if shape[axis] % job.devices:
         reason = f"{shape[axis]} elements do not divide evenly among {job.devices} devices"
@@ -102,7 +103,7 @@ def _found(job: ShardingJob, mode: str, axis: int, contender: str) -> dict[str, 
         return {"outcome": "compiled", **measure(function, operands, axis, job.devices)}
     except LeftOut as reason:
         return {"outcome": "left_out", "reason": str(reason)}
-    except Exception as error:  # A compiler's fault is a result, recorded and shown, not our end.
+    except Exception as error:  # A compiler error is recorded as a result.
         if isinstance(error, NotImplementedError) or _NO_DERIVATIVE in str(error):
             return {"outcome": "left_out", "reason": "JAX has no such derivative"}
         traceback.print_exc()
@@ -110,7 +111,7 @@ def _found(job: ShardingJob, mode: str, axis: int, contender: str) -> dict[str, 
 
 
 def _function(job: ShardingJob, mode: Any, contender: str) -> tuple[Function, Operands]:
-    """The operator as a contender computes it, and the shapes of its operands."""
+    """The implementation of the operator by a contender, and the shapes of its operands."""
 
     def shaped(shape: tuple[int, ...]) -> Any:
         return np.broadcast_to(np.zeros((), jax.numpy.dtype(job.dtype)), shape)
@@ -132,23 +133,23 @@ def _function(job: ShardingJob, mode: Any, contender: str) -> tuple[Function, Op
 
 
 def measure(function: Function, operands: Operands, axis: int, devices: int) -> dict[str, Any]:
-    """Compiles a function whose input is divided along one axis, and reads the program.
+    """Compiles a function whose input is divided along one axis, and parses the program.
 
-    The derivative is divided as the input is, and so are further operands of the input's shape;
-    others are on every device. How the result and its cotangent are divided is XLA's choice. Where
-    the result does not divide evenly, every device has all of it.
+    The derivative and other operands of the input's shape are sharded like the input. Other
+    operands are replicated. XLA chooses the sharding of the result and its cotangent; a result that
+    does not divide evenly is replicated.
 
     Args:
         function: Of x and further operands.
-        operands: Their shapes; no element is read.
-        axis: Which axis of x is divided.
-        devices: Among how many devices.
+        operands: The shapes of the operands; no element is read.
+        axis: The axis of x to divide.
+        devices: The number of devices.
 
     Returns:
         Fields of a `ShardingRecord`.
 
     Raises:
-        UnreadableProgramError: The program's text is not understood.
+        UnreadableProgramError: The text of the program cannot be parsed.
     """
     mesh = jax.make_mesh((devices,), ("shard",), axis_types=(AxisType.Auto,))
     divided = NamedSharding(mesh, PartitionSpec(*[None] * axis, "shard"))

@@ -1,4 +1,4 @@
-"""What XLA sees, one file per reduction or technique.
+"""Lowering to XLA operations, one file per reduction or technique.
 
 Reductions: `extreme`, `sums`, `masked` (sums over winners), `kernel_sums` (weighted sums), `native`
 (XLA's windowed operations). Reads: `taps`, `row_gather`, `tiles`. For XLA:CPU: `isolate`,

@@ -1,4 +1,4 @@
-"""Steps of a maximum or minimum: values, and the taps that win."""
+"""Steps of a maximum or minimum: values and winning taps."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ Plan = tuple[Window, ...]
 def extreme(
     x: jax.Array, *masks: jax.Array, monoid: Monoid, window: Window, plan: Plan, target: Target
 ) -> jax.Array:
-    """The extreme of every window; masked elements hold the identity already."""
-    del masks  # only the derivative needs to know which windows have an element
+    """The extreme of every window; masked elements must already hold the identity."""
+    del masks  # used only by the derivative, for windows without an element
     if rule(target, window).extreme is NATIVE:
         return value(x, monoid, window, target=target)
     plan = steps(plan, window, target)
@@ -44,7 +44,7 @@ def steps(plan: Plan, window: Window, target: Target) -> Plan:
 def extreme_with_winners(
     x: jax.Array, *masks: jax.Array, monoid: Monoid, window: Window, plan: Plan, target: Target
 ) -> list[jax.Array]:
-    """The extreme of every window, and for each step of the plan which tap won."""
+    """The extreme of every window, and the winning taps of each step of the plan."""
     (where,) = masks or (None,)
     if where is None and plan == (window,) != (divided := steps(plan, window, target)):
         values, *winners = extreme_with_winners(
@@ -65,8 +65,8 @@ def extreme_with_winners(
         if where is not None:
             where = index != masked.no_winner(index.dtype)
     if rule(target, window).extreme is NATIVE:
-        # The operations that a gradient computes as well. The steps above are dead code unless the
-        # winners are used.
+        # A gradient computes the same operations. The steps above are dead code unless the winners
+        # are used.
         values = x
         for step in planner.native_steps(window, scatter=True):
             values = value(values, monoid, step, target=target)
@@ -98,8 +98,8 @@ def _tap_numbers(
 def value(x: jax.Array, monoid: Monoid, window: Window, *, target: Target) -> jax.Array:
     """The extreme of every window, in one step of a plan or natively.
 
-    `lax.max` keeps NaN. XLA's CPU reductions of more than some 8,192 elements do not: hence slices,
-    and for very wide tiles a reduction by a function that keeps NaN.
+    `lax.max` propagates NaN. Reductions of XLA:CPU over more than about 8,192 elements do not. So
+    windows are read by slices, and very wide tiles are reduced by a function that propagates NaN.
     """
     if rule(target, window).extreme is NATIVE:
         y = native.reduce(x, monoid, window)
@@ -126,12 +126,15 @@ def value(x: jax.Array, monoid: Monoid, window: Window, *, target: Target) -> ja
 
 
 def _is_copied(x: jax.Array) -> bool:
-    """Whether to read beyond the last axis from a padded copy, page faults allowing."""
+    """Whether to pad once in a copy (large inputs), instead of once per read."""
     return isinstance(x.size, int) and x.size * x.dtype.itemsize < tuning.PADDED_COPY_BYTES
 
 
 def _with_nan(y: jax.Array, x: jax.Array, window: Window) -> jax.Array:
-    """NaN where a window holds one, which reductions on CPU and among several GPUs may lose."""
+    """`y` with NaN for every window that contains NaN.
+
+    Reductions on CPU, and among several GPUs, may lose NaN.
+    """
     if not jnp.issubdtype(x.dtype, jnp.floating):
         return y
     lost = jnp.isnan(x)
@@ -191,10 +194,10 @@ def winner(
 
 
 def _first_winner(elements: list[jax.Array], monoid: Monoid, dtype: np.dtype) -> jax.Array:
-    """The first tap that no later one beats, where every tap exists.
+    """The first tap that no later tap beats, for windows whose taps all exist.
 
-    It does not read the value (k2 s2 on 32x56x56x128: 2.8 -> 2.1 ms). If both loops used `combine`,
-    XLA would materialize their common subexpression.
+    The search does not read the value (k2 s2 on 32x56x56x128: 2.8 -> 2.1 ms). If both loops used
+    `combine`, XLA would materialize their common subexpression.
     """
     beaten_or_equal = lax.le if monoid is MAX else lax.ge
     best, *rest = elements
@@ -207,33 +210,34 @@ def _first_winner(elements: list[jax.Array], monoid: Monoid, dtype: np.dtype) ->
 
 
 def _wins(element: jax.Array, extreme: jax.Array) -> jax.Array:
-    """Equality in which NaN wins: an element is NaN only if its window's extreme is."""
+    """Whether the element equals the extreme of its window, or is NaN (then the extreme is NaN)."""
     return (element == extreme) | (element != element)
 
 
 def isolated_value(
     x: jax.Array, monoid: Monoid, plan: Plan, number: int, *, target: Target
 ) -> jax.Array:
-    """One step, isolated from its neighbours unless fusing with them repeats no work.
+    """One step, isolated from adjacent steps unless fusion repeats no work.
 
-    The last of several steps reads the stored result of another, and may fuse with the operations
-    that follow the pooling; so may a single step that reads each input once.
+    The last of several steps reads a materialized result, so it may fuse with the operations after
+    the pooling. A single step that reads each input once may fuse too.
     """
     window, last = plan[number], number == len(plan) - 1
     by = layout.merged(window, x.shape, target=target)
     step = functools.partial(value, monoid=monoid, window=by.window, target=target)
     repeats = number == 0 and not window.is_tiling
-    # A step that reads from a copy does not recompute its producer. And XLA:CPU removes a single
-    # channel by copying, which fuses with an open loop (k3 s1 on 16x512x512x1: 3.1 -> 2.1 ms).
+    # A step that reads from a copy does not recompute its producer. XLA:CPU removes an axis of a
+    # single channel by a copy, which fuses with a loop that is not isolated (k3 s1 on 16x512x512x1:
+    # 3.1 -> 2.1 ms).
     copied = by.into_pooled and by.window.even_axes[-1].reach != (0, 0) and _is_copied(x)
     fusible = last and (copied or not (repeats or bool(by.trailing)))
     return isolate(step, x, target=target, layout=by, fusible=fusible)
 
 
 def _is_joint(x: jax.Array, window: Window) -> bool:
-    """Whether one loop for value and winner pays: of large inputs and wide tiles.
+    """Whether one loop for value and winner is faster: for large inputs and wide tiles.
 
-    It reads the input once instead of twice, and writes both results twice.
+    One loop reads the input once instead of twice, but writes both results twice.
     """
     wide = window.is_tiling and window.taps >= tuning.JOINT_SEARCH_TAPS
     slices = not tiles.are_reduced(window, tuning.TILE_REDUCTION, CPU)
@@ -246,8 +250,8 @@ def _value_and_winner(
 ) -> tuple[jax.Array, jax.Array]:
     """The extreme of every window, and the first tap that holds it, in one loop of XLA:CPU.
 
-    A loop has one result, but that may be a complex number, which LLVM stores as a vector of its
-    two parts.
+    A loop of XLA:CPU has one result. A complex result holds value and winner as its two parts,
+    which LLVM stores as a vector.
     """
 
     def search(x: jax.Array, window: Window) -> jax.Array:
@@ -268,10 +272,10 @@ def _value_and_winner(
 def _isolated_winner(
     arrays: tuple[jax.Array, ...], monoid: Monoid, window: Window, *, fusible: bool, target: Target
 ) -> jax.Array:
-    """`winner(*arrays)`, materialized, or the backward pass would search again for every input.
+    """`winner(*arrays)`, materialized so that the backward pass does not repeat the search.
 
-    The search of tiles reads each input once, so it may fuse with the producer of the input, which
-    then need not be stored (training step of a CNN at batch 128: 46 -> 28 MB of temporaries).
+    The search in tiles reads each input once, so it may fuse with the producer of the input, which
+    is then not stored (training step of a CNN at batch 128: 46 -> 28 MB of temporaries).
     """
     search = functools.partial(winner, monoid=monoid, target=target)
     if fusible:

@@ -1,9 +1,9 @@
 """Floats of 16 bits as integers in the same order (keys).
 
-XLA:CPU has no arithmetic for these floats: it widens to float32 and back, with a branch for NaN, 8
-elements at a time, and does not vectorise float16 at all. It takes the maximum of 16 integers at
-once (max k3 s1 of 32x28x28x256 in float16, with its winners: 34 -> 2.3 ms). Keys neither lose
-subnormal numbers nor round.
+XLA:CPU has no 16-bit float arithmetic. It converts bfloat16 to float32 and back, with a branch for
+NaN, 8 elements at a time, and does not vectorise float16. Maxima of 16-bit integers are vectorised,
+16 at a time (max k3 s1 of 32x28x28x256 in float16, with winners: 34 -> 2.3 ms). The conversion to
+keys is exact, also for subnormal numbers.
 """
 
 from __future__ import annotations
@@ -24,31 +24,31 @@ def supports(dtype: np.dtype) -> bool:
 
 
 def to_bits(x: jax.Array) -> jax.Array:
-    """The same elements as integers, not yet in order."""
+    """The bit patterns of the elements, as integers that are not ordered."""
     return lax.bitcast_convert_type(x, np.int16)
 
 
 def from_bits(bits: jax.Array, dtype: np.dtype) -> jax.Array:
-    """The floats of these bits."""
+    """The floats with these bit patterns."""
     return lax.bitcast_convert_type(bits, dtype)
 
 
 def to_keys(bits: jax.Array, dtype: np.dtype, monoid: Monoid) -> jax.Array:
-    """Integers in the order of the floats, -0 before 0; any NaN beyond all others, so it wins."""
+    """Integers in the order of the floats, -0 before 0; NaN is beyond all others, so it wins."""
     infinity = _infinity(dtype)
     key = _mirrored(bits)
-    if monoid is MAX:  # a NaN with a sign is below -inf
+    if monoid is MAX:  # a negative NaN would be below -inf
         return jnp.where(key < ~infinity, _REST, key)
     return jnp.where(key > infinity, ~_REST, key)
 
 
 def from_keys(key: jax.Array, dtype: np.dtype) -> jax.Array:
-    """The floats of these keys."""
+    """The floats with these keys."""
     return from_bits(_mirrored(key), dtype)
 
 
 def comparable(key: jax.Array, dtype: np.dtype, monoid: Monoid) -> jax.Array:
-    """Keys that are equal where the floats are, and where both are NaN."""
+    """Keys that are equal if the floats are equal or both are NaN."""
     infinity = _infinity(dtype)
     key = jnp.where(key == ~np.int16(0), np.int16(0), key)  # -0
     if monoid is MAX:
@@ -61,5 +61,5 @@ def _infinity(dtype: np.dtype) -> np.ndarray:
 
 
 def _mirrored(x: jax.Array) -> jax.Array:
-    """Negative numbers reversed: between sign and magnitude, and integers in order."""
+    """Reverse negative numbers: converts between sign-magnitude and two's complement order."""
     return x ^ ((x >> _SIGN) & _REST)

@@ -1,9 +1,10 @@
 """Isolate the steps of a pooling from each other on XLA:CPU.
 
-XLA fuses a step into every tap of the next and computes it again for each of them. On GPU its cost
-model limits that, on CPU nothing does (k3 s1 on 24x35x35x192: 28 to 37 -> 12 ms isolated), and
-`lax.optimization_barrier` is gone before XLA:CPU fuses. A conditional whose predicate the compiler
-cannot evaluate stays; unlike a call marked as not to be inlined, its branch uses all threads.
+XLA may fuse a step into every tap of the next step, and then computes it again for each tap. The
+cost model of XLA:GPU limits this recomputation, but XLA:CPU has no limit (k3 s1 on 24x35x35x192,
+isolated: 28 to 37 -> 12 ms). XLA:CPU removes `lax.optimization_barrier` before fusion, but keeps a
+conditional whose predicate it cannot evaluate. Unlike a call that is marked as not inlined, a
+branch of a conditional uses all threads.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ def isolate(
     layout: Layout | None = None,
     fusible: bool = False,
 ) -> jax.Array:
-    """`step(*operands)`, on CPU as a computation of its own.
+    """`step(*operands)`, on CPU in a computation that XLA does not fuse with others.
 
     Args:
         step: One step of a pooling.
         operands: Its arrays.
         target: The target of the program.
         layout: Axes to merge in the operands, and to split in the result.
-        fusible: Whether XLA may fuse the step with its neighbours nevertheless.
+        fusible: Whether XLA may fuse the step with adjacent steps.
     """
     if layout is not None:
         operands = tuple(map(layout.merge, operands))
@@ -43,7 +44,7 @@ def isolate(
     if fusible or target is not CPU or in_cache:
         result = step(*operands)
     else:
-        step = jax.jit(step, inline=True)  # traced once for both of the next
+        step = jax.jit(step, inline=True)  # traced once for both branches
         out = jax.eval_shape(step, *operands)
         unseen = lax.optimization_barrier(True)
         result = lax.cond(unseen, step, lambda *_: jnp.zeros(out.shape, out.dtype), *operands)
@@ -51,5 +52,5 @@ def isolate(
 
 
 def materialize(x: jax.Array, *, target: Target) -> jax.Array:
-    """Isolate `x` from the steps that read it, but not from those that compute it."""
+    """Isolate `x` from the steps that read it, but not from the steps that compute it."""
     return isolate(lambda x: x, x, target=target)

@@ -26,7 +26,7 @@ Arrays = tuple[jax.Array, ...]
 def weighted_sum(
     kernel: Kernel, v: Arrays, xs: Arrays, ys: Arrays, window: Window, *, target: Target
 ) -> jax.Array:
-    """Sum over the taps of each window; `v` is one array or none."""
+    """The weighted sum over the taps of each window; `v` has at most one array."""
     inner = (*v, *xs)
     shape = lax.broadcast_shapes(*(window.output_shape(x.shape) for x in (*inner, *ys)))
     if 0 in window.output:
@@ -65,7 +65,7 @@ def weighted_sum(
 def weighted_sum_transpose(
     kernel: Kernel, v: Arrays, xs: Arrays, ys: Arrays, window: Window, *, target: Target
 ) -> jax.Array:
-    """Sum over the outputs that read each input; `v` is one array. See `taps` for the layout."""
+    """The sum over the outputs that read each input; `v` has one array. See `taps`."""
     (g,) = v
     shape = lax.broadcast_shapes(*(window.input_shape(x.shape) for x in (g, *xs, *ys)))
     if 0 in window.output:
@@ -114,7 +114,7 @@ def _add_up(term: Callable[..., jax.Array], *columns: np.ndarray) -> jax.Array:
 
 
 def _grouped(window: Window, groups: Sequence[int]) -> Window:
-    """Windows as wide as the stride, side by side, which cover every position that is read."""
+    """Windows of the width of the stride that tile all positions that are read."""
     axes = []
     for axis, count in zip(window.even_axes, groups, strict=True):
         high = count * axis.stride - axis.size - axis.low
@@ -125,6 +125,6 @@ def _grouped(window: Window, groups: Sequence[int]) -> Window:
 def _pad_for_shifts(
     y: jax.Array, window: Window, groups: Sequence[int], furthest: Sequence[int]
 ) -> jax.Array:
-    """An output-shaped array with room on its low side for every shift; False or 0 there."""
+    """An output-shaped array, padded on the low side with False or 0 for every shift."""
     sides = zip(furthest, groups, window.output, strict=True)
     return pad_pooled(y, window, _zero(y), ((j, count - n, 0) for j, count, n in sides))

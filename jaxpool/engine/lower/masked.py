@@ -1,4 +1,4 @@
-"""Sums over the winning tap only: tangents follow a maximum, cotangents return to the winner."""
+"""Sums over the winning taps: the tangent of a maximum, and its transpose."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from jaxpool.window import Window
 
 
 def index_dtype(window: Window) -> np.dtype:
-    """The smallest unsigned integer that holds a tap number and two marks (see `no_winner`)."""
+    """The smallest unsigned dtype for tap numbers and two reserved values (see `no_winner`)."""
     for dtype in (np.uint8, np.uint16, np.uint32):
         if window.taps <= np.iinfo(dtype).max - 1:
             return np.dtype(dtype)
@@ -26,13 +26,13 @@ def index_dtype(window: Window) -> np.dtype:
 
 
 def no_winner(dtype: np.dtype) -> np.ndarray:
-    """The index of a window without an element; the number below it is no tap's either."""
+    """The index that marks a window without an element; the next lower one is reserved too."""
     return np.array(np.iinfo(dtype).max, dtype)
 
 
 def select_winners(x: jax.Array, winner: jax.Array, *, window: Window, target: Target) -> jax.Array:
     """The winning element of each window; 0 where there is none."""
-    if target is CPU and half_order.supports(x.dtype):  # to choose among bits needs no order
+    if target is CPU and half_order.supports(x.dtype):  # a selection does not need ordered keys
         bits = select_winners(half_order.to_bits(x), winner, window=window, target=target)
         return half_order.from_bits(bits, x.dtype)
     zero = np.zeros((), x.dtype)
@@ -44,7 +44,7 @@ def select_winners(x: jax.Array, winner: jax.Array, *, window: Window, target: T
     if window.taps > tuning.UNROLLED_TAPS and window.is_even:
         return _select_in_a_loop(x, window, winner)
     chosen = jnp.zeros(winner.shape, x.dtype)
-    # A winner exists: no need to fill.
+    # A winner is never out of bounds, so no fill value is needed.
     for number, element in enumerate(taps.elements(x, window, None, target=target, by_copy=True)):
         chosen = jnp.where(winner == np.array(number, winner.dtype), element, chosen)
     return chosen
@@ -70,7 +70,7 @@ def scatter_to_winners(
         return narrow(_scatter_in_a_loop(widen(y), window, winner), y.dtype, target=target)
     if target is not CPU and window.is_even:
         return _by_shift(widen(y), window, winner).astype(y.dtype)
-    if window.is_tiling and half_order.supports(y.dtype):  # nothing to add up
+    if window.is_tiling and half_order.supports(y.dtype):  # one reader per input: no sum
         bits = _by_reader(half_order.to_bits(y), window, winner, target=target)
         return half_order.from_bits(bits, y.dtype)
     return narrow(_by_reader(widen(y), window, winner, target=target), y.dtype, target=target)
@@ -92,7 +92,7 @@ def _scatter_in_a_loop(y: jax.Array, window: Window, winner: jax.Array) -> jax.A
 
 
 def _by_reader(y: jax.Array, window: Window, winner: jax.Array, *, target: Target) -> jax.Array:
-    """Every input asks its readers, one after the other, whether it won."""
+    """For every input, sum over its readers the values of the outputs that it won."""
     single = all(len(axis.readers()) == 1 for axis in window.axes)
     unrolled = isinstance(y.shape[-1], int) and y.shape[-1] in tuning.UNROLLED_ROW
     by_bits = single and y.dtype == np.float32 and unrolled
@@ -107,7 +107,7 @@ def _by_reader(y: jax.Array, window: Window, winner: jax.Array, *, target: Targe
 
 
 def _without_ends(position: int, reader: Reader) -> Reader:
-    """One tap number for the whole last axis if there is one: no winner lies beyond its ends."""
+    """The reader with one tap number for the whole last axis, if there is only one."""
     if position != -1 or not row_gather.consecutive(reader.outputs):
         return reader
     numbers = np.unique(reader.taps[reader.taps != NO_TAP])
@@ -119,14 +119,14 @@ def _where_equal(winner: jax.Array, number: jax.Array, y: jax.Array) -> jax.Arra
 
 
 def _where_equal_by_bits(winner: jax.Array, number: jax.Array, y: jax.Array) -> jax.Array:
-    """As `_where_equal`, with enough arithmetic that LLVM vectorises the loop, not unrolls it."""
+    """`_where_equal` in integer arithmetic, so that LLVM vectorises the loop (not unrolls it)."""
     distance = jnp.abs(winner.astype(np.float32) - number.astype(np.float32))
-    mask = -jnp.maximum(0, 1 - distance).astype(np.int32)  # all bits where equal, else none
+    mask = -jnp.maximum(0, 1 - distance).astype(np.int32)  # all bits set if equal, else 0
     return lax.bitcast_convert_type(lax.bitcast_convert_type(y, np.int32) & mask, np.float32)
 
 
 def _number(readers: tuple[Reader, ...], window: Window, ndim: int, dtype: np.dtype) -> jax.Array:
-    """The number of the tap through which each input is read; no tap's where it is not read."""
+    """The number of the tap that reads each input; a reserved number if none does."""
     number = jnp.zeros((1,) * ndim, dtype)
     for reader, axis, position in zip(readers, window.axes, window.positions, strict=True):
         tap = jnp.asarray(row_gather.along(reader.taps.astype(dtype), position, ndim))
@@ -135,7 +135,7 @@ def _number(readers: tuple[Reader, ...], window: Window, ndim: int, dtype: np.dt
 
 
 def _by_shift(y: jax.Array, window: Window, winner: jax.Array) -> jax.Array:
-    """Groups of as many inputs as the stride ask their reader together."""
+    """`scatter_to_winners` in groups of `stride` inputs, which share their readers."""
 
     def is_read(numbers: np.ndarray) -> jax.Array:
         numbers = np.where(numbers == NO_TAP, no_winner(winner.dtype) - 1, numbers)

@@ -1,4 +1,4 @@
-"""The precision in which a step computes: float32 for 16-bit floats, rounded once at the end."""
+"""The dtype in which a step computes: float32 for 16-bit floats, rounded once at the end."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from jaxpool.window import Window
 def wide_dtype(dtype: np.dtype) -> np.dtype:
     """float32 for narrower floats, else `dtype`.
 
-    XLA:CPU rounds after every operation in 16 bits (max k3 s2 of 8x112x112x64 in bfloat16: 52 -> 7
-    ms). For a maximum nothing changes; a sum is rounded once.
+    XLA:CPU rounds after every 16-bit operation (max k3 s2 of 8x112x112x64 in bfloat16, widened: 52
+    -> 7 ms). A maximum does not change; a sum is rounded once.
     """
     narrow = jnp.issubdtype(dtype, jnp.floating) and dtype.itemsize < 4
     return np.dtype(np.float32) if narrow else dtype
@@ -34,9 +34,9 @@ def widen(x: jax.Array) -> jax.Array:
 def narrow(x: jax.Array, dtype: np.dtype, *, target: Target) -> jax.Array:
     """`x` in `dtype`, rounded to nearest, ties to even.
 
-    From float32 to bfloat16, on XLA:CPU, by integers: a carry out of the lower half rounds up, and
-    NaN has its quiet bit set, or the carry could make it a number (mean of 32x28x28x256, k2 s2,
-    wall time: 0.90 by XLA's own conversion -> 0.75 ms).
+    On XLA:CPU, float32 is converted to bfloat16 in integer arithmetic: a carry out of the lower
+    half rounds up. The quiet bit of NaN is set first, because the carry could turn NaN into a
+    number (mean of 32x28x28x256, k2 s2, XLA's conversion -> integers, wall time: 0.90 -> 0.75 ms).
     """
     if not (target is CPU and x.dtype == np.float32 and dtype == jnp.bfloat16):
         return x.astype(dtype)
@@ -48,10 +48,10 @@ def narrow(x: jax.Array, dtype: np.dtype, *, target: Target) -> jax.Array:
 
 @dataclass(frozen=True)
 class Accumulation:
-    """The precision of a sum, and what it is divided by.
+    """The accumulation dtype of a sum, and its divisors.
 
     Attributes:
-        dtype: The dtype in which to add up and divide; None for that of the array.
+        dtype: The dtype of the sum and the division; None means the dtype of the array.
         divisors: One tuple per pooled axis, of one number per output or one for all; the divisor
             of an output is their product. Empty for a plain sum.
     """
@@ -60,11 +60,11 @@ class Accumulation:
     divisors: tuple[tuple[float, ...], ...] = ()
 
     def widen(self, x: jax.Array) -> jax.Array:
-        """The array in that precision."""
+        """The array in the accumulation dtype."""
         return x if self.dtype is None else x.astype(self.dtype)
 
     def widens_reads(self, x: jax.Array) -> bool:
-        """Whether this is the precision in which the elements of the array are best read."""
+        """Whether the accumulation dtype is `wide_dtype`, in which elements are best read."""
         return self.dtype == wide_dtype(x.dtype)
 
     def divide(self, total: jax.Array, window: Window) -> jax.Array:
@@ -80,7 +80,7 @@ class Accumulation:
         return total / functools.reduce(operator.mul, several, single.astype(total.dtype))
 
     def repeated(self, row: int) -> Accumulation:
-        """The same for a last pooled axis each of whose positions became `row` elements."""
+        """The same for a last pooled axis whose positions were each merged with `row` elements."""
         if row == 1 or not self.divisors or len(self.divisors[-1]) == 1:
             return self
         last = tuple(divisor for divisor in self.divisors[-1] for _ in range(row))

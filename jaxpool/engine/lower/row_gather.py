@@ -1,4 +1,4 @@
-"""Gather rows by constant numbers, some of which may lie outside, without one branch per element.
+"""Gather rows by constant, maybe out-of-bounds indices, without one branch per element.
 
 XLA:CPU turns `lax.pad` inside a loop into a branch, and LLVM no longer vectorises a loop with more
 than about three of them. A gather of constant, clamped row numbers is a load whose address depends
@@ -44,13 +44,13 @@ def take(
 
     Args:
         x: The array.
-        numbers: The numbers of the rows to take.
-        fill: The value of rows outside; None for any value.
-        clamp: Whether rows outside may hold the nearest row instead of `fill`.
-        padded: Whether to slice and pad evenly spaced rows, on any axis; for compilers to which a
-            pad is no branch.
-        divided: Whether XLA partitions the program among several devices. It gathers axes that are
-            merged.
+        numbers: The indices of the rows to take.
+        fill: The value of out-of-bounds rows; None for any value.
+        clamp: Whether out-of-bounds rows may hold the nearest row instead of `fill`.
+        padded: Whether to slice and pad evenly spaced rows on any axis, for compilers that do not
+            compile a pad to a branch.
+        divided: Whether XLA partitions the program among several devices. XLA gathers merged axes
+            from all devices.
 
     Returns:
         An array with one row per number along each of these axes.
@@ -81,7 +81,7 @@ def take(
 
 
 def pad(x: jax.Array, fill: np.ndarray, config: Sequence[tuple[int, int, int]]) -> jax.Array:
-    """`lax.pad`, left out where it would do nothing."""
+    """`lax.pad`, omitted if all padding is 0."""
     if all(c == (0, 0, 0) for c in config):
         return x
     return lax.pad(x, np.asarray(fill, x.dtype), config)
@@ -95,7 +95,7 @@ def pad_pooled(
 
 
 def are_slices(numbers: Numbers, shape: Sequence[Any]) -> bool:
-    """Whether these rows are slices of an array of that shape."""
+    """Whether the rows are slices of an array of shape `shape`."""
     return all(
         _step(rows) and len(rows) > 0 and rows[0] >= 0 and rows[-1] < shape[position]
         for position, rows in numbers.items()
@@ -105,10 +105,11 @@ def are_slices(numbers: Numbers, shape: Sequence[Any]) -> bool:
 def reader(
     x: jax.Array, every: Sequence[Numbers], fill: np.ndarray | None = None, *, target: Target
 ) -> Callable[..., jax.Array]:
-    """`take` from an array that is read several times: `every` lists all numbers.
+    """`take` from an array that is read several times; `every` lists the indices of all reads.
 
-    Where they lie beyond the ends of the last axis, the array is padded once, in a copy: a loop
-    with one pad per read does not vectorise (k3 s1 on 8x512x512x3, with gradient: 116 -> 26 ms).
+    If indices are out of bounds on the last axis, the array is padded once in a copy, because a
+    loop with one pad per read does not vectorise (k3 s1 on 8x512x512x3, with gradient: 116 -> 26
+    ms).
     """
     ends = [numbers[-1] for numbers in every if -1 in numbers and consecutive(numbers[-1])]
     low = max([0, *(-int(rows[0]) for rows in ends)])
@@ -133,7 +134,7 @@ def along(row: np.ndarray, position: int, ndim: int) -> np.ndarray:
 
 
 def all_along(rows: Sequence[np.ndarray], positions: Sequence[int], ndim: int) -> jax.Array | None:
-    """Where the booleans of every axis are true, to broadcast; None if everywhere."""
+    """The conjunction of one mask per axis, shaped to broadcast; None if all are True."""
     partly = [
         jnp.asarray(along(row, position, ndim))
         for row, position in zip(rows, positions, strict=True)
@@ -143,14 +144,14 @@ def all_along(rows: Sequence[np.ndarray], positions: Sequence[int], ndim: int) -
 
 
 def consecutive(rows: np.ndarray) -> bool:
-    """Whether these are the numbers of neighbours."""
+    """Whether the row indices are consecutive."""
     return len(rows) > 0 and _step(rows) == 1
 
 
 def _step(rows: np.ndarray) -> int:
-    """The distance between the rows where it is the same everywhere and positive, else 0.
+    """The distance between rows if it is constant and positive, else 0.
 
-    XLA partitions a slice of one element with a larger step among several devices wrongly.
+    XLA partitions a slice of one element with a step above 1 incorrectly among several devices.
     """
     if len(rows) < 2:
         return 1
@@ -159,13 +160,13 @@ def _step(rows: np.ndarray) -> int:
 
 
 def slice_inside(x: jax.Array, numbers: Numbers) -> jax.Array:
-    """Those of the evenly spaced rows that lie inside."""
+    """The in-bounds rows of evenly spaced rows."""
     inside = {p: rows[(rows >= 0) & (rows < x.shape[p])] for p, rows in numbers.items()}
     return _slice(x, inside)
 
 
 def _slice(x: jax.Array, slices: Numbers) -> jax.Array:
-    """These rows, in one slice: between two slices of bfloat16, XLA:CPU would round."""
+    """The rows, by a single slice: XLA:CPU would round between two slices of bfloat16."""
     start, limit, step = [0] * x.ndim, list(x.shape), [1] * x.ndim
     for position, rows in slices.items():
         start[position] = int(rows[0]) if len(rows) else 0
@@ -175,11 +176,11 @@ def _slice(x: jax.Array, slices: Numbers) -> jax.Array:
 
 
 def _gather(x: jax.Array, position: int, rows: np.ndarray, *, merge: bool) -> jax.Array:
-    """These rows, with the nearest row for those outside.
+    """The rows; out-of-bounds indices are clamped.
 
-    XLA transposes a gathered axis to the front, and back. It may move the transpose back to the end
-    of the computation, where it becomes a copy. If `merge`, axes before the gathered one are merged
-    with it.
+    XLA transposes a gathered axis to the front and back. It may move the second transpose to the
+    end of the computation, where it becomes a copy. If `merge`, axes before the gathered axis are
+    merged with it.
     """
     axis = x.ndim + position
     before, size, after = x.shape[:axis], x.shape[axis], x.shape[axis + 1 :]
@@ -199,7 +200,7 @@ def _gather(x: jax.Array, position: int, rows: np.ndarray, *, merge: bool) -> ja
         collapsed_slice_dims=(axis,),
         start_index_map=(axis,),
     )
-    mode = lax.GatherScatterMode.PROMISE_IN_BOUNDS  # as they were clipped
+    mode = lax.GatherScatterMode.PROMISE_IN_BOUNDS  # clipped above
     sizes = [*x.shape[:axis], 1, *x.shape[axis + 1 :]]
     taken = lax.gather(x, numbers[:, None], layout, sizes, mode=mode)
     return taken.reshape(*before, len(rows), *after)

@@ -1,7 +1,7 @@
-"""Windowed sums and their transpose: axis by axis, since a sum over a box is a sum of sums.
+"""Windowed sums and their transpose, axis by axis: a sum over a box is separable.
 
-Wide windows are summed in a few steps, each of which adds up sums of a fraction of the width
-(`planner.sum_width`), and never by prefix sums, whose differences would cancel.
+A wide window is summed in a few steps; each step adds partial sums of a fraction of the width
+(`planner.sum_width`). Prefix sums are not used, because their differences suffer from cancellation.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def windowed_sum(
     wide, widen = (x, True) if accumulation.widens_reads(x) else (accumulation.widen(x), False)
     steps = planner.sum_steps(window)
     for number, step in enumerate(steps):
-        # The last step may fuse with the division and the steps that follow, unless it reads those
-        # that precede the pooling.
+        # The last step may fuse with the division and the operations after it, unless it reads the
+        # producer of the pooling's input.
         fusible = number == len(steps) - 1 and (number > 0 or planner.doubles(step.axes[0]))
         wide = _along(_sum_along, wide, step, widen=widen, fusible=fusible, target=target)
     return narrow(accumulation.divide(wide, window), x.dtype, target=target)
@@ -73,7 +73,7 @@ def _is_one_loop(window: Window, target: Target) -> bool:
 def _merged(
     step: Any, x: jax.Array, window: Window, accumulation: Accumulation, *, target: Target
 ) -> jax.Array:
-    """One isolated step in the layout for XLA:CPU; tiles read each element once, and may fuse."""
+    """One isolated step in the merged layout; tiles read each element once, so they may fuse."""
     if window.is_tiling:
         return step(x, window=window, accumulation=accumulation, target=target)
     by = layout.merged(window, x.shape, target=target)
@@ -83,7 +83,7 @@ def _merged(
 
 
 def _along(step: Any, x: jax.Array, window: Window, *, target: Target, **options: Any) -> jax.Array:
-    """A step along one axis, in the layout for XLA:CPU."""
+    """A step along one axis, in the merged layout."""
     by = layout.merged(window, x.shape, target=target)
     return by.split(step(by.merge(x), by.window, target=target, **options))
 
@@ -129,10 +129,10 @@ def _sum_of_taps(x: jax.Array, *, window: Window, widen: bool = False, target: T
 def _by_parts(
     x: jax.Array, window: Window, *, fusible: bool = False, widen: bool = False, target: Target
 ) -> jax.Array:
-    """A wide axis: each window is the sum of narrower windows side by side, and of elements left.
+    """Sum wide windows as sums of adjacent narrower windows plus the remaining elements.
 
-    The narrower sums are taken wherever such a window holds an element, and once on each side where
-    it holds none: that sum, 0, is that of all windows farther out.
+    Narrower sums are computed at every position whose window contains an element, and at one
+    position per side whose window contains none: its sum, 0, serves all positions farther out.
     """
     (axis,) = window.even_axes
     width = planner.sum_width(axis.window)
@@ -172,7 +172,7 @@ def _transpose_along(y: jax.Array, window: Window, *, fusible: bool, target: Tar
     """The transpose of one axis, itself a windowed sum: over the outputs that read an input."""
     (axis,) = window.axes
     if isinstance(axis, Axis):
-        if axis.stride > 1 and planner.doubles(axis):  # write out the zeros between the outputs
+        if axis.stride > 1 and planner.doubles(axis):  # materialize the zeros between outputs
             y = taps.interior_pad(y, window, np.zeros((), y.dtype))
             every = Axis(axis.size, axis.window, 1, axis.dilation, *axis.reach)
             mirrored = Window(window.positions, (planner.transposed(every),))

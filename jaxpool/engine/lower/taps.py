@@ -44,7 +44,7 @@ def read(x: jax.Array, window: Window, tap: Tap) -> jax.Array:
 
 
 def read_at(x: jax.Array, window: Window, tap: Any) -> jax.Array:
-    """As `read`, of an array with an element for every tap of every output.
+    """`read` from an array that has an element for every tap of every output.
 
     `tap` has one number per pooled axis: NumPy's, or traced ones in a loop over taps.
     """
@@ -58,7 +58,7 @@ def read_at(x: jax.Array, window: Window, tap: Any) -> jax.Array:
 
 
 def add_at(x: jax.Array, y: jax.Array, window: Window, tap: Any) -> jax.Array:
-    """The transpose of `read_at`: `x`, with `y` added to the elements that the tap reads."""
+    """The transpose of `read_at`: add `y` to the elements of `x` that the tap reads."""
     y = interior_pad(y, window, np.zeros((), y.dtype))
     offsets = (tap[i] * axis.dilation for i, axis in enumerate(window.axes))
     starts = window.replaced([np.int32(0)] * x.ndim, offsets)
@@ -66,12 +66,12 @@ def add_at(x: jax.Array, y: jax.Array, window: Window, tap: Any) -> jax.Array:
 
 
 def interior_pad(y: jax.Array, window: Window, fill: np.ndarray) -> jax.Array:
-    """Outputs at the places of their first taps: interior padding of the stride, less one."""
+    """The outputs at the positions of their first taps: interior padding of stride - 1."""
     return pad_pooled(y, window, fill, ((0, 0, axis.stride - 1) for axis in window.even_axes))
 
 
 def cut(x: jax.Array, window: Window, starts: Sequence[Any], sizes: Sequence[int]) -> jax.Array:
-    """So many elements from there on, along the pooled axes."""
+    """A dynamic slice along the pooled axes."""
     begin = window.replaced([np.int32(0)] * x.ndim, starts)
     size = window.replaced(x.shape, sizes)
     if not any(isinstance(start, jax.Array) for start in starts):
@@ -80,7 +80,7 @@ def cut(x: jax.Array, window: Window, starts: Sequence[Any], sizes: Sequence[int
 
 
 def loop(step: Callable[..., Any], start: Any, window: Window) -> Any:
-    """`step(carry, number, tap)` for every tap in row-major order, as a loop of the program."""
+    """`step(carry, number, tap)` for every tap in row-major order, as a `fori_loop`."""
     sizes = [axis.window for axis in window.axes]
 
     def turn(number: jax.Array, carry: Any) -> Any:
@@ -110,14 +110,14 @@ def elements(
     Args:
         x: The input.
         window: The windows.
-        fill: The value of elements that do not exist; None for any value.
+        fill: The value of out-of-bounds elements; None for any value.
         only: The taps; None for all of them, in row-major order.
         target: The target of the program.
         clamp: Whether out-of-bounds taps may read the nearest edge element instead of `fill`.
         by_copy: Whether to read beyond the last axis from a padded copy (see `row_gather.reader`).
-        wide: Whether to widen: after slicing, or XLA would read a widened copy (mean k8 s8 of
-            16x112x112x64 in bfloat16: 3.4 -> 0.9 ms), but before gathering, as gathers of bfloat16
-            do not vectorise.
+        wide: Whether to widen the elements. Slices are widened after slicing, otherwise XLA would
+            read a widened copy (mean k8 s8 of 16x112x112x64 in bfloat16: 3.4 -> 0.9 ms). Gathers
+            are widened before gathering, because gathers of bfloat16 do not vectorise.
 
     Returns:
         One output-shaped array per tap.
@@ -152,10 +152,10 @@ def apply_weights(every: list[jax.Array], window: Window) -> list[jax.Array]:
 def apply_weights_of_readers(
     x: jax.Array, window: Window, readers: tuple[Reader, ...]
 ) -> jax.Array:
-    """The elements that these readers have read, times the weights of their taps."""
+    """The elements read by these readers, times the weights of their taps."""
     for axis, position, reader in zip(window.axes, window.positions, readers, strict=True):
         if axis.weights is not None:
-            factors = np.array(axis.weights, x.dtype)[reader.taps]  # (that of NO_TAP is not used)
+            factors = np.array(axis.weights, x.dtype)[reader.taps]  # (NO_TAP: unused)
             x *= jnp.asarray(row_gather.along(factors, position, x.ndim))
     return x
 
@@ -166,16 +166,16 @@ def _filled(x: jax.Array, window: Window, tap: Tap, fill: np.ndarray) -> jax.Arr
 
 
 def clamping_is_exact(window: Window) -> bool:
-    """Whether every window that reaches beyond an edge of the image contains the edge element.
+    """Whether every window that extends beyond an edge of the image contains the edge element.
 
-    Then a maximum may read that element once more in place of elements that do not exist.
+    A maximum may then read the edge element again in place of out-of-bounds elements.
     """
     return all(map(_contains_its_edge, window.axes))
 
 
 def _contains_its_edge(axis: PooledAxis) -> bool:
     if not isinstance(axis, Axis):
-        return True  # a tap that does not exist reads the element of another tap
+        return True  # a missing tap reads the element of another tap
     first, last = -axis.low, (axis.output - 1) * axis.stride - axis.low
     inside = first >= 0 and last + axis.extent <= axis.size
     gapless = axis.dilation <= axis.covers
@@ -183,7 +183,7 @@ def _contains_its_edge(axis: PooledAxis) -> bool:
 
 
 def exists(window: Window, tap: Tap, ndim: int) -> jax.Array | None:
-    """For which outputs `tap` reads inside the image, to broadcast; None if for all."""
+    """Mask of the outputs whose `tap` reads inside the image, to broadcast; None if all do."""
     every = [axis.exists(t) for axis, t in zip(window.axes, tap, strict=True)]
     return row_gather.all_along(every, window.positions, ndim)
 
@@ -194,13 +194,13 @@ def all_exist(window: Window) -> bool:
 
 
 def _numbers(window: Window, tap: Tap) -> dict[int, np.ndarray]:
-    """The numbers of the rows that `tap` reads, one per output, for each pooled axis."""
+    """The row indices that `tap` reads, one per output, for each pooled axis."""
     every = (axis.inputs(t) for axis, t in zip(window.axes, tap, strict=True))
     return dict(zip(window.positions, every, strict=True))
 
 
 def fitted(window: Window) -> tuple[list[tuple[int, int]], Window]:
-    """The padding (or cropping) that the windows fit exactly, and the windows of the result."""
+    """The padding (or cropping) after which the windows fit exactly, and the new windows."""
     axes = [
         Axis(axis.size + sum(axis.reach), axis.window, axis.stride, axis.dilation)
         for axis in window.even_axes
@@ -209,7 +209,7 @@ def fitted(window: Window) -> tuple[list[tuple[int, int]], Window]:
 
 
 def pad_to_fit(x: jax.Array, window: Window, fill: np.ndarray) -> tuple[jax.Array, Window]:
-    """The input, padded so that the windows fit it exactly, and the windows of the result."""
+    """The input, padded so that the windows fit exactly, and the new windows."""
     padding, exact = fitted(window)
     return pad_pooled(x, window, fill, ((low, high, 0) for low, high in padding)), exact
 
@@ -223,12 +223,12 @@ class Shift:
 
 
 def phases(window: Window) -> list[int]:
-    """How many groups of `stride` inputs each axis has, the padded low side included."""
+    """The number of groups of `stride` inputs per axis, including the padded low side."""
     return [-(-(axis.size + axis.low) // axis.stride) for axis in window.even_axes]
 
 
 def every_shift(window: Window) -> list[Shift]:
-    """The shifts that together reach every (input, reader) pair of a window once."""
+    """The shifts that together cover every pair of input and reader once."""
     per_axis = []
     for axis in window.even_axes:
         groups: dict[int, list[int]] = {}
@@ -255,14 +255,14 @@ def sum_over_readers(
     target: Target,
     by_copy: bool = True,
 ) -> jax.Array:
-    """For every input, the sum over the outputs that read it, one reader after the other.
+    """For every input, the sum over the outputs that read it, one reader at a time.
 
     Args:
         window: The windows.
         term: `term(readers, *values)`: one reader per axis, and each array at their outputs.
         arrays: Output-shaped arrays, each with the value to use where an output does not exist.
         target: The target of the program.
-        by_copy: As in `elements`.
+        by_copy: See `elements`.
     """
     every = [
         (readers, dict(zip(window.positions, (r.outputs for r in readers), strict=True)))
@@ -281,7 +281,7 @@ def sum_over_readers(
 def where_read(
     x: jax.Array, window: Window, readers: tuple[Reader, ...], fill: np.ndarray | int
 ) -> jax.Array:
-    """`x` where these readers read an input, else `fill`."""
+    """`x` where the readers read an input, `fill` elsewhere."""
     every = [reader.taps != NO_TAP for reader in readers]
     there = row_gather.all_along(every, window.positions, x.ndim)
     return x if there is None else jnp.where(there, x, fill)

@@ -1,8 +1,8 @@
 """The tiled layout: every pooled axis written as (groups, members).
 
-With `stride >= window` no two windows share an input, and a pooling is a reshape followed by a
-reduction over the members. The backward reading of *any* window has this layout too, with the
-stride as the group size (see `taps`).
+If `stride >= window`, no two windows share an input, and a pooling is a reshape followed by a
+reduction over the members. The backward pass of any window uses this layout too, with the stride as
+the group size (see `taps`).
 """
 
 from __future__ import annotations
@@ -24,16 +24,17 @@ from jaxpool.window import Window
 
 
 def are_reduced(window: Window, least: int, target: Target) -> bool:
-    """Whether windows tile, with so many taps that one `lax.reduce` replaces slices.
+    """Whether windows tile and have at least `least` taps, so `lax.reduce` replaces slices.
 
-    Of whole planes, several devices reduce their parts and exchange results, but each slice.
+    In a partitioned program, whole maps are always reduced: each device reduces its part, and the
+    devices exchange one result. Every slice would be an exchange of its own.
     """
     whole = target.is_divided and window.is_global
     return whole or (window.taps >= least and window.is_tiling)
 
 
 def member_positions(window: Window, ndim: int) -> tuple[int, ...]:
-    """The positions of the member axes in an array of `ndim` axes, once each is inserted."""
+    """The positions of the member axes after they are inserted in an array of `ndim` axes."""
     return tuple(ndim + p + i + 1 for i, p in enumerate(window.positions))
 
 
@@ -55,7 +56,7 @@ def split(x: jax.Array, window: Window, fill: np.ndarray) -> jax.Array:
 
 
 def join(tiles: jax.Array, window: Window) -> jax.Array:
-    """Undo `split` for (groups, stride) tiles: the input's own positions, padding dropped."""
+    """The inverse of `split` for (groups, stride) tiles, without the padding."""
     ndim = tiles.ndim - len(window.axes)
     members = member_positions(window, ndim)
     shape = [size for i, size in enumerate(tiles.shape) if i not in members]
@@ -74,9 +75,10 @@ def expand(y: jax.Array, window: Window) -> jax.Array:
 def sum_over_shifts(
     y: jax.Array, window: Window, is_read: Callable[[np.ndarray], Any]
 ) -> jax.Array:
-    """For every input, the sum over the outputs that read it: groups of `stride` inputs together.
+    """For every input, the sum over the outputs that read it, by groups of `stride` inputs.
 
-    `is_read(taps)` says which outputs count, for one tap number per member of a group.
+    `is_read(taps)` returns the mask of the outputs to add, for one tap number per member of a
+    group.
     """
     terms = []
     for shift in taps.every_shift(window):
@@ -88,7 +90,8 @@ def sum_over_shifts(
 def _shifted(tiles: jax.Array, window: Window, shift: taps.Shift) -> jax.Array:
     """Output `q - j` at group `q`: tiles of outputs aligned with their groups, 0 where none is.
 
-    This pads. So choose among the members before: XLA:CPU makes one branch per padded operand.
+    The shift pads, and XLA:CPU compiles one branch per padded operand. So select among the members
+    before the shift.
     """
     ndim = tiles.ndim - len(window.axes)
     config = [(0, 0, 0)] * tiles.ndim
@@ -131,7 +134,7 @@ def reduce(tiles: jax.Array, window: Window, init: np.ndarray, op: Callable) -> 
 
 
 def inside(window: Window, ndim: int) -> np.ndarray | None:
-    """Which members of which tiles lie inside the image; None if all do."""
+    """Mask of the members that lie inside the image; None if all do."""
     result = None
     for index, axis in enumerate(window.even_axes):
         if axis.low == 0 and (axis.output - 1) * axis.stride + axis.window <= axis.size:

@@ -1,6 +1,6 @@
-"""What to compute, in plain integers.
+"""Plans of the computation, in plain integers.
 
-`planner`: which windows, in which order. `dispatch`: the engine's own loops or XLA's operations,
-per target. `layout`: axes merged for long inner loops. `target`: kinds of devices. `tuning`: every
-tuned constant.
+`planner`: the sequence of windows. `dispatch`: the choice between the engine's loops and XLA's
+windowed operations, per target. `layout`: merging axes for long inner loops. `target`: kinds of
+devices. `tuning`: all tuned constants.
 """

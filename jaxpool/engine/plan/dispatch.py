@@ -1,7 +1,7 @@
-"""Which method computes which operation: one table over targets and classes of windows.
+"""The method of each operation: a table over targets and classes of windows.
 
 OURS: slices or gathered rows per tap, in the steps of `planner`. NATIVE: XLA's windowed operations
-(`lower.native`). docs/architecture.md says what was measured.
+(`lower.native`). docs/architecture.md has the measurements.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ class Rule:
     """The methods for one target and one class of windows.
 
     Attributes:
-        extreme: For maxima and minima.
-        extreme_gradient: For their gradients.
-        total: For sums and means.
-        total_gradient: For their gradients.
+        extreme: Method for maxima and minima.
+        extreme_gradient: Method for the gradients of maxima and minima.
+        total: Method for sums and means.
+        total_gradient: Method for the gradients of sums and means.
     """
 
     extreme: Method
@@ -57,7 +57,7 @@ _ALL_NATIVE = Rule(NATIVE, NATIVE, NATIVE, NATIVE)
 _NATIVE_GRADIENT = Rule(OURS, OURS, OURS, NATIVE)
 
 # Max k3 s2 of 32x112x112x64 on v5e, XLA's estimate: 2.4 (ours) -> 0.8 ms. Programs for several
-# devices: XLA gathers whole inputs whose rows are read by number, so bins and filters are native.
+# devices: XLA all-gathers inputs whose rows are gathered, so bins and filters are native.
 _TABLE: dict[Target, tuple[Rule, Rule, Rule]] = {
     # even windows, uneven bins, filters
     CPU: (_ALL_OURS, _ALL_OURS, _ALL_OURS),
@@ -86,7 +86,7 @@ def scatters_natively(target: Target, window: Window) -> bool:
 
 
 def _is_small_natively(window: Window) -> bool:
-    """Whether few native operations suffice: each uneven bin takes one."""
+    """Whether the number of native operations is small: each uneven bin is one."""
     uneven = (axis for axis in window.axes if isinstance(axis, Uneven))
     return all(axis.output <= tuning.NATIVE_BINS for axis in uneven)
 

@@ -1,11 +1,11 @@
-"""Short rows merged with their neighbours, so that the inner loop of XLA:CPU is long.
+"""Merging of short last axes with adjacent axes, for long inner loops on XLA:CPU.
 
-Its inner loop is the last axis. A loop over 8 channels is one or two vector registers, less than
-the address computation per row; up to 32, LLVM may unroll the loop and then not vectorise it.
-Merging axes is a reshape, and exact:
+The inner loop of XLA:CPU runs over the last axis. A loop over 8 channels fills one or two vector
+registers and costs less than the address computation per row. LLVM may unroll a loop over up to 32
+channels and then not vectorise it. Merging axes is a reshape and exact:
 
-- axes that are not pooled are one axis;
-- with stride 1, `C` channels along `W` are no channels along `W * C`, with `C` times the dilation.
+- axes that are not pooled can be merged into one axis;
+- with stride 1, axes `(W, C)` can be merged into one axis `W * C`, with `C` times the dilation.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Layout:
 
     Attributes:
         window: The pooling of the merged array.
-        trailing: Sizes of the axes that are merged into the last one; none if left as they are.
-        into_pooled: Whether the last pooled axis is merged with them.
+        trailing: Sizes of the axes that are merged into the last one; empty if none is merged.
+        into_pooled: Whether the last pooled axis is merged with the trailing axes.
     """
 
     window: Window
@@ -50,7 +50,7 @@ class Layout:
         return x.reshape(*kept, math.prod(x.shape[len(kept) :]))
 
     def split(self, x: jax.Array) -> jax.Array:
-        """Undo `merge`."""
+        """The inverse of `merge`."""
         if not self.trailing:
             return x
         pooled = (x.shape[-1] // self.row,) if self.into_pooled else ()
@@ -76,9 +76,9 @@ def merged(window: Window, shape: Sequence[Any], *, target: Target) -> Layout:
 
 
 def stride_one(window: Window, shape: Sequence[Any], *, target: Target) -> Window | None:
-    """The stride-1 pooling that contains `window`, where its outputs are best written that way.
+    """The stride-1 pooling that contains the outputs of `window`, or None if it is not faster.
 
-    With interior padding between them, outputs of a larger stride can be merged with short rows.
+    Outputs of a larger stride can be merged with short rows after interior padding.
     """
     row = _static_row(window, shape)
     if not (target is CPU and window.is_even and not window.is_tiling and row is not None):
@@ -92,7 +92,7 @@ def stride_one(window: Window, shape: Sequence[Any], *, target: Target) -> Windo
 
 
 def _trailing(window: Window, shape: Sequence[Any]) -> tuple[Any, ...]:
-    """Sizes of the axes behind the last pooled one."""
+    """Sizes of the axes after the last pooled axis."""
     return tuple(shape[len(shape) + window.positions[-1] + 1 :])
 
 

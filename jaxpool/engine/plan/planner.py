@@ -1,4 +1,4 @@
-"""Which windows compute a pooling, in which order: for maxima, sums, uneven bins and filters.
+"""Decomposes a pooling into a sequence of windows: for maxima, sums, uneven bins and filters.
 
 A maximum of maxima is a maximum, and the first winner of first winners is the first. So a plan is a
 tuple of windows, applied one after the other:
@@ -9,7 +9,7 @@ tuple of windows, applied one after the other:
                 windows that tile, tiles of tiles
 
 Sums take the same steps, except that the parts of a wide window must not overlap (`sum_width`).
-Uneven bins and filters are one step per axis. docs/xla-cpu.md says what each was measured on.
+Uneven bins and filters take one step per axis. docs/xla-cpu.md has the measurements.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def steps(window: Window, method: str = "auto", dtype: np.dtype = FLOAT32) -> tu
     Args:
         window: The whole pooling.
         method: One of `METHODS`.
-        dtype: That of the array.
+        dtype: The dtype of the array.
 
     Returns:
         The windows, in the order in which they are applied.
@@ -120,7 +120,7 @@ def one_loop_of_sums(window: Window, dtype: np.dtype) -> int:
 
 
 def transposes_in_one_loop(window: Window, target: Target) -> bool:
-    """Whether the transpose of a sum reads all axes in one loop, rather than one axis at a time.
+    """Whether the transpose of a sum reads all axes in one loop instead of one axis at a time.
 
     On GPU each reader of an uneven window is a gather (gradient of the blur of 32x60x60x128 on
     H100, XLA's estimate: 95 in one loop -> 69 us one axis at a time).
@@ -149,7 +149,7 @@ def _parts(axis: PooledAxis, method: str) -> tuple[PooledAxis, ...]:
 
 
 def can_double(axis: Axis) -> bool:
-    """Whether every window between the first and the last is sure to hold an element."""
+    """Whether every window between the first and the last contains an element."""
     low, high = axis.reach
     return (
         low < axis.extent and high < axis.extent and axis.dilation <= axis.size and axis.output > 0
@@ -172,8 +172,8 @@ def _price(passes: Passes) -> int:
 def widths(window: int) -> Passes:
     """The cheapest chain for a wide window: pairs (taps, distance), each on the last one's result.
 
-    A window of `k` is `r` windows of `w = k - (r - 1) d` at distance `d = k // r`. As `w >= d` they
-    leave no gap; they may overlap, which a maximum does not mind.
+    A window of `k` is `r` windows of `w = k - (r - 1) d` at distance `d = k // r`. Since `w >= d`,
+    the windows leave no gap. They may overlap, which does not change a maximum.
     """
     found: list[Passes] = [((window, 1),)] if window <= tuning.STEP_TAPS else []
     for taps in range(2, min(window, tuning.STEP_TAPS + 1)):
@@ -185,9 +185,9 @@ def widths(window: int) -> Passes:
 def doubling(axis: Axis) -> tuple[Axis, ...]:
     """Windows of a few taps that compose to `axis`.
 
-    Each step covers only starts that are needed and whose window holds an element, so every step
-    knows its padding, which never wins. The outputs of a step cover as many neighbours as its
-    windows are wide, unless they are dilated.
+    Each step computes only starts that are needed and whose window contains an element, so the
+    padding of every step is static and never wins. Each output of a step covers as many consecutive
+    elements as its window is wide, unless the window is dilated.
     """
     d = axis.dilation
     last_start = (axis.output - 1) * axis.stride - axis.low
@@ -242,14 +242,14 @@ def _step(
 
 @functools.cache
 def sum_width(window: int) -> int:
-    """The width of the sums that a window's sum is best made of; 1 for single elements."""
+    """The width of the partial sums that minimises the cost of a window's sum; 1 for none."""
     counts = range(2, min(window, tuning.SUM_STEP_TAPS) + 1)
     widths = sorted({1, *(window // count for count in counts)})
     return min(widths, key=lambda width: _sum_price(window, width))
 
 
 def _sum_price(window: int, width: int) -> int:
-    """The cost of sums of this width, and of the window's sum of them, in taps."""
+    """The cost, in taps, of partial sums of this width and of adding them up per window."""
     if width == 1:
         return tuning.SUM_PASS_COST + window + (window > tuning.SUM_STEP_TAPS) * window
     inner = _sum_price(width, sum_width(width))
@@ -257,7 +257,7 @@ def _sum_price(window: int, width: int) -> int:
 
 
 def transposed(axis: Axis) -> Axis:
-    """The window through which an input of a stride-1 axis sees the outputs that read it."""
+    """For a stride-1 axis, the window of the outputs that read each input."""
     low = axis.extent - 1 - axis.low
     high = axis.size + axis.low - axis.output
     return Axis(axis.output, axis.window, 1, axis.dilation, low, high)

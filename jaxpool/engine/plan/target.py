@@ -8,8 +8,8 @@ import enum
 class Target(enum.Enum):
     """The compiler that reads a program. docs/architecture.md lists the rules of each.
 
-    Platforms without rules of their own take those of GPU. CPUS, GPUS and TPUS are programs that
-    XLA partitions among several devices: it gathers whatever it cannot partition.
+    Other platforms use the rules of GPU. CPUS, GPUS and TPUS are programs that XLA partitions among
+    several devices; XLA all-gathers the operands of operations that it cannot partition.
     """
 
     CPU = enum.auto()

@@ -1,4 +1,4 @@
-"""What JAX sees: primitives with their derivatives, transposes, batching and sharding.
+"""JAX primitives with their derivatives, transposes, batching and sharding rules.
 
 `primitives` defines them. `winner`: maxima and minima. `linear`: sums and their transposes.
 `weighted`: sums whose weights depend on the elements. `invertible_gather`: gathers whose inverse

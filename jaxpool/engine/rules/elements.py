@@ -1,7 +1,8 @@
-"""The elements of every window, for searches that need them one by one.
+"""The elements of every window, for searches that visit them one by one.
 
-A median or a random draw visits the taps of a window in turn, by `Taps`, and finds the number of a
-tap. `choose` takes the element of that tap, with its derivative, so the search itself needs none.
+A median or a random draw visits the taps of a window in order, with `Taps`, and returns a tap
+number. `choose` reads the element of this tap and defines the derivative, so the search itself is
+not differentiated.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ class Taps:
 
     Args:
         window: The geometry, resolved for the shape of the arrays.
-        arrays: Each with the value of its padding.
+        arrays: Pairs of an array and its padding value.
     """
 
     def __init__(self, window: Window, *arrays: tuple[jax.Array, Any]):
@@ -38,8 +39,8 @@ class Taps:
     def fold(self, step: Callable[..., Any], start: Any) -> Any:
         """`step(carry, number, *elements)` for every tap.
 
-        Few taps are written out, so that all turns are one kernel; of many, the program stores only
-        the carry.
+        A few taps are unrolled, so that all steps fuse into one kernel. Many taps are a loop of the
+        program, which stores only the carry.
         """
         if 0 in self._window.output:
             return start
@@ -61,7 +62,7 @@ class Taps:
 
 
 def occupied(window: Window, ndim: int, where: jax.Array | None) -> jax.Array:
-    """Which windows have an element, as booleans that broadcast against the output."""
+    """Mask of the windows that have an element, shaped to broadcast to the output."""
     count = np.dtype(np.int32)
     present = ones(window, ndim, count) if where is None else where.astype(count)
     return linear.windowed_sum(present, window) > 0
@@ -78,11 +79,11 @@ def choose(x: jax.Array, window: Window, tap: jax.Array) -> jax.Array:
     Args:
         x: The input.
         window: The geometry, resolved for the shape of `x`.
-        tap: For each window the row-major number of a tap inside the image, or `window.taps` for
-            none, where the result is 0.
+        tap: For each window, the row-major number of a tap inside the image, or `window.taps` for
+            none; the result is then 0.
 
     Returns:
-        The elements; their derivative is that of the elements chosen.
+        The chosen elements; the derivative goes to these elements.
     """
     dtype = masked.index_dtype(window)
     index = jnp.where(tap == window.taps, masked.no_winner(dtype), tap.astype(dtype))

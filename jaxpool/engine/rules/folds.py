@@ -1,8 +1,8 @@
-"""Windowed folds by any associative function: no identity needed, order kept, derivatives by JAX.
+"""Windowed folds with any associative function, without an identity, differentiated by JAX.
 
 The taps of a window are combined in row-major order, one axis after the other, the last axis
-first. Only elements of the image are combined: where some taps of a window lie outside, the fold is
-that of the others. So neither the function nor its derivatives are ever applied to padding.
+first. Only elements inside the image are combined, so neither the function nor its derivatives are
+applied to padding.
 
 A wide axis is folded by doubling. With F1 = x and F2w[i] = F(Fw[i], Fw[i + w]), any width is the
 fold of the powers of two in it, the largest first: about 2 log2(k) combinations per output. The
@@ -28,11 +28,11 @@ Combine = Callable[[Values, Values], Values]
 
 
 def fold(values: Values, init: Values, combine: Combine, window: Window) -> Values:
-    """Fold every window, beginning with `init`.
+    """Fold every window, starting with `init`.
 
     Args:
         values: Arrays of one shape.
-        init: As many scalars, of the same dtypes.
+        init: One scalar per array, of the same dtype.
         combine: Associative and elementwise function of two tuples of arrays of one shape.
         window: The geometry, resolved for the shape of `values`.
 
@@ -54,15 +54,16 @@ def fold(values: Values, init: Values, combine: Combine, window: Window) -> Valu
 
 @dataclass(frozen=True)
 class _Run:
-    """Arrays with one element per place of a range, along one axis."""
+    """Arrays with one element per position of a range, along one axis."""
 
     at: range
     values: Values
 
     def read(self, wanted: range, distance: int, position: int) -> _Run:
-        """For each of the places `wanted`, the element `distance` further on, if there is one.
+        """For each position in `wanted`, the element at `position + distance`, if it exists.
 
-        Between its ends, `wanted` shifted by `distance` must name places of this run only.
+        Positions of `wanted`, shifted by `distance` and between the ends of this run, must be
+        positions of this run.
         """
         if not self.at:
             return self.cut(self.at, wanted[:0], position)
@@ -75,7 +76,7 @@ class _Run:
         )
 
     def cut(self, places: range, names: range, position: int) -> _Run:
-        """The elements at some places of this run, as those of the places `names`."""
+        """The elements at `places` of this run, relabelled with the positions `names`."""
         if places == self.at:
             return _Run(names, self.values)
         if not places:
@@ -89,7 +90,7 @@ class _Run:
 def _along(
     values: Values, combine: Combine, axis: Axis, position: int
 ) -> tuple[Values, list[range]]:
-    """The folds along one axis, and the numbers of their outputs, in runs of neighbours."""
+    """The folds along one axis, in runs of consecutive outputs."""
     image = _Run(range(axis.size), values)
     starts = _starts(axis)
     if _doubles(axis):
@@ -105,10 +106,10 @@ def _along(
 
 
 def _join(pieces: Iterable[_Run], combine: Combine, position: int) -> list[_Run]:
-    """Combine pieces, in the order of their taps: each starts at or before the previous one.
+    """Combine pieces in the order of their taps; each starts at or before the previous one.
 
     Returns:
-        Runs of neighbouring places, in ascending order.
+        Runs of consecutive positions, in ascending order.
     """
     runs: list[_Run] = []
     for new in pieces:
@@ -132,7 +133,7 @@ def _join(pieces: Iterable[_Run], combine: Combine, position: int) -> list[_Run]
 
 
 def _doubled(image: _Run, combine: Combine, axis: Axis, position: int) -> list[_Run]:
-    """The folds of the powers of two in the window's width, each where its part begins."""
+    """The folds for the powers of two in the window's width, each at the start of its part."""
     run, runs_by_width = image, {}
     for width, wanted in _levels(axis):
         half = width // 2 * axis.dilation
@@ -150,15 +151,15 @@ def _doubled(image: _Run, combine: Combine, axis: Axis, position: int) -> list[_
 
 
 def _starts(axis: Axis) -> range:
-    """The place of every window's first tap."""
+    """The position of the first tap of every window."""
     return range(-axis.low, axis.output * axis.stride - axis.low, axis.stride)
 
 
 def _levels(axis: Axis) -> list[tuple[int, range]]:
-    """The powers of two up to the window's width, and the places where their folds are needed.
+    """The powers of two up to the window's width, and the positions where each is needed.
 
-    If a power of two divides the stride, fewer places are needed: disjoint windows of 2**m taps are
-    folded as a tree, each level half as long as the one before.
+    If a power of two divides the stride, fewer positions are needed: disjoint windows of 2**m taps
+    are folded as a tree, where each level is half as long as the previous one.
     """
     starts, width = _starts(axis), 1 << (axis.window.bit_length() - 1)
     step = axis.stride if len(starts) > 1 else width * axis.dilation
@@ -172,7 +173,7 @@ def _levels(axis: Axis) -> list[tuple[int, range]]:
 
 
 def _doubles(axis: Axis) -> bool:
-    """Whether doubling takes fewer combinations than going from tap to tap."""
+    """Whether doubling takes fewer combinations than folding tap by tap."""
     gaps = axis.dilation > axis.size  # windows without an element between windows with one
     if axis.window <= tuning.STEP_TAPS or axis.output == 0 or gaps:
         return False
@@ -195,7 +196,7 @@ def _concatenated(parts: list[Values], position: int) -> Values:
 def _place(
     x: jax.Array, fill: jax.Array, runs: list[range], output: int, position: int
 ) -> jax.Array:
-    """Put the runs in their places along an axis of `output` elements, `fill` everywhere else."""
+    """Write the runs at their positions along an axis of `output` elements; `fill` elsewhere."""
     if len(runs) == 1:
         config = [(0, 0, 0)] * x.ndim
         config[position] = (runs[0].start, output - runs[0].stop, 0)

@@ -3,10 +3,10 @@
     windowed_sum(x)[o] = sum over taps t of x[i(o, t)]     where  winner[o] == t
     transposed(y)[i]   = sum over outputs o of y[o]        where  i == i(o, winner[o])
 
-Without a winner every tap counts, and an `Accumulation` may divide (a mean). As a primitive, JAX
-keeps the winner, one small integer per output, as the only residual of a derivative, and both
-directions lower to code made for them. (JAX's transpose of slices would be scatters or interior
-padding, and it would keep one mask per output and tap.)
+Without winners every tap is summed, and an `Accumulation` may divide (a mean). Because the sum is a
+primitive, the only residual of a derivative is the winner, one small integer per output, and both
+directions have specialised lowerings. (JAX would transpose slices into scatters or interior
+padding, and keep one mask per output and tap.)
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def windowed_sum(
     accumulation: Accumulation = PLAIN,
     transposed: bool = False,
 ) -> jax.Array:
-    """Sum of the (winning) elements of each window; transposed, output-shaped to input-shaped."""
+    """The sum of the (winning) elements of each window, or its transpose."""
     parameters = {"window": window, "accumulation": accumulation, "transposed": transposed}
     return bind(_SUM, x, winner, **parameters)
 
@@ -47,7 +47,7 @@ def _code(x: jax.Array, *winner: jax.Array, transposed: bool, **rest: Any) -> ja
 def sum_code(
     x: jax.Array, *winner: jax.Array, window: Window, accumulation: Accumulation, target: Target
 ) -> jax.Array:
-    """The code of `windowed_sum`."""
+    """The program of `windowed_sum`."""
     if not winner:
         return sums.windowed_sum(x, window=window, accumulation=accumulation, target=target)
     return _isolated(masked.select_winners, x, *winner, window=window, target=target)
@@ -56,7 +56,7 @@ def sum_code(
 def transpose_code(
     y: jax.Array, *winner: jax.Array, window: Window, accumulation: Accumulation, target: Target
 ) -> jax.Array:
-    """The code of its transpose."""
+    """The program of the transpose of `windowed_sum`."""
     if not winner:
         return sums.windowed_sum_transpose(
             y, window=window, accumulation=accumulation, target=target
@@ -72,7 +72,7 @@ def transpose_code(
         )
         window = every
     if window.is_tiling and window.taps >= tuning.TILE_MATERIALIZE:
-        y = materialize(y, target=target)  # or each tap would compute it again
+        y = materialize(y, target=target)  # otherwise each tap would recompute it
     return _isolated(masked.scatter_to_winners, y, index, window=window, target=target)
 
 

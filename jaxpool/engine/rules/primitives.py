@@ -1,8 +1,8 @@
-"""Definitions of primitives: how each is bound, evaluated, differentiated, batched and lowered.
+"""Definition of primitives: evaluation, derivatives, batching, sharding and lowering.
 
-The code of a primitive is one function, which is given the target of the program. It is traced
-while the program is lowered, on the shapes and dtypes of the operands alone: meshes, shardings and
-varying axes belong to the types outside, never to the code.
+The code of a primitive is one function of its operands and the target of the program. The code is
+traced when the program is lowered, with the shapes and dtypes of the operands only. Meshes,
+shardings and varying axes are part of the types outside, not of the code.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def define(
     compiled = jax.jit(primitive.bind, static_argnames=tuple(parameters))
 
     def evaluate(*operands: jax.Array, **parameters: Any) -> Any:
-        with jax.disable_jit(False):  # else `compiled` would evaluate the primitive again
+        with jax.disable_jit(False):  # otherwise `compiled` would evaluate the primitive again
             return compiled(*operands, **parameters)
 
     primitive.def_impl(evaluate)
@@ -88,7 +88,7 @@ def _lowering(code: Callable[..., Any], multiple_results: bool) -> Callable[...,
         form = _form(context, functools.partial(code, **parameters))
         lower = mlir.lower_fun(form, multiple_results=multiple_results)
         context = context.replace(avals_in=plain)
-        if is_portable.value:  # no rules of JAX for some platforms either
+        if is_portable.value:  # JAX's rules too: one for all platforms
             context = context.replace(platforms=("tpu",))
         with use_abstract_mesh(AbstractMesh((), ())):
             return lower(context, *operands)
@@ -113,22 +113,22 @@ def _form(context: Any, code: Callable[..., Any]) -> Callable[..., Any]:
 def _is_divided(context: Any) -> bool:
     """Whether XLA divides the program that is being lowered among several devices."""
     axes = context.module_context.axis_context
-    if isinstance(axes, mlir.SPMDAxisContext):  # inside a `shard_map`, of all mesh axes or of some
+    if isinstance(axes, mlir.SPMDAxisContext):  # inside a `shard_map` over some or all mesh axes
         return axes.manual_axes != frozenset(axes.mesh.axis_names) and axes.mesh.size > 1
     return (getattr(axes, "num_devices", None) or 1) > 1
 
 
 def bind(primitive: Primitive, *operands: jax.Array | None, **parameters: Any) -> Any:
-    """`primitive.bind` of the operands that are not None, which are made to vary alike."""
+    """`primitive.bind` of the operands that are not None, after `vary_alike`."""
     given = (operand for operand in operands if operand is not None)
     return primitive.bind(*vary_alike(*given), **parameters)
 
 
 def vary_alike(*arrays: jax.Array) -> tuple[jax.Array, ...]:
-    """The arrays, each made to vary over every mesh axis over which one of them varies.
+    """Make all arrays vary over every mesh axis over which one of them varies.
 
-    Only then is the cotangent of an operand that is the same on all devices summed over them: that
-    sum is the transpose of making it vary.
+    The transpose of this conversion sums the cotangent of an operand that is equal on all devices
+    over these devices.
     """
     varying = [jax.typeof(x).mat.varying for x in arrays]
     every = frozenset().union(*varying)
@@ -143,7 +143,7 @@ def vary_alike(*arrays: jax.Array) -> tuple[jax.Array, ...]:
 def result_type(
     operand: ShapedArray, shape: Sequence[Any], dtype: np.dtype | None = None
 ) -> ShapedArray:
-    """The type of a result that varies over mesh axes as `operand` does, and is sharded alike.
+    """The type of a result with the varying mesh axes and the sharding of `operand`.
 
     A result of another rank is not sharded.
     """
@@ -157,7 +157,7 @@ def result_type(
 def _taylor(
     primitive: Primitive, primals: Sequence[Any], series: Sequence[Any], **parameters: Any
 ) -> tuple[Any, Any]:
-    """The rule of `jax.experimental.jet`: derivatives along the curve that the series describe.
+    """The rule of `jax.experimental.jet`: derivatives along the curve given by the series.
 
     The coefficient of order `n` is the `n`-th derivative at 0, divided by `n!`.
     """
@@ -191,7 +191,7 @@ def _taylor(
 
 
 def zero_tangent(y: Any) -> ad.Zero:
-    """No tangent, of the type of those of `y`."""
+    """A symbolic zero tangent of `y`."""
     return ad.Zero(jax.typeof(y).to_tangent_aval())
 
 
@@ -201,7 +201,7 @@ def is_zero(tangent: Any) -> bool:
 
 
 def leading(operands: Sequence[Any], dims: Sequence[Any]) -> list[Any]:
-    """The operands with their mapped axes first; those that are not mapped as they are."""
+    """The operands with mapped axes moved to the front; unmapped operands are unchanged."""
     pairs = zip(operands, dims, strict=True)
     return [x if d is None else jnp.moveaxis(x, d, 0) for x, d in pairs]
 
@@ -209,7 +209,7 @@ def leading(operands: Sequence[Any], dims: Sequence[Any]) -> list[Any]:
 def _batch(
     primitive: Primitive, operands: Sequence[Any], dims: Sequence[Any], **parameters: Any
 ) -> tuple[Any, Any]:
-    """The batching rule of a primitive that lets leading axes through."""
+    """The batching rule of a primitive that accepts additional leading axes."""
     size = next(x.shape[d] for x, d in zip(operands, dims, strict=True) if d is not None)
     pairs = zip(leading(operands, dims), dims, strict=True)
     moved = [lax.broadcast(x, (size,)) if d is None else x for x, d in pairs]
@@ -228,8 +228,8 @@ def linear_map(
 ) -> Primitive:
     """A primitive that is linear in its first operand: a map or, if `transposed`, its transpose.
 
-    The arguments are those of `define`, but that `code` and all rules get the parameter
-    `transposed`; `jvp` is None if the further operands have no tangents.
+    The arguments are those of `define`, except that `code` and all rules receive the parameter
+    `transposed`. `jvp` is None if the other operands have no tangents.
     """
 
     def jvp_of_first(primals: Any, tangents: Any, **rest: Any) -> tuple[jax.Array, Any]:
@@ -259,7 +259,7 @@ def linear_map(
 def search(name: str, code: Callable[..., jax.Array], parameters: Sequence[str]) -> Callable:
     """A primitive as `function(*operands, **parameters)`: one array of integers, no derivative.
 
-    `code(*operands, target=..., **parameters)` may loop, and be any other JAX program.
+    `code(*operands, target=..., **parameters)` may be any JAX program, including loops.
     """
 
     def mapped_code(*operands: jax.Array, mapped: Sequence[Any], **rest: Any) -> jax.Array:
@@ -294,6 +294,6 @@ def search(name: str, code: Callable[..., jax.Array], parameters: Sequence[str])
     return function
 
 
-# The same integers. `jet`, inside a `jax.jit`, differentiates even integers, and has no rule for
-# some operations on them. It knows that the result of a search is constant.
+# Returns the same integers. Inside `jax.jit`, `jet` also differentiates integers and lacks rules
+# for some integer operations. The result of a search is a constant for `jet`.
 integers = search("jaxpool_integers", lambda x, target: x, [])

@@ -10,8 +10,8 @@ output-shaped arrays `y` (say, `exp(x - y)` with the window's maximum). With the
     d S_f(v)  =  S_f(dv) + S_fx(v dx) + dy S_fy(v)
     d T_f(g)  =  T_f(dg) + dx T_fx(g) + T_fy(g dy)
 
-So a derivative of any order and mode is a few sums that compute the weights again from `x` and `y`;
-nothing of the size of taps times outputs is ever kept.
+So a derivative of any order and mode consists of a few sums that recompute the weights from `x` and
+`y`. No array of size taps times outputs is stored.
 """
 
 from __future__ import annotations
@@ -43,18 +43,18 @@ def weighted_sum(
     """For each window, the sum of its elements of `v`, weighted by the kernel.
 
     Args:
-        kernel: Elementwise function of `(*xs, *ys)`, defined once (it is a cache key), whose
-            derivatives are finite wherever its value is.
-        v: Input-shaped array; None for ones. Transposed, output-shaped array.
+        kernel: Elementwise function of `(*xs, *ys)`, defined once because it is a cache key. Its
+            derivatives must be finite wherever its value is finite.
+        v: Input-shaped array (output-shaped if `transposed`); None for ones.
         xs: At least one input-shaped array; axes that are not pooled may have size 1.
         ys: Output-shaped arrays; axes that are not pooled may have size 1.
         window: The geometry.
-        transposed: Whether to compute the transpose in `v` instead.
+        transposed: Whether to compute the transpose with respect to `v`.
 
     Returns:
-        The sums; 0 for a window without an element. Transposed, one per input.
+        The sums, one per window (one per input if `transposed`); 0 for a window without an element.
     """
-    if v is not None:  # in the full shape, so that its transpose need not sum
+    if v is not None:  # broadcast first, so that the transpose does not sum
         full = window.output_shape if transposed else window.input_shape
         shape = lax.broadcast_shapes(*(full(x.shape) for x in (v, *xs, *ys)))
         v = v if v.shape == shape else jnp.broadcast_to(v, shape)
@@ -64,7 +64,7 @@ def weighted_sum(
 
 @functools.cache
 def _partial(kernel: Kernel, index: int) -> Kernel:
-    """The derivative of the kernel in one of its arguments."""
+    """The derivative of the kernel with respect to one argument."""
 
     def derivative(*arguments: jax.Array) -> jax.Array:
         def along(argument: jax.Array) -> jax.Array:
@@ -96,7 +96,7 @@ def _code(
 
     if not (transposed and window.is_tiling):
         return isolate(step, *operands, target=target, fusible=window.is_tiling)
-    g, xs, ys = _split(operands, linear, inputs)  # compute once per output, not per input
+    g, xs, ys = _split(operands, linear, inputs)  # computed once per output, not once per input
     g, ys = ([materialize(y, target=target) for y in outputs] for outputs in (g, ys))
     return step(*g, *xs, *ys)
 
@@ -110,7 +110,7 @@ def _jvp(primals, tangents, *, kernel, window, linear, inputs, transposed):
         if is_zero(tangent):
             continue
         slope = _partial(kernel, i)
-        if transposed != (i < inputs):  # the sum reads the array of this tangent
+        if transposed != (i < inputs):  # the sum reads this tangent's array
             terms.append(weigh(slope, tangent if v is None else v * tangent))
         else:
             terms.append(tangent * weigh(slope, v))

@@ -1,9 +1,9 @@
-"""Maxima and minima with their winners: the index is the derivative.
+"""Maxima and minima with their winners, which determine the derivatives.
 
-A maximum is piecewise linear: near any point it copies the winning element. So a step yields its
-value and, when a derivative is asked for, the number of the winning tap. Tangents follow the winner
-(`linear.windowed_sum`), cotangents return to it (its transpose), and every mode and order of
-differentiation has the same Jacobian.
+A maximum is piecewise linear: near any point it copies the winning element. So a step returns its
+value and, if a derivative is computed, the number of the winning tap. The tangent is the tangent of
+the winner (`linear.windowed_sum`), and the cotangent goes to the winner (its transpose), so every
+mode and order of differentiation has the same Jacobian.
 """
 
 from __future__ import annotations
@@ -39,20 +39,20 @@ RESIDUAL = "jaxpool_winner"
 
 _PARAMETERS = ["monoid", "window", "plan"]
 
-# The most elements that int32 numbers, counted from 1.
+# Most elements that int32 can index, counted from 1.
 MOST_PLACES = 2**31 - 1
 
 
 def with_winners(
     monoid: Monoid, window: Window, plan: Plan, x: jax.Array, where: jax.Array | None
 ) -> tuple[jax.Array, list[jax.Array]]:
-    """The extreme of every window, and for each step of the plan which tap won."""
+    """The extreme of every window, and the winning taps of each step of the plan."""
     y, *winners = bind(_WINNERS, x, where, monoid=monoid, window=window, plan=plan)
     return y, [checkpoint_name(index, RESIDUAL) for index in winners]
 
 
 def follow(x: jax.Array, plan: Plan, winners: Sequence[jax.Array]) -> jax.Array:
-    """Carry input-shaped numbers to the outputs that their positions won; 0 for empty windows."""
+    """Gather input-shaped numbers at the winners of each output; 0 for empty windows."""
     for window, index in zip(plan, winners, strict=True):
         x = linear.windowed_sum(x, window, index)
     return x
@@ -68,7 +68,7 @@ def _follow_code(
     transposed: bool,
     target: Target,
 ) -> jax.Array:
-    """`follow`; its transpose by the winners or, on TPU, by `select_and_scatter`.
+    """The linear map `follow`, transposed by the winners or, on TPU, by `select_and_scatter`.
 
     A program computes `source` or `winners` only if its target reads them.
     """
@@ -91,7 +91,7 @@ _FOLLOW = linear_map("jaxpool_follow_winner", _follow_code, _PARAMETERS)
 
 
 def place_dtype(elements: int) -> np.dtype:
-    """The integer dtype of flat indices into a plane of that many elements.
+    """The integer dtype of flat indices into a plane of `elements` elements.
 
     Raises:
         ValueError: int32 does not hold them, and int64 is not enabled.
@@ -107,10 +107,10 @@ def place_dtype(elements: int) -> np.dtype:
 
 
 def places(window: Window, plan: Plan, winners: list[jax.Array]) -> jax.Array:
-    """The places of the winners of a whole pooling: row-major in the pooled plane, -1 for none.
+    """The indices of the winners of a whole pooling: row-major in the pooled plane, -1 for none.
 
-    The first step's tap numbers give them. Later steps carry them along like a tangent, counted
-    from 1, so that 0 arrives where there was no element.
+    The tap numbers of the first step determine the indices. Later steps propagate them like a
+    tangent, counted from 1, so that a window without an element has 0.
     """
     (step, *later), (index, *rest) = plan, winners
     dtype = place_dtype(math.prod(axis.size for axis in window.axes))
@@ -129,11 +129,11 @@ def places(window: Window, plan: Plan, winners: list[jax.Array]) -> jax.Array:
 
 
 def _tangent(primals, tangents, y, winners, **parameters):
-    """The tangent of the value follows the winners."""
+    """The tangent of the value: the tangent at the winners."""
     if is_zero(tangents[0]):
         return zero_tangent(y)
     x, *masks = primals
-    if masks:  # by the winners alone: `select_and_scatter` cannot tell masked elements from others
+    if masks:  # `select_and_scatter` cannot distinguish masked elements
         return follow(tangents[0], parameters["plan"], winners)
     return bind(_FOLLOW, tangents[0], x, *winners, transposed=False, **parameters)
 

@@ -1,1 +1,1 @@
-"""Operators over bins: adaptive sizes, random boundaries, pyramids."""
+"""Adaptive, fractional and spatial pyramid pooling."""

@@ -1,4 +1,4 @@
-"""The random windows of fractional pooling, in PyTorch's and in TensorFlow's form."""
+"""The random windows of fractional pooling, as defined by PyTorch and by TensorFlow."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jaxpool.engine.rules.primitives import vary_alike
 from jaxpool.pooling import arguments, sizes
 from jaxpool.pooling.bins._layout import Bins, Layout
 
-Outputs = dict[int, int]  # the number of windows, by axis
+Outputs = dict[int, int]  # number of windows per axis
 
 
 def windows(
@@ -27,7 +27,7 @@ def windows(
     overlapping: bool,
     axes: Ints | None,
 ) -> tuple[Layout, Any]:
-    """The windows of `fractional_max_pool`, and the samples from which they follow."""
+    """The windows of `fractional_max_pool`, and the random samples that define them."""
     if (key is None) == (samples is None):
         got = "neither" if key is None else "both"
         raise ValueError(f"one of key and samples must be given, got {got}")
@@ -70,7 +70,7 @@ def _checked_uniform(samples: Any, shape: tuple[Any, ...]) -> jax.Array:
     aligned = zip(reversed(array.shape), reversed(shape), strict=False)
     if array.ndim > len(shape) or any(given not in (1, size) for given, size in aligned):
         raise ValueError(
-            f"samples must broadcast to {shape}, one a plane and pooled axis, got {array.shape}"
+            f"samples must broadcast to {shape}, one per plane and pooled axis, got {array.shape}"
         )
     numbers = arguments.known(samples)
     if numbers is not None and not np.all((numbers >= 0) & (numbers < 1)):
@@ -81,9 +81,8 @@ def _checked_uniform(samples: Any, shape: tuple[Any, ...]) -> jax.Array:
 
 
 def _sliding(x: jax.Array, outputs: Outputs, window: dict[int, int], samples: jax.Array) -> Layout:
-    """PyTorch's form: windows of one length whose starts advance by alpha, rounded down."""
-    # In a plane, PyTorch's first sample belongs to the last axis; in a line or a volume, the
-    # first to the first.
+    """PyTorch's form: windows of equal length; starts advance by alpha, rounded down."""
+    # PyTorch's first sample belongs to the last axis in 2-D, and to the first axis in 1-D and 3-D.
     columns = reversed(range(len(outputs))) if len(outputs) == 2 else range(len(outputs))
     layout = {}
     for (position, count), column in zip(outputs.items(), columns, strict=True):
@@ -107,7 +106,7 @@ def _sliding(x: jax.Array, outputs: Outputs, window: dict[int, int], samples: ja
 def _draw_boundaries(
     key: jax.Array, x: jax.Array, outputs: Outputs, pseudo_random: bool
 ) -> tuple[jax.Array | np.ndarray, ...]:
-    """TensorFlow's form: steps of K and K + 1 from boundary to boundary."""
+    """TensorFlow's form: boundaries at distances of K and K + 1."""
     draw = _pseudo_random_boundaries if pseudo_random else _random_boundaries
     keys = jax.random.split(key, len(outputs))
     result = []
@@ -121,10 +120,11 @@ def _draw_boundaries(
 
 
 def _random_boundaries(key: jax.Array, size: int, count: int) -> jax.Array:
-    """As many steps of K + 1 as it takes, in random order."""
+    """Steps of K and K + 1 that sum to `size`, in random order."""
     step, longer = divmod(size, count)
     steps = jnp.asarray(step + (np.arange(count) < longer).astype(np.int32))
-    # To JAX (0.10 to 0.12), a permutation varies over devices as the numbers do, not as the key.
+    # In JAX 0.10 to 0.12, the type of a permutation varies over mesh axes as its input, not as the
+    # key.
     steps, _ = vary_alike(steps, key)
     drawn = jnp.cumsum(jax.random.permutation(key, steps), dtype=np.int32)
     return jnp.concatenate([jnp.zeros(1, np.int32), drawn])
@@ -133,9 +133,9 @@ def _random_boundaries(key: jax.Array, size: int, count: int) -> jax.Array:
 def _pseudo_random_boundaries(key: jax.Array, size: int, count: int) -> jax.Array:
     """Boundaries ceil(alpha (i + u)) - 1, with alpha = size / count and one u for all.
 
-    In integers, since alpha u = v / count for v = size u, and only the ceiling of v matters:
-    boundary i is floor((size i + r) / count), with r = ceil(v) - 1 drawn from whole numbers. Its
-    bound keeps the first step from exceeding K + 1, and the last from falling below K.
+    Computed in integers: with v = size u, alpha u = v / count, and only ceil(v) affects the result.
+    Boundary i is floor((size i + r) / count), where r = ceil(v) - 1 is a random integer. The upper
+    bound of r keeps the first step at most K + 1 and the last step at least K.
     """
     step, longer = divmod(size, count)
     r = jax.random.randint(key, (), 0, min(2 * count - longer, count + longer))
@@ -150,7 +150,7 @@ def _checked_boundaries(samples: Any, x: jax.Array, outputs: Outputs) -> tuple[A
     if not isinstance(samples, list | tuple) or len(samples) != len(outputs):
         raise ValueError(
             f"samples must be, for window_shape=None, a tuple of {len(outputs)} arrays of "
-            f"boundaries, one a pooled axis, got {samples!r}"
+            f"boundaries, one per pooled axis, got {samples!r}"
         )
     result = []
     for given, (position, count) in zip(samples, outputs.items(), strict=True):
@@ -179,7 +179,7 @@ def _checked_boundaries(samples: Any, x: jax.Array, outputs: Outputs) -> tuple[A
 def _between(
     x: jax.Array, outputs: Outputs, boundaries: tuple[Any, ...], overlapping: bool
 ) -> Layout:
-    """Windows from one boundary to the next, which the overlapping ones take in."""
+    """Windows from one boundary to the next; overlapping windows include the next boundary."""
     layout = {}
     for (position, count), steps in zip(outputs.items(), boundaries, strict=True):
         size = x.shape[position]

@@ -1,9 +1,9 @@
-"""Windows that differ in place and length: those of adaptive and fractional pooling.
+"""Reductions over windows of uneven starts and lengths: adaptive and fractional pooling.
 
-Where the windows are known and not too long, the engine reads them as they are. Otherwise every
-pooled axis is gathered into blocks, one a window and each as long as the longest. Then windows
-tile the axis, and the engine reduces them like any others; what pads a shorter block is the
-identity.
+If starts and lengths are static and the windows are short, the engine reads them directly
+(`axis.Uneven`). Otherwise every pooled axis is gathered into blocks: one block per window, all of
+the length of the longest window, padded with the identity. The blocks tile the gathered axis, so
+the engine reduces them as ordinary windows.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from jaxpool.monoid import MAX, SUM, Monoid
 from jaxpool.pooling.windows import average
 from jaxpool.window import Window
 
-# The most taps of known windows, which are spelt out in one loop, unless they are all alike.
+# Most taps of static uneven windows that the engine reads directly, in one fused loop.
 MOST = 64
 
-# The most windows an element may be part of for its derivative to be gathered from them.
+# Most windows per element for which the derivative is computed by gathers.
 FEW = 8
 
 
@@ -36,11 +36,11 @@ class Bins:
 
     Attributes:
         size: Elements of the axis.
-        starts: Integers, `(windows,)`, of NumPy if they are known; or, where windows differ from
-            plane to plane, an array with every axis of the input, of size 1 where they do not.
-        lengths: Likewise; or one int, the length of all.
-        longest: What no length exceeds.
-        step: What the distance between two neighbouring starts is at least; 0 if not known.
+        starts: Integers `(windows,)`, a NumPy array if static. If windows differ between planes, an
+            array with the rank of the input that broadcasts to its planes.
+        lengths: The same, or one int for windows of equal length.
+        longest: An upper bound of the lengths.
+        step: A lower bound of the distance between neighbouring starts; 0 if unknown.
     """
 
     size: int
@@ -51,7 +51,7 @@ class Bins:
 
     @property
     def axis(self) -> Axis | Uneven | None:
-        """The axis of the engine, if it can read these windows as they are."""
+        """The engine's axis with these windows; None if the engine cannot read them directly."""
         starts, lengths = self.starts, self.lengths
         if not (isinstance(starts, np.ndarray) and isinstance(lengths, int | np.ndarray)):
             return None
@@ -67,11 +67,11 @@ class Bins:
         return Axis(self.size, length, stride, low=-first, high=end - self.size)
 
 
-Layout = dict[int, Bins]  # by axis, counted from the end, ascending
+Layout = dict[int, Bins]  # by axis index from the end, ascending
 
 
 def reduce(x: jax.Array, monoid: Monoid, layout: Layout, where: jax.Array | None) -> jax.Array:
-    """As `engine.reduce`, over bins."""
+    """`engine.reduce` over bins."""
     if window := _window(layout):
         return engine.reduce(x, monoid, window, where=where)
     x = _without_masked(x, monoid, where)
@@ -85,12 +85,12 @@ def reduce(x: jax.Array, monoid: Monoid, layout: Layout, where: jax.Array | None
 def arg_reduce(
     x: jax.Array, monoid: Monoid, layout: Layout, where: jax.Array | None
 ) -> tuple[jax.Array, jax.Array]:
-    """As `engine.arg_reduce`, over bins: the winners' places are those in the whole plane."""
+    """`engine.arg_reduce` over bins; indices are row-major in the whole plane."""
     if window := _window(layout):
         return engine.arg_reduce(x, monoid, window, where=where)
     dtype = engine.place_dtype(math.prod(bins.size for bins in layout.values()))
     x = _without_masked(x, monoid, where)
-    within, inner = None, 1  # the winner's place in the axes done so far, and their elements
+    within, inner = None, 1  # index of the winner in the axes reduced so far; their size
     for position, bins in reversed(layout.items()):
         blocks, mask, window = _blocks(x, where, position, bins)
         x, place = engine.arg_reduce(blocks, monoid, window, where=mask)
@@ -109,7 +109,7 @@ def arg_reduce(
 
 
 def mean(x: jax.Array, layout: Layout, where: jax.Array | None) -> jax.Array:
-    """The mean of every window, of the dtype of `x` or, for integers, float32; 0 where empty."""
+    """The mean of every window, in the dtype of `x`, or float32 for integers; 0 if empty."""
     if window := _window(layout):
         return average.mean(x, window, where)
     wide, result = average.mean_dtypes(x)
@@ -124,7 +124,7 @@ def mean(x: jax.Array, layout: Layout, where: jax.Array | None) -> jax.Array:
 
 
 def _without_masked(x: jax.Array, monoid: Monoid, where: jax.Array | None) -> jax.Array:
-    """The identity in place of masked elements, so that no step moves a masked NaN."""
+    """`x` with masked elements replaced by the identity, so that a masked NaN does not spread."""
     return x if where is None else jnp.where(where, x, monoid.identity(x.dtype))
 
 
@@ -136,7 +136,7 @@ def _window(layout: Layout) -> Window | None:
 def _blocks(
     x: jax.Array, where: jax.Array | None, position: int, bins: Bins
 ) -> tuple[jax.Array, jax.Array | None, Window]:
-    """Input and mask with the blocks of one axis side by side, and the windows upon them."""
+    """Input and mask with one axis gathered into blocks, and the windows that tile the blocks."""
     if axis := bins.axis:
         return x, where, Window((position,), (axis,))
     blocks, exists = _gather(x, position, bins)
@@ -149,8 +149,8 @@ def _blocks(
 
 
 def _gather(x: jax.Array, position: int, bins: Bins) -> tuple[jax.Array, jax.Array | None]:
-    """The blocks, and which of their elements belong to their windows; None if all do."""
-    member = x.ndim + position + 1  # the axis of a block's elements, next to that of the blocks
+    """The blocks, and a mask of the elements inside their windows; None if all are inside."""
+    member = x.ndim + position + 1  # axis of the elements of a block, after the axis of blocks
 
     def side_by_side(array: Any) -> Any:
         shape = list(array.shape)
@@ -173,14 +173,14 @@ def _gather(x: jax.Array, position: int, bins: Bins) -> tuple[jax.Array, jax.Arr
 
 
 def _readers(bins: Bins, position: int, ndim: int) -> list[jax.Array]:
-    """For each element its places in the blocks, -1 for none."""
+    """For each element its positions in the blocks, -1 for none."""
     starts = _full(bins.starts, position, ndim)
     member = ndim + position + 1
     shape = [1] * ndim
     shape[position] = bins.size
     element = np.arange(bins.size, dtype=np.int32).reshape(shape)
     begun = _member_axis(starts, member) <= np.expand_dims(element, member - 1)
-    last = jnp.sum(begun, axis=member - 1, dtype=np.int32) - 1  # that begins there or before
+    last = jnp.sum(begun, axis=member - 1, dtype=np.int32) - 1  # last window started
     readers = []
     for back in range(-(-bins.longest // bins.step)):
         window = jnp.maximum(last - back, 0)
@@ -199,7 +199,7 @@ def _member_axis(array: Any, member: int) -> Any:
 
 
 def _full(numbers: Any, position: int, ndim: int) -> Any:
-    """Numbers a window, shaped to broadcast against the output."""
+    """One number per window, shaped to broadcast to the output."""
     if isinstance(numbers, int):
         return np.full((1,) * ndim, numbers, np.int32)
     if numbers.ndim == ndim:

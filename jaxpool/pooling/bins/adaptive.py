@@ -1,4 +1,4 @@
-"""Adaptive pooling: the output size is given, and the windows follow from it."""
+"""Adaptive pooling: windows are derived from a given output size."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ Sizes = Ints | Sequence[int | None] | None
 def adaptive_max_pool(
     x: ArrayLike, output_shape: Sizes, *, axes: Ints | None = None, where: ArrayLike | None = None
 ) -> jax.Array:
-    """The largest element of every bin, with as many bins as the output is to have.
+    """The largest element of every bin, for a given number of bins per axis.
 
         y[i] = max of x[floor(i n / o)], ..., x[ceil((i + 1) n / o) - 1]    for n inputs, o outputs
 
-    Bins overlap where `o` does not divide `n`. NaN, ties and derivatives are those of `max_pool`.
+    Bins overlap if `o` does not divide `n`. NaN, ties and derivatives are handled as in `max_pool`.
 
     Args:
         x: Array `(*batch, *spatial, channels)` of a floating, integer or bool dtype.
-        output_shape: Bins per spatial axis, also more than it has elements. An int stands for
-            every spatial axis, which are then all but the first and the last; d ints pool the d
-            axes before the last. None, or None for an axis, keeps the size that there is.
-        axes: The pooled axes by number, for any other layout.
-        where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
+        output_shape: Bins per spatial axis; may exceed the size of the axis. An int applies to
+            every axis except the first and the last; d ints pool the d axes before the last one.
+            None, or None for one axis, keeps the size of the input.
+        axes: Indices of the pooled axes, for any other layout.
+        where: Boolean mask that broadcasts to `x`; False leaves an element out.
 
     Returns:
-        Array of the dtype of `x` and its shape, but for the pooled axes, which have the sizes of
-        `output_shape`. A bin without an element gives the identity: -inf, the smallest integer, or
-        False.
+        Array of the dtype of `x`, with the shape of `x` except along the pooled axes, which have
+        the sizes of `output_shape`. A bin without an element gives the identity of max: -inf, the
+        smallest integer, or False.
 
     Raises:
-        TypeError: `x` is no array of real numbers, `where` is not boolean, or `output_shape` holds
-            something else than ints and None.
+        TypeError: `x` is not an array of real numbers, `where` is not boolean, or `output_shape`
+            has entries other than ints and None.
         ValueError: A size is less than 1, `where` does not broadcast to `x`, `x` has too few axes,
             or a pooled axis is empty.
 
@@ -55,7 +55,7 @@ def adaptive_max_pool(
         Array([2., 4., 6.], dtype=float32)
 
     When to use:
-        A map of one size from inputs of any size, in front of a dense layer; by the strongest
+        A map of fixed size from inputs of any size, before a dense layer, that keeps the strongest
         responses.
 
     Source:
@@ -69,21 +69,21 @@ def adaptive_max_pool(
 def adaptive_max_pool_with_argmax(
     x: ArrayLike, output_shape: Sizes, *, axes: Ints | None = None, where: ArrayLike | None = None
 ) -> tuple[jax.Array, jax.Array]:
-    """The largest element of every bin, and where it stands.
+    """The largest element of every bin, and its index.
 
         y[i] = x[j[i]], the first of the largest elements of bin i; see `adaptive_max_pool`
 
     Args:
         x: Array `(*batch, *spatial, channels)` of a floating, integer or bool dtype.
-        output_shape: Bins per spatial axis; see `adaptive_max_pool`, also for all that follow.
-        axes: The pooled axes by number, for any other layout.
-        where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
+        output_shape: Bins per spatial axis; see `adaptive_max_pool`, also for the arguments below.
+        axes: Indices of the pooled axes, for any other layout.
+        where: Boolean mask that broadcasts to `x`; False leaves an element out.
 
     Returns:
-        The values, of the dtype of `x`, and as many indices of dtype int32: the winner's place in
-        the spatial plane of its image and channel, counted row by row (pooled axes in ascending
-        order). A bin without an element has index -1. In
-        planes of more than 2^31 - 1 elements they are int64, which `jax_enable_x64` must allow.
+        A pair of arrays of the same shape: the values, of the dtype of `x`, and the indices, of
+        dtype int32. An index is the flat row-major position of the winner in the spatial plane of
+        its image and channel (pooled axes in ascending order), or -1 for a bin without an element.
+        Planes of more than 2^31 - 1 elements have int64 indices, which requires `jax_enable_x64`.
 
     Raises:
         TypeError: As in `adaptive_max_pool`.
@@ -98,7 +98,7 @@ def adaptive_max_pool_with_argmax(
         (Array([3., 5.], dtype=float32), Array([0, 3], dtype=int32))
 
     When to use:
-        As `adaptive_max_pool`, where the places of the maxima are wanted too.
+        In place of `adaptive_max_pool`, when the positions of the maxima are needed too.
 
     Source:
         PyTorch's `AdaptiveMaxPool2d(return_indices=True)`.
@@ -111,7 +111,7 @@ def adaptive_max_pool_with_argmax(
 def adaptive_avg_pool(
     x: ArrayLike, output_shape: Sizes, *, axes: Ints | None = None, where: ArrayLike | None = None
 ) -> jax.Array:
-    """The mean of every bin, with as many bins as the output is to have.
+    """The mean of every bin, for a given number of bins per axis.
 
         y[i] = mean of x[floor(i n / o)], ..., x[ceil((i + 1) n / o) - 1]   for n inputs, o outputs
 
@@ -119,12 +119,12 @@ def adaptive_avg_pool(
 
     Args:
         x: Array `(*batch, *spatial, channels)` of a floating, integer or bool dtype.
-        output_shape: Bins per spatial axis; see `adaptive_max_pool`, also for all that follow.
-        axes: The pooled axes by number, for any other layout.
-        where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
+        output_shape: Bins per spatial axis; see `adaptive_max_pool`, also for the arguments below.
+        axes: Indices of the pooled axes, for any other layout.
+        where: Boolean mask that broadcasts to `x`; False leaves an element out.
 
     Returns:
-        Array of the dtype of `x` if that is floating, else float32. A bin without an element gives
+        Array of the dtype of `x` if it is floating, else of float32. A bin without an element gives
         0.
 
     Raises:
@@ -138,8 +138,8 @@ def adaptive_avg_pool(
         Array([1., 3., 5.], dtype=float32)
 
     When to use:
-        A map of one size from inputs of any size, in front of a dense layer: the head of VGG and
-        AlexNet in torchvision.
+        A map of fixed size from inputs of any size, before a dense layer, as in torchvision's VGG
+        and AlexNet.
 
     Source:
         PyTorch's `AdaptiveAvgPool2d`.
@@ -169,7 +169,7 @@ def _checked(
 
 
 def _without_none(x: jax.Array, output_shape: Any, axes: Ints | None) -> Any:
-    """`output_shape`, in which None has become the size of its axis."""
+    """`output_shape` with None replaced by the size of the axis."""
     if output_shape is None:
         positions = pooled_axes(x.ndim, axes, None)
         return [x.shape[position] for position in positions]
@@ -177,7 +177,7 @@ def _without_none(x: jax.Array, output_shape: Any, axes: Ints | None) -> Any:
         return output_shape
     positions = pooled_axes(x.ndim, axes, len(output_shape), "output_shape")
     if len(positions) != len(output_shape):
-        return output_shape  # to be refused with its numbers
+        return output_shape  # `sizes.given` raises the error
     return [
         x.shape[position] if entry is None else entry
         for position, entry in zip(positions, output_shape, strict=True)

@@ -1,4 +1,4 @@
-"""Fractional pooling: windows at random places, to shrink a map by any factor."""
+"""Fractional pooling: random windows that shrink a map by any factor."""
 
 from __future__ import annotations
 
@@ -29,53 +29,53 @@ def fractional_max_pool(
     axes: Ints | None = None,
     where: ArrayLike | None = None,
 ) -> jax.Array:
-    """The largest element of every window, where the windows lie at random places.
+    """The largest element of every window, with random window positions.
 
         y[i] = max of x[a[i]], ..., x[b[i] - 1], along each pooled axis of n elements and o windows
 
-    PyTorch's form, windows of k elements, at other places in every plane, from one u an axis:
+    PyTorch's form has windows of k elements at different positions in every plane, computed from
+    one random number u per plane and axis:
 
         a[i] = floor((i + u) alpha) - floor(u alpha),  alpha = (n - k) / (o - 1);  a[o - 1] = n - k
         b[i] = a[i] + k
 
-    TensorFlow's form (`window_shape=None`), the same windows in all planes, between boundaries c
-    in steps of K and K + 1, where K = floor(n / o):
+    TensorFlow's form (`window_shape=None`) has the same windows in all planes, between boundaries c
+    at distances of K and K + 1, where K = floor(n / o):
 
         a[i] = c[i],  b[i] = c[i + 1], or min(c[i + 1] + 1, n) if overlapping
 
-    NaN, ties and derivatives are those of `max_pool`.
+    NaN, ties and derivatives are handled as in `max_pool`.
 
     Args:
         x: Array `(*batch, *spatial, channels)` of a floating, integer or bool dtype.
-        window_shape: Elements of a window per spatial axis, an int or one an axis; None for
+        window_shape: Window length per spatial axis, an int or one int per axis; None selects
             TensorFlow's form.
-        output_shape: Windows per spatial axis. An int (here and in `window_shape`) stands for every
-            spatial axis, which are then all but the first and the last; d ints pool the d axes
-            before the last.
-        key: A key of `jax.random`, from which to draw the samples.
-        samples: The samples themselves, instead of a key; `fractional_samples` draws them. In
-            PyTorch's form an array in [0, 1) that broadcasts to the axes of `x` that are not pooled
-            and one more, the pooled axes in ascending order; but of two pooled axes the last comes
-            first, as in PyTorch. In TensorFlow's form a tuple of the boundaries c, `(o + 1,)`
-            integers per pooled axis.
-        pseudo_random: In TensorFlow's form, draw evenly spread steps, floor((n i + r) / o) with one
-            random r, rather than K and K + 1 in random order.
-        overlapping: In TensorFlow's form, let a window end with the first element of the next.
-        axes: The pooled axes by number, for any other layout.
-        where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
+        output_shape: Windows per spatial axis. An int (here and in `window_shape`) applies to every
+            axis except the first and the last; d ints pool the d axes before the last one.
+        key: A key of `jax.random`, from which the samples are drawn.
+        samples: The samples, in place of a key, for example from `fractional_samples`. In PyTorch's
+            form, an array with values u in [0, 1) that broadcasts to
+            `(*unpooled axes of x, pooled axes)`. Its last axis lists the pooled axes in ascending
+            order, but the last one first if there are two, as in PyTorch. In TensorFlow's form, a
+            tuple with the boundaries c, `(o + 1,)` integers, per pooled axis.
+        pseudo_random: In TensorFlow's form, draw evenly spread boundaries floor((n i + r) / o) with
+            one random integer r, instead of steps of K and K + 1 in random order.
+        overlapping: In TensorFlow's form, extend every window by the first element of the next one.
+        axes: Indices of the pooled axes, for any other layout.
+        where: Boolean mask that broadcasts to `x`; False leaves an element out.
 
     Returns:
-        Array of the dtype of `x` and its shape, but for the pooled axes, which have the sizes of
-        `output_shape`. A window without an element gives the identity: -inf, the smallest integer,
-        or False.
+        Array of the dtype of `x`, with the shape of `x` except along the pooled axes, which have
+        the sizes of `output_shape`. A window without an element gives the identity of max: -inf,
+        the smallest integer, or False.
 
     Raises:
-        TypeError: `x` is no array of real numbers, `where` is not boolean, `key` is no key, or
-            `samples` is no array or tuple of its form.
-        ValueError: A size is less than 1; `n < o + k - 1` for one axis; not one of `key` and
-            `samples` is given; `pseudo_random` or `overlapping` is given with `window_shape`; or
-            samples lie outside their range. (Samples that are traced, as under `jit`, are not
-            looked at.)
+        TypeError: `x` is not an array of real numbers, `where` is not boolean, `key` is not a key,
+            or `samples` has the wrong type.
+        ValueError: A size is less than 1; `n < o + k - 1` for one axis; neither or both of `key`
+            and `samples` are given; `pseudo_random` or `overlapping` is given with `window_shape`;
+            or samples lie outside their range. (Traced samples, for example under `jit`, are not
+            checked.)
 
     Example:
         >>> import jax
@@ -88,8 +88,8 @@ def fractional_max_pool(
         (1, 4, 1)
 
     When to use:
-        To shrink maps by less than 2 at a time, so that a network can pool more often; the random
-        windows are meant to regularise it as well.
+        To shrink maps by a factor below 2, so that a network can have more pooling layers. The
+        random windows also act as regularization.
 
     Source:
         Graham, "Fractional Max-Pooling", 2014; PyTorch's `FractionalMaxPool2d`; TensorFlow's
@@ -115,25 +115,26 @@ def fractional_max_pool_with_argmax(
     axes: Ints | None = None,
     where: ArrayLike | None = None,
 ) -> tuple[jax.Array, jax.Array]:
-    """The largest element of every window of fractional max pooling, and where it stands.
+    """The largest element of every window of fractional max pooling, and its index.
 
         y[i] = x[j[i]], the first of the largest elements of window i; see `fractional_max_pool`
 
     Args:
         x: Array `(*batch, *spatial, channels)` of a floating, integer or bool dtype.
-        window_shape: Elements of a window; see `fractional_max_pool`, also for all that follow.
+        window_shape: Window length; see `fractional_max_pool`, also for the arguments below.
         output_shape: Windows per spatial axis.
-        key: A key of `jax.random`, from which to draw the samples.
-        samples: The samples themselves, instead of a key.
-        pseudo_random: In TensorFlow's form, draw evenly spread steps.
-        overlapping: In TensorFlow's form, let a window end with the first element of the next.
-        axes: The pooled axes by number, for any other layout.
-        where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
+        key: A key of `jax.random`, from which the samples are drawn.
+        samples: The samples, in place of a key.
+        pseudo_random: In TensorFlow's form, draw evenly spread boundaries.
+        overlapping: In TensorFlow's form, extend every window by the first element of the next one.
+        axes: Indices of the pooled axes, for any other layout.
+        where: Boolean mask that broadcasts to `x`; False leaves an element out.
 
     Returns:
-        The values, of the dtype of `x`, and as many indices of dtype int32: the winner's place in
-        the spatial plane of its image and channel, counted row by row (pooled axes in ascending
-        order). A window without an element has index -1.
+        A pair of arrays of the same shape: the values, of the dtype of `x`, and the indices, of
+        dtype int32. An index is the flat row-major position of the winner in the spatial plane of
+        its image and channel (pooled axes in ascending order), or -1 for a window without an
+        element.
 
     Raises:
         TypeError: As in `fractional_max_pool`.
@@ -148,7 +149,8 @@ def fractional_max_pool_with_argmax(
         Array([1, 3, 5, 6], dtype=int32)
 
     When to use:
-        As `fractional_max_pool`, where the places of the maxima are wanted, as for `max_unpool`.
+        In place of `fractional_max_pool`, when the positions of the maxima are needed, for example
+        for `max_unpool`.
 
     Source:
         PyTorch's `FractionalMaxPool2d(return_indices=True)`.
@@ -173,7 +175,7 @@ def fractional_avg_pool(
     axes: Ints | None = None,
     where: ArrayLike | None = None,
 ) -> jax.Array:
-    """The mean of every window, where the windows lie at random places.
+    """The mean of every window, with random window positions.
 
         y[i] = mean of x[a[i]], ..., x[b[i] - 1], with a and b as in `fractional_max_pool`
 
@@ -181,17 +183,17 @@ def fractional_avg_pool(
 
     Args:
         x: Array `(*batch, *spatial, channels)` of a floating, integer or bool dtype.
-        window_shape: Elements of a window; see `fractional_max_pool`, also for all that follow.
+        window_shape: Window length; see `fractional_max_pool`, also for the arguments below.
         output_shape: Windows per spatial axis.
-        key: A key of `jax.random`, from which to draw the samples.
-        samples: The samples themselves, instead of a key.
-        pseudo_random: In TensorFlow's form, draw evenly spread steps.
-        overlapping: In TensorFlow's form, let a window end with the first element of the next.
-        axes: The pooled axes by number, for any other layout.
-        where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
+        key: A key of `jax.random`, from which the samples are drawn.
+        samples: The samples, in place of a key.
+        pseudo_random: In TensorFlow's form, draw evenly spread boundaries.
+        overlapping: In TensorFlow's form, extend every window by the first element of the next one.
+        axes: Indices of the pooled axes, for any other layout.
+        where: Boolean mask that broadcasts to `x`; False leaves an element out.
 
     Returns:
-        Array of the dtype of `x` if that is floating, else float32. A window without an element
+        Array of the dtype of `x` if it is floating, else of float32. A window without an element
         gives 0.
 
     Raises:
@@ -206,10 +208,10 @@ def fractional_avg_pool(
         Array([0.5, 3. , 5.5], dtype=float32)
 
     When to use:
-        As `fractional_max_pool`, where every element should count alike.
+        In place of `fractional_max_pool`, when all elements should have equal weight.
 
     Source:
-        TensorFlow's `fractional_avg_pool`; PyTorch has no average in its form.
+        TensorFlow's `fractional_avg_pool`. (PyTorch has no fractional average pooling.)
     """
     x = arguments.real_array("x", x)
     layout, _ = _boundaries.windows(
@@ -227,22 +229,22 @@ def fractional_samples(
     pseudo_random: bool = False,
     axes: Ints | None = None,
 ) -> jax.Array | tuple[jax.Array, ...]:
-    """The samples that the fractional poolings draw from a key, to be given as `samples`.
+    """The random samples that fractional pooling draws from a key, for its argument `samples`.
 
     Args:
-        x: The array that is to be pooled; only its shape counts.
-        window_shape: Elements of a window; see `fractional_max_pool`, also for all that follow.
+        x: The array to pool; only its shape is used.
+        window_shape: Window length; see `fractional_max_pool`, also for the arguments below.
         output_shape: Windows per spatial axis.
         key: A key of `jax.random`.
-        pseudo_random: In TensorFlow's form, draw evenly spread steps.
-        axes: The pooled axes by number, for any other layout.
+        pseudo_random: In TensorFlow's form, draw evenly spread boundaries.
+        axes: Indices of the pooled axes, for any other layout.
 
     Returns:
-        In PyTorch's form an array of float32 in [0, 1); in TensorFlow's form a tuple of the
-        boundaries, int32, one array per pooled axis.
+        In PyTorch's form, a float32 array with values in [0, 1). In TensorFlow's form, a tuple with
+        one int32 array of boundaries per pooled axis.
 
     Raises:
-        TypeError: `x` is no array of real numbers, or `key` is no key.
+        TypeError: `x` is not an array of real numbers, or `key` is not a key.
         ValueError: A size is less than 1, or `n < o + k - 1` for one axis.
 
     Example:
@@ -257,7 +259,7 @@ def fractional_samples(
         (1, 4, 1)
 
     When to use:
-        To pool two maps alike, to see where the windows lie, or to keep what a run has drawn.
+        To pool two maps with the same windows, to inspect the windows, or to record them.
 
     Source:
         The second and third results of TensorFlow's `fractional_max_pool`; PyTorch's

@@ -1,4 +1,4 @@
-"""Spatial pyramid pooling: a vector of one length from maps of any size."""
+"""Spatial pyramid pooling: a vector of fixed length from maps of any size."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ def spatial_pyramid_pool(
     axes: Ints | None = None,
     where: ArrayLike | None = None,
 ) -> jax.Array:
-    """Adaptive pooling to several sizes, all results in one vector.
+    """Adaptive pooling to several sizes, with all results concatenated into one vector.
 
-        y = concatenation over l in levels of flatten(adaptive pooling of x to l bins an axis)
+        y = concatenation over l in levels of flatten(adaptive pooling of x to l bins per axis)
 
     Args:
         x: Array `(batch, *spatial, channels)` of a floating, integer or bool dtype.
-        levels: Bins per spatial axis, one number a level.
+        levels: Bins per spatial axis, one int per level.
         reduce: `"max"` or `"mean"` over each bin; see `adaptive_max_pool`, `adaptive_avg_pool`.
-        axes: The pooled axes by number, for any other layout; the last other axis are channels.
-            None means all but the first and the last.
-        where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
+        axes: Indices of the pooled axes, for any other layout; the last unpooled axis is the
+            channel axis. None means all axes except the first and the last.
+        where: Boolean mask that broadcasts to `x`; False leaves an element out.
 
     Returns:
         Array `(*batch, bins * channels)`, where `bins` is the sum of `l ** d` over levels, for d
-        spatial axes. Level after level, bin after bin (row by row), channel after channel.
+        spatial axes. The order is: levels, then bins in row-major order, then channels.
 
     Raises:
-        TypeError: `x` is no array of real numbers, `where` is not boolean, or `levels` is no
+        TypeError: `x` is not an array of real numbers, `where` is not boolean, or `levels` is not a
             sequence of ints.
-        ValueError: `levels` is empty or has an entry less than 1, `reduce` is neither word, `axes`
-            leaves no axis of channels, `where` does not broadcast to `x`, or a pooled axis is
-            empty.
+        ValueError: `levels` is empty or has an entry less than 1, `reduce` is neither `"max"` nor
+            `"mean"`, `axes` leaves no channel axis, `where` does not broadcast to `x`, or a pooled
+            axis is empty.
 
     Example:
         >>> import jax.numpy as jnp
@@ -57,8 +57,8 @@ def spatial_pyramid_pool(
         Array([[7., 3., 7.]], dtype=float32)
 
     When to use:
-        A vector of one length from maps of any size that, unlike that of a global pooling, still
-        tells roughly where things are.
+        A vector of fixed length from maps of any size that, unlike global pooling, keeps coarse
+        spatial information.
 
     Source:
         He, Zhang, Ren and Sun, "Spatial Pyramid Pooling in Deep Convolutional Networks for Visual
@@ -89,7 +89,7 @@ def spatial_pyramid_pool(
 
 
 def _flatten(y: jax.Array, positions: tuple[int, ...]) -> jax.Array:
-    """The pooled axes and the last other one as one: `(*batch, bins * channels)`."""
+    """Merge the pooled axes and the channel axis: `(*batch, bins * channels)`."""
     bins_first = jnp.swapaxes(sizes.gather_planes(y, positions), -1, -2)
     *batch, count, channels = bins_first.shape
     return bins_first.reshape(*batch, count * channels)

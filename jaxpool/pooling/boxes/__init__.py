@@ -1,1 +1,1 @@
-"""Operators over boxes of a feature map, as detectors use them."""
+"""Region-of-interest (RoI) pooling over boxes of a feature map."""

@@ -1,11 +1,11 @@
-"""Sums over boxes as products of matrices, which GPUs and TPUs add up in a fixed order.
+"""Sums over boxes as matrix products, which are deterministic on GPU and TPU.
 
-A scatter with float addition has no fixed order on GPU: its result differs from run to run. Here
-each box has a matrix of weights for each axis, and its contribution to a map is
+A scatter-add of floats has no fixed order on GPU, so its result differs between runs. Here each box
+has one weight matrix per axis, and its contribution to a map is
 
     x[h, w, c] = sum over bins i, j of  rows[i, h] * y[i, j, c] * columns[j, w]
 
-Boxes are added up a few at a time, so that temporaries do not grow with their number.
+A loop sums a few boxes per step, so the size of temporaries does not grow with the number of boxes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-# So many elements at least may be held at a time; for larger maps, as many as the maps have.
+# Temporaries per step have at most this many elements, or as many as the maps if that is more.
 LEAST = 2**21
 
 Shape = tuple[Any, ...]  # (images, groups, height, width, channels)
@@ -28,20 +28,20 @@ Change = Callable[[jax.Array], jax.Array]
 def spread(
     y: jax.Array, image: jax.Array, rows: jax.Array, columns: jax.Array, shape: Shape
 ) -> jax.Array:
-    """The weighted values of all bins, added up in the elements of the maps.
+    """The sum of the weighted values of all bins, for each element of the maps.
 
     Args:
         y: The values, `(boxes, bins, bins, channels)`.
-        image: The image of each box.
-        rows: What the elements of each row receive of a bin, `(boxes, bins, height)`.
-        columns: Likewise, `(boxes, bins, width)`.
-        shape: The shape of the maps. With several groups each bin has one of its own.
+        image: The image index of each box.
+        rows: The weight of each bin in each row of the map, `(boxes, bins, height)`.
+        columns: The weight of each bin in each column of the map, `(boxes, bins, width)`.
+        shape: The shape of the maps. If there are several groups, each bin has its own group.
     """
     images, groups, _, width, channels = shape
     bins = y.shape[1:3]
 
     def product(y, image, rows, columns):
-        rows = jnp.where(_is(image, images)[:, None, :, None], rows[:, :, None], 0)
+        rows = jnp.where(_one_hot(image, images)[:, None, :, None], rows[:, :, None], 0)
         if groups == 1:
             columns = jnp.broadcast_to(columns[:, None], (*y.shape[:3], width))
             lines = _contract("rijw,rijc->riwc", columns, y)
@@ -56,12 +56,12 @@ def spread(
         each = bins[0] * (bins[1] if groups > 1 else 1) * width * channels
         return _in_parts(part, (y, image, rows, columns), each, shape)
 
-    total = _hiding(run, jnp.isfinite(y).all())
+    total = _ignore_unweighted_nonfinite(run, jnp.isfinite(y).all())
     return jnp.moveaxis(total.reshape(groups, *total.shape[-4:]), 0, 1)
 
 
-def _is(number: jax.Array, count: Any) -> jax.Array:
-    """Which of `count` numbers each one is, along one more axis."""
+def _one_hot(number: jax.Array, count: Any) -> jax.Array:
+    """One-hot encoding of `number` along a new last axis of size `count`, as booleans."""
     return number[..., None] == jnp.arange(count, dtype=number.dtype)
 
 
@@ -72,12 +72,12 @@ def _contract(subscripts: str, *operands: jax.Array) -> jax.Array:
 def _in_parts(
     product: Callable[..., jax.Array], per_box: Sequence[jax.Array], each: Any, shape: Shape
 ) -> jax.Array:
-    """`product(*per_box)`, a sum over boxes, of a few of them at a time.
+    """`product(*per_box)`, a sum over boxes, computed in a loop over groups of boxes.
 
     Args:
         product: The function, linear in its first operand.
-        per_box: Its operands, whose first axis is that of the boxes.
-        each: How many elements one box needs.
+        per_box: Operands of `product`; their first axis is the axis of boxes.
+        each: Number of temporary elements per box.
         shape: The shape of the maps.
     """
     boxes = per_box[0].shape[0]
@@ -99,15 +99,18 @@ def _in_parts(
     return lax.fori_loop(0, -(-boxes // at_once), turn, jnp.zeros(result.shape, result.dtype))
 
 
-def _hiding(run: Callable[[Change, Change], jax.Array], finite: jax.Array) -> jax.Array:
-    """`run(values, weights)`, in which a value without weight counts as 0, be it infinite or NaN.
+def _ignore_unweighted_nonfinite(
+    run: Callable[[Change, Change], jax.Array], finite: jax.Array
+) -> jax.Array:
+    """`run(values, weights)`, where infinity or NaN times a weight of 0 counts as 0.
 
-    In a product of matrices 0 times infinity is NaN. So infinite values and NaN are left out, and
-    only if there are any, the elements that they reach are found: an infinity that meets no other
-    sign stays, all else is NaN.
+    In a matrix product, 0 times infinity is NaN. So the sum is computed with nonfinite values
+    replaced by 0. Only if there are nonfinite values, the elements with a nonzero weight of one are
+    found. They are infinite if all their nonfinite terms are infinities of one sign, and NaN
+    otherwise.
 
     Args:
-        run: The sum over boxes, given functions of the values and of the weights.
+        run: Computes the sum over boxes, given functions to apply to the values and to the weights.
         finite: Whether all values are finite.
     """
     total = run(lambda y: jnp.where(jnp.isfinite(y), y, 0), lambda weights: weights)

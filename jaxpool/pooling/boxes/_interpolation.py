@@ -1,16 +1,17 @@
-"""The sum of bilinear samples over the bins of boxes, and its adjoint, as two linear primitives.
+"""The sum of bilinear samples over the bins of boxes, and its transpose, as linear primitives.
 
     collect(x)[r, i, j] = sum over samples s of box r in bin (i, j), over corners k of s,
                           of weight[s, k] * x[place[s, k]]
 
-Each is the transpose of the other, so no gather is left for JAX to transpose into a scatter of
-its own making, and loops may take as many turns as the boxes at hand need, which plain reverse
-mode forbids.
+`collect` and `distribute` are the transposes of each other, so JAX does not transpose a gather into
+a scatter. Their loops may also have a data-dependent number of steps, which JAX cannot
+differentiate in reverse mode.
 
-The weight of a corner is one along the rows times one along the columns, each linear in where the
-box begins and how long it is. So the derivative with respect to those is again such a sum, with
-the constant derivatives of one axis' weights in their place. `Kinds` lists which weights to take:
-`collect` yields one sum for each from one pass over the map, and its adjoint takes one in for each.
+The weight of a corner is a row weight times a column weight. Each is linear in the origin and the
+extent of the box. So the derivative with respect to origin or extent is a sum of the same form, in
+which the weights of one axis are replaced by their constant derivatives. `Kinds` lists the weights
+to use: `collect` computes one sum per kind in one pass over the map, and `distribute` reads one
+array per kind.
 """
 
 from __future__ import annotations
@@ -29,39 +30,40 @@ from jaxpool.engine.rules.primitives import bind, define, is_zero, result_type, 
 from jaxpool.pooling.boxes import _dense, _sampling
 from jaxpool.pooling.boxes._sampling import Corners, Limits, Samples
 
-# For rows and for columns: None for the weights, or by what they are differentiated.
+# Per kind, for rows and columns: None for the weights, or the name of the variable ("origin",
+# "extent") by which they are differentiated.
 Kinds = tuple[tuple[str | None, str | None], ...]
 
 _WEIGHTS: Kinds = ((None, None),)
-_SITES = 1 + 2 * len(Samples._fields)  # the last operands: images, and samples of rows and columns
-# Of these, those that may move: the axis that each belongs to, and its name.
+_SITES = 1 + 2 * len(Samples._fields)  # trailing operands: image, row samples, column samples
+# Differentiable trailing operands: number -> (axis, name).
 _MOVABLE = {1: (0, "origin"), 2: (0, "extent"), 7: (1, "origin"), 8: (1, "extent")}
 
 
 def mean(
     maps: jax.Array, image: jax.Array, rows: Samples, columns: Samples, limits: Limits
 ) -> jax.Array:
-    """The mean of the samples of every bin, `(boxes, bins, bins, channels)`; 0 if it has none.
+    """The mean of the samples of every bin, `(boxes, bins, bins, channels)`; 0 without samples.
 
     Args:
-        maps: As `regions.Regions` has them, of a floating dtype.
-        image: The image of each box.
+        maps: The maps of `_regions.Regions`, of a floating dtype.
+        image: The image index of each box.
         rows: The samples along the rows.
         columns: The samples along the columns.
-        limits: How many of them to visit.
+        limits: The number of samples to visit.
     """
     options = {"limits": limits, "shape": maps.shape, "kinds": _WEIGHTS}
     (total,) = bind(_collect_p, maps, image, *rows, *columns, **options)
     count_y, count_x = (jnp.maximum(s.counts, 1).astype(maps.dtype) for s in (rows, columns))
-    return total / (_a_bin(count_y, 0) * _a_bin(count_x, 1))
+    return total / (_broadcast_to_bins(count_y, 0) * _broadcast_to_bins(count_x, 1))
 
 
-def _a_bin(numbers: jax.Array, axis: int) -> jax.Array:
-    """One number for each row or column of bins, beside an array of `(boxes, bins, bins, c)`."""
+def _broadcast_to_bins(numbers: jax.Array, axis: int) -> jax.Array:
+    """One number per row or column of bins, shaped to broadcast to `(boxes, bins, bins, c)`."""
     return jnp.expand_dims(numbers, (2, 3) if axis == 0 else (1, 3))
 
 
-def _named(sites: Any) -> tuple[jax.Array, Samples, Samples]:
+def _unpack(sites: Any) -> tuple[jax.Array, Samples, Samples]:
     middle = 1 + len(Samples._fields)
     return sites[0], Samples(*sites[1:middle]), Samples(*sites[middle:])
 
@@ -69,7 +71,7 @@ def _named(sites: Any) -> tuple[jax.Array, Samples, Samples]:
 def _collect_impl(
     maps: jax.Array, *sites: jax.Array, limits: Limits, shape: Any, kinds: Kinds, target: Target
 ) -> list[jax.Array]:
-    del shape  # the adjoint needs it
+    del shape  # used by the transpose
 
     def function(maps, image, rows, columns):
         group = _sampling.groups(maps, rows, columns)
@@ -89,16 +91,16 @@ def _collect_impl(
         start = [jnp.zeros((*bins, maps.shape[4]), maps.dtype)] * len(kinds)
         return _loop(add, start, rows, columns, limits, maps.shape, unroll=kinds == _WEIGHTS)
 
-    if limits.fixed:  # nothing to gain from taking boxes apart
-        return function(maps, *_named(sites))
-    return _sampling.box_by_box(function, maps, *_named(sites), target=target)
+    if limits.fixed:  # equal work per box: no loop over boxes
+        return function(maps, *_unpack(sites))
+    return _sampling.box_by_box(function, maps, *_unpack(sites), target=target)
 
 
 def _distribute_impl(
     *operands: jax.Array, limits: Limits, shape: Any, kinds: Kinds, target: Target
 ) -> list[jax.Array]:
     ys, sites = operands[:-_SITES], operands[-_SITES:]
-    maps, per_box = jnp.zeros(shape, ys[0].dtype), (ys, *_named(sites))
+    maps, per_box = jnp.zeros(shape, ys[0].dtype), (ys, *_unpack(sites))
     if target is not CPU:
         return [_distribute_densely(*per_box, limits, shape, kinds)]
 
@@ -129,7 +131,7 @@ def _distribute_densely(
     shape: Any,
     kinds: Kinds,
 ) -> jax.Array:
-    """By products of matrices: in a fixed order on every device, as a scatter is not on GPU."""
+    """The transpose by matrix products, which are deterministic on GPU, unlike a scatter-add."""
     (height, width), dtype = shape[2:4], ys[0].dtype
 
     def weights(samples: Samples, limit: int, size: int, by: Any) -> jax.Array:
@@ -153,7 +155,7 @@ def _loop(
     *,
     unroll: bool,
 ) -> Any:
-    """`add` over all samples of a bin. Few of them, if known, make one fused program."""
+    """Apply `add` to all samples of a bin. A small static number of samples is unrolled."""
     turns_y = _sampling.visited(rows, limits.rows, limits.fixed)
     turns_x = _sampling.visited(columns, limits.columns, limits.fixed)
     few = limits.fixed and limits.rows * limits.columns <= 4
@@ -169,8 +171,10 @@ def _loop(
     return lax.fori_loop(0, turns_y, row, start, unroll=spelt)
 
 
-def _moved(tangents: Any, kinds: Kinds, dtype: Any) -> list[tuple[int, jax.Array, Any]]:
-    """For every kind and site that moves: the kind's number, the tangent, and the kind it makes.
+def _differentiated_operands(
+    tangents: Any, kinds: Kinds, dtype: Any
+) -> list[tuple[int, jax.Array, Any]]:
+    """For every kind and differentiated operand: kind number, tangent, and the derivative's kind.
 
     The second derivative of a weight along one axis is 0.
     """
@@ -178,7 +182,7 @@ def _moved(tangents: Any, kinds: Kinds, dtype: Any) -> list[tuple[int, jax.Array
     for k, kind in enumerate(kinds):
         for operand, (axis, name) in _MOVABLE.items():
             if not is_zero(tangents[operand]) and kind[axis] is None:
-                rate = _a_bin(tangents[operand].astype(dtype), axis)
+                rate = _broadcast_to_bins(tangents[operand].astype(dtype), axis)
                 result.append((k, rate, (name, kind[1]) if axis == 0 else (kind[0], name)))
     return result
 
@@ -189,7 +193,7 @@ def _collect_jvp(primals: Any, tangents: Any, *, kinds: Kinds, **options: Any) -
     results: list[Any] = list(map(zero_tangent, out))
     if not is_zero(tangents[0]):
         results = bind(_collect_p, tangents[0], *sites, kinds=kinds, **options)
-    if moved := _moved(tangents[1:], kinds, maps.dtype):
+    if moved := _differentiated_operands(tangents[1:], kinds, maps.dtype):
         sloped = tuple(kind for _, _, kind in moved)
         slopes = bind(_collect_p, maps, *sites, kinds=sloped, **options)
         for (k, rate, _), slope in zip(moved, slopes, strict=True):
@@ -205,7 +209,7 @@ def _distribute_jvp(primals: Any, tangents: Any, *, kinds: Kinds, **options: Any
         for tangent, kind in zip(tangents[:-_SITES], kinds, strict=True)
         if not is_zero(tangent)
     ]
-    moved = _moved(tangents[-_SITES:], kinds, ys[0].dtype)
+    moved = _differentiated_operands(tangents[-_SITES:], kinds, ys[0].dtype)
     terms += [(rate * ys[k], kind) for k, rate, kind in moved]
     if not terms:
         return out, [zero_tangent(out[0])]
@@ -233,7 +237,7 @@ def _distribute_transpose(cotangents: Any, *operands: Any, **options: Any) -> An
 
 
 def _collect_type(maps: Any, *sites: Any, limits: Limits, shape: Any, kinds: Kinds) -> Any:
-    _, rows, columns = _named(sites)
+    _, rows, columns = _unpack(sites)
     shape = (*rows.origin.shape, columns.origin.shape[1], shape[-1])
     return [result_type(maps, shape)] * len(kinds)
 

@@ -1,11 +1,11 @@
-"""One element of a map for each bin and channel, and the transpose, as one linear primitive.
+"""Gather one element of a map per bin and channel, and the transpose, as a linear primitive.
 
     pick(x)[r, i, j, c] = x[image[r], row[r, i, j, c], column[r, i, j, c], c]
 
-JAX would transpose the gather into a scatter with addition. On GPU that adds up floats in no fixed
-order, and so differs from run to run. There, integers are added up, whose sum is the same in every
-order: each value is written as a few digits of many bits, relative to the largest value that the
-same element receives.
+JAX would transpose the gather into a scatter-add, which adds floats in no fixed order on GPU, so
+results would differ between runs. On GPU the transpose adds integers instead, whose sum does not
+depend on the order. Each value is written as a few integer digits of many bits, relative to the
+largest value that is added to the same element.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from jaxpool.engine.rules.primitives import bind, linear_map, result_type
 from jaxpool.pooling import arguments
 from jaxpool.pooling.boxes import _sampling
 
-# Exponents: of what is smaller than 2**-100, and of what is not finite.
+# Exponents that stand for values below 2**-100, and for nonfinite values.
 LOWEST, BEYOND = -100, 2**12
 
-# How many terms an unknown number of them may have.
+# Upper bound of the number of terms, if it is not static.
 MOST = 2**22
 
 
 def pick(maps: jax.Array, image: jax.Array, row: jax.Array, column: jax.Array) -> jax.Array:
-    """The elements at these places, `(boxes, bins, bins, channels)`.
+    """The elements at the given positions, `(boxes, bins, bins, channels)`.
 
     Args:
-        maps: As `regions.Regions` has them, of one group.
-        image: The image of each box.
-        row: The row of each element, shaped as the result.
-        column: Its column.
+        maps: The maps of `_regions.Regions`, with one group.
+        image: The image index of each box.
+        row: The row index of each element, of the shape of the result.
+        column: The column index of each element.
     """
     return bind(_PICK, maps, image, row, column, shape=maps.shape, transposed=False)
 
@@ -61,13 +61,13 @@ def _code(
 
 
 def add_up(y: jax.Array, at: tuple[Any, ...], shape: Any) -> jax.Array:
-    """`jnp.zeros(shape).at[at].add(y)`, the same in every order of the additions.
+    """`jnp.zeros(shape).at[at].add(y)`, independent of the order of the additions.
 
-    The error of a sum is at most 2**-30 (float64: 2**-59) of its largest term for each term.
+    The error of a sum, per term, is at most 2**-30 (float64: 2**-59) times its largest term.
 
     Args:
-        y: The terms, in float32 or float64, their axes as in `pick`.
-        at: Where to add each of them.
+        y: The terms, of dtype float32 or float64, with the axes of the result of `pick`.
+        at: The index arrays of the terms.
         shape: The shape of the maps.
     """
     info = jnp.finfo(y.dtype)
@@ -83,7 +83,7 @@ def add_up(y: jax.Array, at: tuple[Any, ...], shape: Any) -> jax.Array:
     for number in range(digits):
         part = jnp.round(rest)
         rest = (rest - part) * 2.0**digit
-        if number < 2:  # where a term is not finite: the sum of the signs, and how many are not
+        if number < 2:  # nonfinite terms: the sum of their signs, their number
             sign = jnp.where(jnp.isinf(y), jnp.sign(y), 0) if number == 0 else 1
             part = jnp.where(largest < BEYOND, part, jnp.where(finite, 0, sign))
         totals.append(jnp.zeros(shape, integer).at[at].add(part.astype(integer)))
@@ -97,7 +97,7 @@ def add_up(y: jax.Array, at: tuple[Any, ...], shape: Any) -> jax.Array:
 
 
 def _digits(terms: Any, bits: int, mantissa: int) -> tuple[int, int]:
-    """The bits of a digit, of which so many may be added up, and how many digits there are."""
+    """Bits per digit, such that `terms` digits sum without overflow, and the number of digits."""
     most = math.prod(terms) if all(isinstance(n, int) for n in terms) else MOST
     digit = bits - 2 - max(most - 1, 1).bit_length()
     return digit, max(-(-(mantissa + 7) // digit), 2)

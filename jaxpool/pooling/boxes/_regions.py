@@ -1,4 +1,4 @@
-"""The arguments that poolings over boxes share."""
+"""The arguments shared by the operators over boxes, and their checks."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from jaxpool.pooling import arguments
 
 
 class Regions(NamedTuple):
-    """Boxes, in elements of the maps, and the maps that they lie on.
+    """Feature maps, and boxes in coordinates of their elements.
 
     Attributes:
-        maps: `(images, 1, height, width, channels)`; where every bin reads maps of its own, the
-            second axis has one entry a bin.
-        image: For each box its image.
-        boxes: `(boxes, 4)`, `(x1, y1, x2, y2)`, in float32 or float64.
+        maps: `(images, groups, height, width, channels)`. There is one group, or one group per bin
+            (position-sensitive pooling).
+        image: The image index of each box.
+        boxes: `(boxes, 4)`, corners `(x1, y1, x2, y2)`, of dtype float32 or float64.
     """
 
     maps: jax.Array
@@ -34,7 +34,7 @@ def checked(
     batch_indices: Any,
     spatial_scale: float,
 ) -> tuple[Regions, tuple[int, int]]:
-    """The arguments of a pooling over boxes: the regions, and the bins of each."""
+    """Check the arguments of an operator over boxes; returns the regions and the bins per box."""
     if features.ndim not in (3, 4):
         raise ValueError(
             "features must have the axes (height, width, channels), or images before them, "
@@ -50,7 +50,7 @@ def checked(
     height, width = per_axis_ints("output_shape", output_shape, 2)
     scale = arguments.number("spatial_scale", spatial_scale, above=0)
     image = _image(batch_indices, features, array.shape[0])
-    if features.ndim == 4 and features.shape[0] == 0:  # and so no boxes: an image for their shape
+    if features.ndim == 4 and features.shape[0] == 0:  # no boxes either: add an image
         features = jnp.zeros((1, *features.shape[1:]), features.dtype)
     maps = features[None, None] if features.ndim == 3 else features[:, None]
     wide = array.astype(array.dtype if array.dtype == np.float64 else np.float32)
@@ -58,11 +58,11 @@ def checked(
 
 
 def one_map_a_bin(regions: Regions, output: tuple[int, int]) -> Regions:
-    """Channels dealt out to the bins: `c` of bin `(i, j)` is `(c * height + i) * width + j`."""
+    """One group of channels per bin: channel `(c * h + i) * w + j` is `c` of bin `(i, j)`."""
     maps, bins = regions.maps[:, 0], output[0] * output[1]
     if maps.shape[-1] % bins:
         raise ValueError(
-            f"features must have a multiple of {bins} channels, one a bin of output_shape "
+            f"features must have a multiple of {bins} channels, one per bin of output_shape "
             f"{output}, got {maps.shape[-1]}"
         )
     maps = maps.reshape(*maps.shape[:-1], maps.shape[-1] // bins, bins)
@@ -81,7 +81,7 @@ def _image(batch_indices: Any, features: jax.Array, boxes: Any) -> jax.Array:
     if not jnp.issubdtype(image.dtype, jnp.integer):
         raise TypeError(f"batch_indices must be of an integer dtype, got {image.dtype}")
     if image.shape != (boxes,):
-        raise ValueError(f"batch_indices must be one a box, ({boxes},), got {image.shape}")
+        raise ValueError(f"batch_indices must be one per box, ({boxes},), got {image.shape}")
     numbers = arguments.known(batch_indices)
     if numbers is not None and isinstance(images, int):
         wrong = numbers[(numbers < 0) | (numbers >= images)]

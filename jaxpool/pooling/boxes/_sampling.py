@@ -1,4 +1,4 @@
-"""Where bilinear samples lie in the bins of boxes, and which elements they read."""
+"""Positions of bilinear samples in the bins of boxes, and the elements that they read."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from jaxpool.engine.rules.primitives import bind, integers
 
 
 class Samples(NamedTuple):
-    """The samples of one axis, numbered through all bins of a box. All are `(boxes, bins)`.
+    """The samples along one axis, numbered across all bins of a box. Fields are `(boxes, bins)`.
 
     Attributes:
-        origin: Where the sampled stretch begins.
-        extent: How long it is.
-        total: The number of samples in it, evenly spread.
+        origin: The start of the sampled interval.
+        extent: The length of the sampled interval.
+        total: The number of evenly spaced samples in the interval.
         counts: The number of samples in each bin.
-        first: The number of the first sample that each bin visits.
-        left: How many of the bin's samples there are from that one on.
+        first: The index of the first sample to visit in each bin.
+        left: The number of samples of the bin from `first` on.
     """
 
     origin: jax.Array
@@ -36,7 +36,7 @@ class Samples(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """How many samples a bin and axis are visited at most, and whether that many always are."""
+    """The largest number of samples visited per bin and axis, and whether it is always reached."""
 
     rows: int
     columns: int
@@ -44,15 +44,15 @@ class Limits(NamedTuple):
 
 
 class Corners(NamedTuple):
-    """The two elements between which a sample lies.
+    """The two elements between which each sample is interpolated.
 
     Attributes:
-        low: The element before it.
-        high: The element after it.
-        lift: The weight of the second; that of the first is what is missing to 1.
+        low: The index of the element before the sample.
+        high: The index of the element after the sample.
+        lift: The weight of `high`; the weight of `low` is `1 - lift`.
         inside: Whether the sample counts.
-        moves: Whether it lies in the map, so that the weights follow where it goes.
-        along: At which part of the sampled stretch it lies.
+        moves: Whether the sample lies inside the map, so that its weights depend on its position.
+        along: The position of the sample as a fraction of the sampled interval.
     """
 
     low: jax.Array
@@ -64,11 +64,11 @@ class Corners(NamedTuple):
 
     @property
     def places(self) -> tuple[jax.Array, jax.Array]:
-        """Both elements."""
+        """The indices of both elements."""
         return self.low, self.high
 
     def weights(self, by: str | None = None) -> tuple[jax.Array, jax.Array]:
-        """Their weights, or the derivatives of these by `"origin"` or `"extent"`."""
+        """The weights of both elements, or their derivatives by `"origin"` or `"extent"`."""
         if by is None:
             pair = 1 - self.lift, self.lift
             return jnp.where(self.inside, pair[0], 0), jnp.where(self.inside, pair[1], 0)
@@ -78,26 +78,26 @@ class Corners(NamedTuple):
 
 
 def spread(begin: jax.Array, length: jax.Array, bins: int, size: int, ratio: int) -> Samples:
-    """Samples over boxes of equal bins: `ratio` in each, or (0) one an element that it has begun.
+    """Samples in boxes of equal bins: `ratio` per bin, or (0) `ceil(bin length)` per bin.
 
     Args:
-        begin: Where each box begins, `(boxes,)`.
-        length: How long it is.
-        bins: How many bins it has.
+        begin: The start of each box, `(boxes,)`.
+        length: The length of each box.
+        bins: The number of bins per box.
         size: Elements of the map.
-        ratio: How many samples a bin has.
+        ratio: The number of samples per bin, or 0.
     """
     shape = (*begin.shape, bins)
     if ratio:
         counts = jnp.full((*begin.shape, 1), ratio, np.int32)
     else:
-        most = 2**30 // bins  # which keeps the numbers of samples within 32 bits
+        most = 2**30 // bins  # keeps sample indices within 32 bits
         counts = jnp.clip(jnp.ceil(length / bins), 0, most).astype(np.int32)[:, None]
     start = counts * np.arange(bins, dtype=np.int32)[None, :]
     first = start
     if not ratio:
-        # Samples are at most 1 apart, and hardly less where they are many: no more than the limit
-        # can lie in the map. If there are others, begin just before those.
+        # Neighbouring samples are at most 1 apart, and nearly 1 apart if there are many, so at most
+        # `limit` of them lie inside the map. Otherwise begin just before the first one inside.
         outside = (-1 - begin) / length * (counts[:, 0] * bins).astype(begin.dtype) - 0.5
         inside = jnp.clip(jnp.floor(outside) - 1, 0, 2.0**30).astype(np.int32)[:, None]
         many = counts > most_inside(size)
@@ -107,24 +107,24 @@ def spread(begin: jax.Array, length: jax.Array, bins: int, size: int, ratio: int
 
 
 def most_inside(size: int) -> int:
-    """How many samples of a bin may lie in a map of so many elements, if no ratio is given."""
+    """The largest number of samples per bin inside a map of `size` elements, for ratio 0."""
     return size + 5
 
 
 def limits(maps: jax.Array, ratio: int) -> Limits:
-    """How many samples to visit, if there are `ratio` of them, or (0) if they are adaptive."""
+    """The limits for `ratio` samples per bin, or (0) for a data-dependent number of samples."""
     if ratio:
         return Limits(ratio, ratio, fixed=True)
     return Limits(most_inside(maps.shape[2]), most_inside(maps.shape[3]), fixed=False)
 
 
 def visited(samples: Samples, limit: int, fixed: bool) -> Any:
-    """How many samples to visit for these boxes: an int if it is known."""
+    """The number of samples to visit for these boxes: an int if it is static."""
     return limit if fixed else jnp.clip(jnp.max(samples.left, initial=0), 0, limit)
 
 
 def corners(samples: Samples, turn: Any, size: int) -> Corners:
-    """The elements that the samples visited in a turn read."""
+    """The elements that are read by the samples visited in step `turn`."""
     dtype = samples.origin.dtype
     number = (samples.first + turn).astype(dtype) + 0.5
     total = jnp.maximum(integers(samples.total), 1).astype(dtype)
@@ -139,12 +139,12 @@ def corners(samples: Samples, turn: Any, size: int) -> Corners:
 
 
 def dense(samples: Samples, limit: int, fixed: bool, size: int, by: str | None = None) -> jax.Array:
-    """What each element of the map weighs in each bin, `(boxes, bins, size)`.
+    """The weight of each element of the map in each bin, `(boxes, bins, size)`.
 
     Args:
         samples: The samples.
-        limit: How many of a bin to visit at most.
-        fixed: Whether that many always are.
+        limit: The largest number of samples to visit per bin.
+        fixed: Whether `limit` samples are visited in every bin.
         size: Elements of the map.
         by: See `Corners.weights`.
     """
@@ -161,11 +161,11 @@ def dense(samples: Samples, limit: int, fixed: bool, size: int, by: str | None =
 
 
 def _on_elements(position: jax.Array, samples: Samples) -> jax.Array:
-    """Positions, exactly on an element where they differ from it by no more than rounding errors.
+    """Positions, rounded to an element if they differ from it only by rounding errors.
 
-    What is an ulp beside the last position at which a sample counts would not count, and what is
-    one beside an element would read its neighbour, which may be NaN. Round numbers do not come out
-    round by themselves: XLA turns divisions into products with a reciprocal.
+    A sample one ulp beyond the last valid position would not count, and a sample one ulp beside an
+    element would read its neighbour, which may be NaN. Integer positions are not computed exactly,
+    because XLA turns divisions into products with a reciprocal.
     """
     still, origin, extent = lax.stop_gradient((position, samples.origin, samples.extent))
     off = jnp.round(still) - still
@@ -174,21 +174,22 @@ def _on_elements(position: jax.Array, samples: Samples) -> jax.Array:
 
 
 def part(weight: jax.Array, element: jax.Array) -> jax.Array:
-    """`weight * element`; what has no weight is not read, be it infinite or NaN."""
+    """`weight * element`, but 0 for weight 0, even if the element is infinite or NaN."""
     return jnp.where(weight != 0, weight * element, 0)
 
 
 def groups(maps: jax.Array, rows: Samples, columns: Samples) -> np.ndarray:
-    """Which entry of the maps' second axis each bin reads."""
+    """The group (second axis of the maps) that each bin reads."""
     bins = rows.origin.shape[1], columns.origin.shape[1]
     return np.arange(bins[0] * bins[1]).reshape(bins) % maps.shape[1]
 
 
 def box_by_box(function: Callable[..., Any], maps: jax.Array, *per_box: Any, target: Target) -> Any:
-    """`function(maps, *per_box)`, in which boxes come along the first axis and are independent.
+    """`function(maps, *per_box)`, for independent boxes along the first axis.
 
-    All boxes are visited together, and loop as often as the largest of them needs; but on a CPU
-    one after the other, each as often as it needs itself, and in the cache.
+    On GPU and TPU all boxes are computed together, so the largest box determines the number of loop
+    steps. On CPU a loop computes one box at a time, which stays in the cache and takes only the
+    steps that this box needs.
     """
     if target is not CPU:
         return function(maps, *per_box)
@@ -205,17 +206,17 @@ def batched(
 ) -> Any:
     """The batching rule of a primitive over boxes.
 
-    Batched boxes become additional boxes, and batched maps additional images. If only the boxes are
-    batched, all of them read the same maps.
+    Batched boxes become additional boxes, and batched maps become additional images. If only the
+    boxes are batched, all of them read the same maps.
 
     Args:
-        primitive: The primitive, one of a pair that read maps and add up in them.
-        operands: Maps, or values of bins; then operands with one entry per box, of which the first
-            says which image.
-        dims: Their batch axes.
-        sites: How many operands have one entry per box.
+        primitive: The primitive: it reads from maps, or is the transpose of such a primitive.
+        operands: Maps, or values of bins, followed by operands with one entry per box; the first of
+            these is the image index.
+        dims: The batch axes of the operands.
+        sites: The number of operands with one entry per box.
         shape: The shape of the maps, a parameter of the primitive.
-        parameters: Its other parameters.
+        parameters: The other parameters of the primitive.
     """
     size = next(a.shape[d] for a, d in zip(operands, dims, strict=True) if d is not None)
 

@@ -1,7 +1,7 @@
-"""Which element or sample of a bin is largest: a search that no derivative goes through.
+"""Search for the largest element or sample of each bin, without a derivative.
 
-It yields the winner's number, from which the result is then read in one gather. So the derivative
-is exactly that of reading the winner, in every mode.
+The search returns the index of the winner, and the result is then read by one gather. So the
+derivative in every mode is that of reading the winner.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from jaxpool.pooling.boxes._sampling import Corners, Limits, Samples
 
 NONE = -1
 
-Spans = tuple[jax.Array, jax.Array]  # first element, and how many: both `(boxes, bins)`
+Spans = tuple[jax.Array, jax.Array]  # first element and number of elements, each `(boxes, bins)`
 
 Candidates = Callable[[Any, Any], Iterable[tuple[jax.Array, jax.Array, Any]]]
 
@@ -31,12 +31,12 @@ Candidates = Callable[[Any, Any], Iterable[tuple[jax.Array, jax.Array, Any]]]
 def _first_largest(
     turns_y: Any, turns_x: Any, candidates: Candidates, shape: tuple[Any, ...], dtype: np.dtype
 ) -> jax.Array:
-    """The number of the first NaN among the candidates, else of the first largest, or NONE.
+    """The number of the first NaN candidate, else of the first largest one; NONE without any.
 
     Args:
-        turns_y: How often to call `candidates` along the rows.
-        turns_x: Along the columns.
-        candidates: From two numbers to the candidates `(value, exists, number)` of that turn.
+        turns_y: Number of loop steps along the rows.
+        turns_x: Number of loop steps along the columns.
+        candidates: Maps the two step numbers to the candidates `(value, exists, number)`.
         shape: The shape of the result.
         dtype: The dtype of the values.
     """
@@ -59,11 +59,11 @@ def _first_largest(
 
 
 def largest_element(maps: jax.Array, image: jax.Array, rows: Spans, columns: Spans) -> jax.Array:
-    """The largest element of every bin, 0 if there is none.
+    """The largest element of every bin; 0 for an empty bin.
 
     Args:
-        maps: As `regions.Regions` has them.
-        image: The image of each box.
+        maps: The maps of `_regions.Regions`.
+        image: The image index of each box.
         rows: The rows of each bin.
         columns: The columns of each bin.
     """
@@ -101,13 +101,13 @@ _largest_element = primitives.search("jaxpool_largest_element", _largest_element
 def largest_corner(
     maps: jax.Array, image: jax.Array, rows: Samples, columns: Samples, limits: Limits
 ) -> jax.Array:
-    """The largest weighted corner of the samples of every bin, as ONNX has it.
+    """The largest weighted corner of the samples of every bin, as defined by ONNX.
 
-    A sample outside the map counts as 0; so does a bin without samples.
+    A sample outside the map counts as 0, and a bin without samples gives 0.
 
-    The number of a corner says whether its element's is odd, not whether it is the first or the
-    second: so it names the same element when the sample's place is computed anew and, rounded
-    otherwise, falls on the other side of one.
+    The number of a corner encodes the parity of its element index, not whether it is the first or
+    the second corner. So the number refers to the same element if the position of the sample is
+    computed again with a different rounding error and lies on the other side of an element.
     """
     height, width = maps.shape[2:4]
     number = _largest_corner(maps, image, *rows, *columns, limits=limits)
@@ -121,7 +121,7 @@ def largest_corner(
     weight = jnp.where(number == NONE, 0, weight_y * weight_x)
     element = _picks.pick(maps, image, y, x)
     value = _sampling.part(weight.astype(maps.dtype), element)
-    # Samples that were not visited lie outside the map: each of them counts as 0.
+    # Samples that are not visited lie outside the map, so each counts as 0.
     unvisited = (rows.counts > limits.rows) | (columns.counts > limits.columns)
     return jnp.where(unvisited & (value < 0), 0, value)
 
@@ -158,7 +158,7 @@ _largest_corner = primitives.search("jaxpool_largest_corner", _largest_corner_co
 
 
 def _chosen(corners: Corners, odd: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Of the two elements of a sample the one that is odd (1) or even (0), and its weight."""
+    """The element of a sample with an odd (1) or even (0) index, and its weight."""
     second = odd != corners.low % 2
     (low, high), (weight, other) = corners.places, corners.weights()
     return jnp.where(second, high, low), jnp.where(second, other, weight)

@@ -1,4 +1,4 @@
-"""Position-sensitive pooling over boxes: every bin reads channels of its own."""
+"""Position-sensitive RoI pooling: every bin reads a separate group of channels."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ def ps_roi_align(
     spatial_scale: float = 1.0,
     sampling_ratio: int = 0,
 ) -> jax.Array:
-    """The mean of bilinear samples in every bin of every box, each bin in channels of its own.
+    """The mean of bilinear samples in every bin of every box, with separate channels per bin.
 
         y[r, i, j, c] = roi_align(x[..., (c * h + i) * w + j], ..., aligned=True)[r, i, j]
 
     Args:
         features: Array `(height, width, c * h * w)`, or `(images, height, width, c * h * w)`, of a
             floating dtype.
-        boxes: Array `(boxes, 4)` of corners `(x1, y1, x2, y2)`; there may be none.
-        output_shape: Bins `(h, w)`; an int stands for both.
-        batch_indices: For each box its image; see `roi_align`, also for all that follow.
-        spatial_scale: What to multiply boxes with, to have them in elements of the map.
-        sampling_ratio: Samples a bin along each axis; 0 for as many as elements that it has begun.
+        boxes: Array `(boxes, 4)` of corners `(x1, y1, x2, y2)`; may be empty.
+        output_shape: Bins `(h, w)`; an int applies to both.
+        batch_indices: The image index of each box; see `roi_align`, also for the arguments below.
+        spatial_scale: Factor that converts box coordinates to elements of the map.
+        sampling_ratio: Samples per bin and axis; 0 means `ceil(bin size)`.
 
     Returns:
-        Array `(boxes, h, w, c)` of the dtype of `features`; computed in float32 if that is
+        Array `(boxes, h, w, c)` of the dtype of `features`, computed in float32 if that dtype is
         narrower. A bin without samples gives 0.
 
     Raises:
         TypeError: As in `roi_align`.
-        ValueError: As in `roi_align`; or the channels are no multiple of the bins.
+        ValueError: As in `roi_align`; or the number of channels is not a multiple of `h * w`.
 
     Example:
         >>> import jax.numpy as jnp
@@ -56,8 +56,8 @@ def ps_roi_align(
                [2., 3.]], dtype=float32)
 
     When to use:
-        Detectors that leave little to do after pooling: each bin of a box votes with score maps of
-        its own.
+        Detectors with little computation per box after pooling: each bin of a box reads its own
+        score maps.
 
     Source:
         torchvision's `ps_roi_align`; Li et al., "Light-Head R-CNN", 2017.
@@ -78,30 +78,30 @@ def ps_roi_pool(
     batch_indices: ArrayLike | None = None,
     spatial_scale: float = 1.0,
 ) -> jax.Array:
-    """The mean of every bin of every box, each bin in channels of its own.
+    """The mean of every bin of every box, with separate channels per bin.
 
         y[r, i, j, c] = mean of x[a[i], e[j], k], ..., x[b[i] - 1, f[j] - 1, k]
         k = (c h + i) w + j
         a[i] = y1 + floor(i n / h),  b[i] = y1 + ceil((i + 1) n / h),  n = max(y2 - y1, 1)
 
-    (e, f likewise along the width), with corners rounded to elements, half away from zero, and
-    bins cut off at the edges of the map.
+    with e, f defined like a, b along the width. Corners are rounded to elements, half away from
+    zero, and bins are clipped to the map.
 
     Args:
         features: Array `(height, width, c * h * w)`, or `(images, height, width, c * h * w)`, of a
             floating dtype.
-        boxes: Array `(boxes, 4)` of corners `(x1, y1, x2, y2)`; there may be none.
-        output_shape: Bins `(h, w)`; an int stands for both.
-        batch_indices: For each box its image; see `roi_align`.
-        spatial_scale: What to multiply boxes with, to have them in elements of the map.
+        boxes: Array `(boxes, 4)` of corners `(x1, y1, x2, y2)`; may be empty.
+        output_shape: Bins `(h, w)`; an int applies to both.
+        batch_indices: The image index of each box; see `roi_align`.
+        spatial_scale: Factor that converts box coordinates to elements of the map.
 
     Returns:
-        Array `(boxes, h, w, c)` of the dtype of `features`; summed in float32 if that is narrower.
-        A bin outside the map gives 0.
+        Array `(boxes, h, w, c)` of the dtype of `features`, accumulated in float32 if that dtype is
+        narrower. A bin outside the map gives 0.
 
     Raises:
         TypeError: As in `roi_align`.
-        ValueError: As in `roi_align`; or the channels are no multiple of the bins.
+        ValueError: As in `roi_align`; or the number of channels is not a multiple of `h * w`.
 
     Example:
         >>> import jax.numpy as jnp
@@ -112,11 +112,11 @@ def ps_roi_pool(
                [2., 3.]], dtype=float32)
 
     When to use:
-        To run models that were trained with it, R-FCN and its kin; new ones take `ps_roi_align`.
+        To run existing models such as R-FCN. For new models use `ps_roi_align`.
 
     Source:
-        Dai, Li, He and Sun, "R-FCN", 2016. (torchvision's `ps_roi_pool` never reads the last row
-        and column of the map, though its derivative does.)
+        Dai, Li, He and Sun, "R-FCN", 2016. (torchvision's `ps_roi_pool` does not read the last row
+        and column of the map, although its derivative does.)
     """
     x = arguments.floating_array("features", features)
     found, output = _regions.checked(x, boxes, output_shape, batch_indices, spatial_scale)
@@ -125,7 +125,7 @@ def ps_roi_pool(
 
 @functools.partial(jax.jit, static_argnames="output", inline=True)
 def _pool(regions: Regions, output: tuple[int, int]) -> jax.Array:
-    """One sample in the middle of each element of a bin: their mean is that of the elements."""
+    """The mean of the elements of every bin, as the mean of one sample at each element."""
     maps, image, boxes = regions
     sides = []
     for i in range(2):

@@ -1,4 +1,4 @@
-"""Pooling over boxes: RoI align and RoI pool."""
+"""RoI align and RoI pool."""
 
 from __future__ import annotations
 
@@ -35,38 +35,40 @@ def roi_align(
 
         y[r, i, j] = mean over samples s in bin (i, j) of box r of x(position of s)
 
-    A box, scaled and (if `aligned`) shifted by half an element, is cut into equal bins. In a bin of
-    height b, the samples lie at `(s + 1/2) b / count` for `s < count`, and likewise along the
-    width. A sample more than one element outside the map is 0; others are moved into the map and
-    interpolated between four elements.
+    A box is scaled, shifted by half an element if `aligned`, and divided into equal bins. In a bin
+    of height b, the samples lie at `(s + 1/2) b / count` for `s < count`; the same holds along the
+    width. A sample more than one element outside the map is 0. Other samples are clamped to the map
+    and interpolated between four elements.
 
-    A bin costs as much as its samples inside the map, also with `sampling_ratio=0` under `jit`.
-    The derivative with respect to `boxes` is that of the positions, at a given number of samples.
+    The cost of a bin is proportional to its samples inside the map, also with `sampling_ratio=0`
+    under `jit`. The derivative with respect to `boxes` is that of the sample positions, for a fixed
+    number of samples.
 
     Args:
         features: Array `(height, width, channels)`, or `(images, height, width, channels)`, of a
             floating dtype.
-        boxes: Array `(boxes, 4)` of corners `(x1, y1, x2, y2)`; there may be none.
-        output_shape: Bins `(h, w)`; an int stands for both.
-        batch_indices: For each box its image, `(boxes,)` integers; needed for several images.
-            (Traced ones cannot be looked at, and are clamped to the images there are.)
-        spatial_scale: What to multiply boxes with, to have them in elements of the map.
-        sampling_ratio: Samples a bin along each axis; 0 for as many as elements that a bin has
-            begun, `ceil(height / h)` and `ceil(width / w)`, box by box.
-        aligned: Shift boxes by half an element, so that the middle of element 0 lies at 0. False:
-            do not, and stretch boxes to a size of at least 1.
-        reduce: `"mean"` of the samples, or `"max"` of their four weighted corners (as ONNX has it).
+        boxes: Array `(boxes, 4)` of corners `(x1, y1, x2, y2)`; may be empty.
+        output_shape: Bins `(h, w)`; an int applies to both.
+        batch_indices: The image index of each box, `(boxes,)` integers; required if there are
+            several images. (Traced indices cannot be checked; they are clamped to the valid range.)
+        spatial_scale: Factor that converts box coordinates to elements of the map.
+        sampling_ratio: Samples per bin and axis; 0 means `ceil(height / h)` and `ceil(width / w)`
+            samples, for the height and width of each box.
+        aligned: True shifts boxes by half an element, so that coordinate 0 is the centre of element
+            0. False does not shift, and enlarges boxes to a size of at least 1.
+        reduce: `"mean"` of the samples, or `"max"` of their four weighted corners (as in ONNX).
 
     Returns:
-        Array `(boxes, h, w, channels)` of the dtype of `features`; computed in float32 if that is
-        narrower. A bin without samples, of a box turned inside out, gives 0.
+        Array `(boxes, h, w, channels)` of the dtype of `features`, computed in float32 if that
+        dtype is narrower. A bin without samples (of a box with `x2 < x1` or `y2 < y1`) gives 0.
 
     Raises:
-        TypeError: `features` is not of a floating dtype, `boxes` or `batch_indices` is no array, or
-            `sampling_ratio` is no int.
-        ValueError: `features` has not 3 or 4 axes, `boxes` is not `(boxes, 4)`, `batch_indices` is
-            missing for several images or names one that is not there, a size or `spatial_scale` is
-            not greater than 0, `sampling_ratio` is negative, or `reduce` is neither word.
+        TypeError: `features` is not of a floating dtype, `boxes` or `batch_indices` is not an
+            array, or `sampling_ratio` is not an int.
+        ValueError: `features` does not have 3 or 4 axes, `boxes` is not `(boxes, 4)`,
+            `batch_indices` is missing for several images or has an index out of range, a size or
+            `spatial_scale` is not greater than 0, `sampling_ratio` is negative, or `reduce` is
+            neither `"mean"` nor `"max"`.
 
     Example:
         >>> import jax.numpy as jnp
@@ -77,8 +79,8 @@ def roi_align(
                [10.5, 12.5]], dtype=float32)
 
     When to use:
-        The features of boxes, for the heads of detectors and for masks. It rounds no coordinate,
-        and has a derivative with respect to the boxes.
+        Features of boxes for detection and mask heads. Coordinates are not rounded, and the result
+        is differentiable with respect to the boxes.
 
     Source:
         He, Gkioxari, Dollar and Girshick, "Mask R-CNN", 2017; torchvision's `roi_align`; ONNX's
@@ -106,24 +108,24 @@ def roi_pool(
         y[r, i, j] = max of x[a[i], c[j]], ..., x[b[i] - 1, d[j] - 1]
         a[i] = y1 + floor(i n / h),  b[i] = y1 + ceil((i + 1) n / h),  n = max(y2 - y1 + 1, 1)
 
-    (c, d likewise along the width), with corners rounded to elements, half away from zero, and
-    bins cut off at the edges of the map. NaN, ties and derivatives are those of `max_pool`.
+    with c, d defined like a, b along the width. Corners are rounded to elements, half away from
+    zero, and bins are clipped to the map. NaN, ties and derivatives are handled as in `max_pool`.
 
     Args:
         features: Array `(height, width, channels)`, or `(images, height, width, channels)`, of a
             floating, integer or bool dtype.
-        boxes: Array `(boxes, 4)` of corners `(x1, y1, x2, y2)`; there may be none.
-        output_shape: Bins `(h, w)`; an int stands for both.
-        batch_indices: For each box its image; see `roi_align`.
-        spatial_scale: What to multiply boxes with, to have them in elements of the map.
+        boxes: Array `(boxes, 4)` of corners `(x1, y1, x2, y2)`; may be empty.
+        output_shape: Bins `(h, w)`; an int applies to both.
+        batch_indices: The image index of each box; see `roi_align`.
+        spatial_scale: Factor that converts box coordinates to elements of the map.
 
     Returns:
         Array `(boxes, h, w, channels)` of the dtype of `features`. A bin outside the map gives 0.
 
     Raises:
-        TypeError: `features`, `boxes` or `batch_indices` is no array of real numbers.
-        ValueError: `features` has not 3 or 4 axes, or another argument is refused as by
-            `roi_align`.
+        TypeError: `features`, `boxes` or `batch_indices` is not an array of real numbers.
+        ValueError: `features` does not have 3 or 4 axes, or another argument has a value that
+            `roi_align` does not allow.
 
     Example:
         >>> import jax.numpy as jnp
@@ -134,11 +136,11 @@ def roi_pool(
                [ 9., 10.]], dtype=float32)
 
     When to use:
-        To run models that were trained with it, Fast R-CNN and its kin; new ones take `roi_align`.
+        To run existing models such as Fast R-CNN. For new models use `roi_align`.
 
     Source:
-        Girshick, "Fast R-CNN", 2015; torchvision's `roi_pool`. (Bins are cut in integers; the
-        rounding errors of torchvision's now and then add a row or a column.)
+        Girshick, "Fast R-CNN", 2015; torchvision's `roi_pool`. (Bin boundaries are computed in
+        integers; rounding errors in torchvision sometimes add a row or a column.)
     """
     x = arguments.real_array("features", features)
     found, output = _regions.checked(x, boxes, output_shape, batch_indices, spatial_scale)
@@ -149,7 +151,7 @@ def roi_pool(
 def align(
     regions: Regions, output: tuple[int, int], ratio: int, aligned: bool, reduce: str
 ) -> jax.Array:
-    """The reduced samples of all regions; see `roi_align`."""
+    """`roi_align` for checked arguments."""
     maps, image, boxes = regions
     sides = []
     for i in range(2):
@@ -174,14 +176,14 @@ def _pool(regions: Regions, output: tuple[int, int]) -> jax.Array:
 
 
 def spans(begin: jax.Array, end: jax.Array, bins: int, size: int, *, extra: int) -> _search.Spans:
-    """Which elements the bins of each box hold: the first one, and how many.
+    """The first element and the number of elements of each bin of each box.
 
     Args:
-        begin: Where each box begins, to be rounded to an element.
-        end: The element with which it ends (`extra=1`), or before which (`extra=0`). A box with
-            a NaN has no elements.
-        bins: How many bins there are.
-        size: Elements of the axis, at whose ends bins are cut off.
+        begin: The start of each box, which is rounded to an element.
+        end: The last element of each box (`extra=1`), or the element after it (`extra=0`). A box
+            with a NaN coordinate has no elements.
+        bins: The number of bins per box.
+        size: Elements of the axis; bins are clipped to it.
         extra: See `end`.
     """
     known = ~(jnp.isnan(begin) | jnp.isnan(end))[:, None]
@@ -193,7 +195,7 @@ def spans(begin: jax.Array, end: jax.Array, bins: int, size: int, *, extra: int)
     )
     whole, part = jnp.divmod(jnp.maximum(end - begin + extra, 1), bins)
     number = np.arange(bins + 1, dtype=np.int32)[None, :]
-    # length * number / bins, rounded down and up, with no product beyond 32 bits
+    # floor and ceil of length * number / bins, without overflow of 32 bits
     down = begin + whole * number + part * number // bins
     up = begin + whole * number - (-part * number // bins)
     first, last = jnp.clip(down[:, :-1], 0, size), jnp.clip(up[:, 1:], 0, size)

@@ -1,1 +1,1 @@
-"""`reduce_window`, with any function of two elements."""
+"""`reduce_window` with an arbitrary associative function."""

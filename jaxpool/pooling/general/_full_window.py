@@ -1,9 +1,9 @@
-"""The geometry of `lax.reduce_window`: a window over every axis, and holes between elements.
+"""The geometry of `lax.reduce_window`: windows over every axis, with base dilation.
 
-With `base - 1` holes between neighbouring elements, tap `t` of output `o` meets an element only
-where `o * stride + t * dilation - low` is a multiple of `base`. Outputs that are
-`period = base / gcd(stride, base)` apart meet elements with the same taps, evenly spaced. So each
-residue of the outputs is one ordinary window over the input without holes, and no hole is read.
+With base dilation, tap `t` of output `o` reads an element only if `o * stride + t * dilation - low`
+is a multiple of `base`. Outputs at a distance of `period = base / gcd(stride, base)` read elements
+with the same, evenly spaced taps. So the outputs of each residue modulo `period` are an ordinary
+pooling of the undilated input, and no inserted position is read.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from jaxpool.engine.lower.row_gather import pad
 
 @dataclass(frozen=True)
 class Part:
-    """An ordinary window over the elements `[begin, end)`; without `axis`, it meets none."""
+    """An ordinary pooling of the elements `[begin, end)`; `axis` is None if none is read."""
 
     output: int
     begin: int = 0
@@ -36,7 +36,7 @@ class Part:
 
 @dataclass(frozen=True)
 class FullAxis:
-    """One axis. The paddings count positions of the input with its holes; negative ones crop."""
+    """One axis. Padding counts positions of the dilated input; negative padding crops it."""
 
     size: int
     window: int
@@ -55,18 +55,18 @@ class FullAxis:
 
     @property
     def period(self) -> int:
-        """Outputs this far apart meet elements with the same taps."""
+        """The distance of outputs that read elements with the same taps."""
         return self.base // math.gcd(self.stride, self.base)
 
     def parts(self) -> list[Part]:
-        """The ordinary windows: number `r` gives the outputs `r`, `r + period`, and so on."""
+        """The ordinary poolings; part `r` computes the outputs `r`, `r + period`, and so on."""
         return [self._part(r) for r in range(max(1, min(self.period, self.output)))]
 
     def _part(self, residue: int) -> Part:
         output = -(-(self.output - residue) // self.period)
         start = residue * self.stride - self.low
         common = math.gcd(self.dilation, self.base)
-        every = self.base // common  # of so many taps, one meets an element
+        every = self.base // common  # one of `every` consecutive taps reads an element
         first = -(start // common) * pow(self.dilation // common, -1, every) % every
         if output == 0 or start % common or first >= self.window:
             return Part(output)
@@ -109,8 +109,8 @@ def resolve(
     """Validate the arguments of `reduce_window` against the operand's shape.
 
     Returns:
-        The axes along which anything happens, by their positions counted from the end. Only these
-        must have a static size.
+        The axes with a nontrivial window, stride, dilation or padding, by index from the end. Only
+        these must have a static size.
     """
     rank = len(shape)
     if len(checks.sequence("window_dimensions", window_dimensions, scalar=False)) != rank:

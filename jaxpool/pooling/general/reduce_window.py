@@ -46,41 +46,40 @@ def reduce_window(
 
         y[o] = f(init, f(x[first element], f(x[second], ...)))
 
-    over the elements of window `o` in row-major order. Padding and the holes of `base_dilation`
-    are no elements: `init_value` is combined exactly once a window, on the left, whatever the
-    padding, and is the result of a window without an element. (That is what `jax.lax` computes
-    on CPU, but for wide windows, where an `init_value` that is not an identity enters it several
-    times.)
+    over the elements of window `o` in row-major order. Positions added by `padding` and
+    `base_dilation` are not elements. `init_value` is combined exactly once per window, on the left,
+    and is the result of a window without an element. (`jax.lax.reduce_window` on CPU agrees, except
+    for wide windows, where it combines `init_value` several times.)
 
-    Max, min and add, and their kin in `jax.numpy` and `operator`, are those of `max_pool`,
-    `min_pool` and `sum_pool`: NaN is kept, the first of several winners takes the derivative, and
-    half precision is summed in float32. Any other function is folded over slices, so that its
-    derivatives are JAX's own, of every order and in both modes, also with respect to
-    `init_value` and to what the function closes over.
+    Max, min and add, and their equivalents in `jax.numpy` and `operator`, are computed as in
+    `max_pool`, `min_pool` and `sum_pool`: NaN propagates, the first of several winners receives the
+    derivative, and half precision is accumulated in float32. Any other function is applied to
+    slices, so JAX differentiates it to every order in both modes, also with respect to `init_value`
+    and to values that the function closes over.
 
     Args:
         operand: Array, or pytree of arrays of one shape, of any dtype.
         init_value: Scalar of the operand's dtype, or pytree of scalars with the operand's
             structure. It may be traced. Python numbers take on the operand's dtype.
         computation: Associative function of two scalars, or of two pytrees of scalars with the
-            operand's structure, to one such. It need not commute.
+            operand's structure, that returns one of the same type. It need not be commutative.
         window_dimensions: Size of the window along every axis of the operand.
         window_strides: Steps between windows; None means 1.
         padding: `"VALID"`, `"SAME"`, `"SAME_LOWER"`, or for every axis a pair `(low, high)`.
-            Negative numbers cut off elements.
-        base_dilation: Distance between neighbouring elements, once holes are put between them;
-            None means 1.
+            Negative padding crops the operand.
+        base_dilation: Distance between neighbouring elements of the operand after dilation; None
+            means 1.
         window_dilation: Distance between neighbouring taps of a window; None means 1.
 
     Returns:
         Pytree of arrays with the structure and dtypes of `operand`.
 
     Raises:
-        TypeError: `operand` is no array or pytree of arrays, `init_value` or the result of
-            `computation` has another structure or dtype, or another argument is no sequence of
+        TypeError: `operand` is not an array or pytree of arrays, `init_value` or the result of
+            `computation` has another structure or dtype, or another argument is not a sequence of
             ints.
-        ValueError: `operand` has arrays of several shapes, a sequence has not one entry per axis,
-            or a size, stride or dilation is less than 1.
+        ValueError: `operand` has arrays of different shapes, a sequence does not have one entry per
+            axis, or a size, stride or dilation is less than 1.
 
     Example:
         >>> import jax
@@ -93,8 +92,8 @@ def reduce_window(
         Array([2., 4., 6., 3.], dtype=float32)
 
     When to use:
-        For every other function: products, the range of a window, pairs of arrays; and wherever
-        `jax.lax.reduce_window` has no derivative.
+        For functions without an operator of their own: products, the range of a window, pairs of
+        arrays. Also wherever `jax.lax.reduce_window` has no derivative.
 
     Source:
         `jax.lax.reduce_window`; XLA's ReduceWindow.
@@ -148,7 +147,7 @@ def _scalars(init_value: Any, tree: Any) -> list[Any]:
 
 
 def _typed(init: Any, x: jax.Array) -> jax.Array:
-    """The scalar in the dtype of `x`, if promotion would turn it into that anyway."""
+    """The scalar in the dtype of `x`; an error if type promotion would give another dtype."""
     if jnp.result_type(init, x.dtype) != x.dtype:
         raise TypeError(
             f"init_value must be of the operand's dtype, {x.dtype}, "
@@ -158,7 +157,7 @@ def _typed(init: Any, x: jax.Array) -> jax.Array:
 
 
 def _monoid(computation: Callable, values: Values) -> Monoid | None:
-    """The monoid of the engine that the function is, on arrays of this dtype."""
+    """The engine's monoid that computes the same function on this dtype, or None."""
     dtype = values[0].dtype
     if len(values) > 1 or jnp.issubdtype(dtype, jnp.complexfloating):
         return None
@@ -174,7 +173,7 @@ def _monoid(computation: Callable, values: Values) -> Monoid | None:
 
 
 def _is_identity(init: Any, monoid: Monoid, dtype: np.dtype) -> bool:
-    """Whether a concrete scalar is neutral, in this dtype or in its own (-inf for integers)."""
+    """Whether a concrete scalar is the identity in this dtype, or in its own (-inf for ints)."""
     if isinstance(init, Tracer):
         return False
     scalar = np.asarray(init)
@@ -197,7 +196,7 @@ def _by_engine(monoid: Monoid, init: jax.Array | None) -> Reduce:
 
 
 def _beginning_with(init: jax.Array, y: jax.Array, monoid: Monoid) -> jax.Array:
-    """`init` combined with `y`, where of two equal ones the first wins, as within a window."""
+    """`init` combined with `y`; `init` wins a tie, as the first element of a window does."""
     if monoid is SUM:
         return init + y
     wins = init >= y if monoid is MAX else init <= y
@@ -228,7 +227,7 @@ def _by_fold(computation: Callable, init: Values, tree: Any) -> Reduce:
 def _assembled(
     values: Values, init: Values, reduce: Reduce, axes: dict[int, FullAxis]
 ) -> list[jax.Array]:
-    """Reduce the ordinary windows that the axes consist of, and interleave their outputs."""
+    """Compute the ordinary poolings of all axes, and interleave their outputs."""
     positions = tuple(axes)
 
     def build(chosen: tuple[Part, ...]) -> Values:

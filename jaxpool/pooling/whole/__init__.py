@@ -1,1 +1,1 @@
-"""Operators over whole maps."""
+"""Global pooling."""

@@ -1,4 +1,4 @@
-"""Global pooling: one window, as large as the map."""
+"""Global pooling: one window that covers the whole map."""
 
 from __future__ import annotations
 
@@ -25,24 +25,26 @@ def global_max_pool(
     keepdims: bool = False,
     where: ArrayLike | None = None,
 ) -> jax.Array:
-    """The largest element of every map; NaN, ties and derivatives as in `max_pool`.
+    """The largest element of every map.
 
         y = max over spatial positions i of x[i]
 
+    NaN, ties and derivatives are handled as in `max_pool`.
+
     Args:
         x: Array `(batch, *spatial, channels)` of a floating, integer or bool dtype.
-        axes: The axes to pool; None means all but the first and the last.
+        axes: Indices of the pooled axes; None means all axes except the first and the last.
         keepdims: Keep the pooled axes, with size 1.
-        where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
+        where: Boolean mask that broadcasts to `x`; False leaves an element out.
 
     Returns:
         Array of the dtype of `x`, without the pooled axes.
 
     Raises:
-        TypeError: `x` is no array of real numbers, `where` or `keepdims` is not boolean, or `axes`
-            are no ints.
-        ValueError: `x` has fewer than 3 axes and `axes` is None, `axes` names one that is not there
-            or one twice, `where` does not broadcast to `x`, or the map is empty.
+        TypeError: `x` is not an array of real numbers, `where` or `keepdims` is not boolean, or
+            `axes` are not ints.
+        ValueError: `x` has fewer than 3 axes and `axes` is None, `axes` has an index out of range
+            or a duplicate, `where` does not broadcast to `x`, or the map is empty.
 
     Example:
         >>> import jax.numpy as jnp
@@ -51,8 +53,7 @@ def global_max_pool(
         Array([[10., 11.]], dtype=float32)
 
     When to use:
-        The vector of a map in which one strong response decides, wherever it is: is the thing
-        there?
+        When one strong response at any position decides, for example whether an object is present.
 
     Source:
         ONNX's `GlobalMaxPool`, Keras's `GlobalMaxPooling2D`.
@@ -69,15 +70,17 @@ def global_min_pool(
     keepdims: bool = False,
     where: ArrayLike | None = None,
 ) -> jax.Array:
-    """The smallest element of every map; NaN, ties and derivatives as in `max_pool`.
+    """The smallest element of every map.
 
         y = min over spatial positions i of x[i]
 
+    NaN, ties and derivatives are handled as in `max_pool`.
+
     Args:
         x: Array `(batch, *spatial, channels)` of a floating, integer or bool dtype.
-        axes: The axes to pool; None means all but the first and the last.
+        axes: Indices of the pooled axes; None means all axes except the first and the last.
         keepdims: Keep the pooled axes, with size 1.
-        where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
+        where: Boolean mask that broadcasts to `x`; False leaves an element out.
 
     Returns:
         Array of the dtype of `x`, without the pooled axes.
@@ -93,10 +96,10 @@ def global_min_pool(
         Array([[0., 1.]], dtype=float32)
 
     When to use:
-        Where the weakest response of a map decides, such as its smallest margin.
+        When the weakest response of a map decides, for example the smallest margin.
 
     Source:
-        The mirror of `global_max_pool`.
+        `global_max_pool` of -x, negated.
     """
     x, window, where = _checked(x, axes, keepdims, where)
     return _squeeze(engine.reduce(x, MIN, window, where=where), window, keepdims)
@@ -110,15 +113,17 @@ def global_sum_pool(
     keepdims: bool = False,
     where: ArrayLike | None = None,
 ) -> jax.Array:
-    """The sum of every map; float16 and bfloat16 are summed in float32.
+    """The sum of every map.
 
         y = sum over spatial positions i of x[i]
 
+    Sums of float16 and bfloat16 are accumulated in float32.
+
     Args:
         x: Array `(batch, *spatial, channels)` of a floating, integer or bool dtype.
-        axes: The axes to pool; None means all but the first and the last.
+        axes: Indices of the pooled axes; None means all axes except the first and the last.
         keepdims: Keep the pooled axes, with size 1.
-        where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
+        where: Boolean mask that broadcasts to `x`; False leaves an element out.
 
     Returns:
         Array of the dtype of `x` (int32 for bool), without the pooled axes.
@@ -134,10 +139,10 @@ def global_sum_pool(
         Array([[30., 36.]], dtype=float32)
 
     When to use:
-        Where it matters how many there are: maps, sets and graphs of different sizes, with `where`.
+        When the number of elements matters: maps, sets and graphs of different sizes, with `where`.
 
     Source:
-        timm's and DeepSets' sum read-out.
+        The sum read-out of timm and of Deep Sets.
     """
     x, window, where = _checked(x, axes, keepdims, where)
     return _squeeze(average.total(x, window, where), window, keepdims)
@@ -151,18 +156,19 @@ def global_avg_pool(
     keepdims: bool = False,
     where: ArrayLike | None = None,
 ) -> jax.Array:
-    """The mean of every map; 0 where no element exists.
+    """The mean of every map.
 
-        y = sum over spatial positions i of x[i] / number of them
+        y = (sum over spatial positions i of x[i]) / number of positions
 
     Args:
         x: Array `(batch, *spatial, channels)` of a floating, integer or bool dtype.
-        axes: The axes to pool; None means all but the first and the last.
+        axes: Indices of the pooled axes; None means all axes except the first and the last.
         keepdims: Keep the pooled axes, with size 1.
-        where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
+        where: Boolean mask that broadcasts to `x`; False leaves an element out.
 
     Returns:
-        Array of the dtype of `x` if that is floating, else float32, without the pooled axes.
+        Array of the dtype of `x` if it is floating, else of float32, without the pooled axes. A map
+        without an element gives 0.
 
     Raises:
         TypeError: As in `global_max_pool`.
@@ -175,7 +181,7 @@ def global_avg_pool(
         Array([[5., 6.]], dtype=float32)
 
     When to use:
-        The usual last pooling of a classifier: one number a channel, from maps of any size.
+        The last pooling layer of a classifier: one number per channel, from maps of any size.
 
     Source:
         Lin, Chen and Yan, "Network in Network", 2014.
@@ -197,20 +203,21 @@ def global_lp_pool(
 
         y = (sum over spatial positions i of |x[i]|^p)^(1/p)
 
-    Infinite p, range and derivative are those of `lp_pool`.
+    Infinite p, numerical range and derivatives are handled as in `lp_pool`.
 
     Args:
         x: Array `(batch, *spatial, channels)` of a floating dtype.
         p: The exponent, a number greater than 0, or `math.inf`.
-        axes: The axes to pool; None means all but the first and the last.
+        axes: Indices of the pooled axes; None means all axes except the first and the last.
         keepdims: Keep the pooled axes, with size 1.
-        where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
+        where: Boolean mask that broadcasts to `x`; False leaves an element out.
 
     Returns:
         Array of the dtype of `x`, without the pooled axes.
 
     Raises:
-        TypeError: As in `global_max_pool`; or `x` is not of a floating dtype, or `p` no number.
+        TypeError: As in `global_max_pool`; or `x` is not of a floating dtype, or `p` is not a
+            number.
         ValueError: As in `global_max_pool`; or `p` is not greater than 0.
 
     Example:
@@ -220,7 +227,8 @@ def global_lp_pool(
         Array([[5.]], dtype=float32)
 
     When to use:
-        The energy of a channel (p = 2), or something between its sum and its largest magnitude.
+        The energy of a channel (p = 2), or a norm between the sum of its magnitudes (p = 1) and the
+        largest magnitude (p = inf).
 
     Source:
         ONNX's `GlobalLpPool`.

@@ -1,1 +1,1 @@
-"""Operators over windows of one shape at regular steps, and `max_unpool`, the inverse of one."""
+"""Operators over evenly spaced windows of one shape, and `max_unpool`."""

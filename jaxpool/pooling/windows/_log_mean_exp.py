@@ -1,18 +1,19 @@
-"""The exponential mean of every window: stable for every temperature, 0 included.
+"""The exponential mean of every window, numerically stable for every temperature.
 
-    M = (1/T) log(sum_i c_i exp(T x_i) / sum_i c_i),        at T = 0 the average
+    M = (1/T) log(sum_i c_i exp(T x_i) / sum_i c_i);        the average at T = 0
 
-with weights c. The plain formula overflows for large |T x| and, for small ones, divides a rounding
-error by T. Here every number is a pair: a level L, which is an element of the window (at first the
-number itself) and a constant for derivatives, and an excess Q, by which it differs from there.
-Differences of levels are exact where it matters, exp(u) - 1 and log(1 + z) are taken as such near
-0, and the derivatives have forms that nothing cancels in. With d_i = L_i - L + Q_i - Q,
+with weights c. The plain formula overflows for large |T x|, and divides a rounding error by T for
+small |T x|. So every number is represented by a pair: a level L and an excess Q, where the number
+is L + Q. The level is an element of the window and a constant for differentiation; initially it is
+the number itself. Differences of nearby levels are exact, exp(u) - 1 and log(1 + z) are computed
+without cancellation near 0, and the derivatives are written in forms without cancellation. With
+d_i = L_i - L + Q_i - Q,
 
     dQ/dQ_i = c_i exp(T d_i) / sum c
     dQ/dT   = sum_i c_i d_i^2 h(T d_i) / sum c,        h(u) = (exp(u) (u - 1) + 1) / u^2
 
-where h is analytic, 1/2 at 0. They are written in terms of Q, so that they can be differentiated
-again.
+where h is analytic and h(0) = 1/2. The derivatives are expressed in Q, so they can be
+differentiated again.
 """
 
 from __future__ import annotations
@@ -33,26 +34,26 @@ from jaxpool.engine.rules.primitives import bind, define, is_zero, zero_tangent
 from jaxpool.monoid import MAX, SUM
 from jaxpool.window import Window
 
-# Where the power series take over; with this, 9 of their terms give float32, 15 float64.
+# |u| below which power series are used. 9 terms are then accurate to float32, 15 to float64.
 SERIES = 0.5
-# Beside 1, exp is 0 from here on.
+# Below this u, exp(u) is negligible relative to 1.
 LOWEST = -200.0
-# log(1 + z) near z = -1 loses as many units in the last place as a window has taps.
-MANY = 16
+# Largest number of taps for log(1 + z) alone: near z = -1 its error is about one ulp per tap.
+LOG1P_TAPS = 16
 
 
 def log_mean_exp(
     x: jax.Array, temperature: jax.Array, where: jax.Array | None, window: Window
 ) -> jax.Array:
-    """The exponential mean of the elements of every window; 0 where there is none.
+    """The exponential mean of the elements of every window; 0 for an empty window.
 
-    An infinite mean has no derivative.
+    The derivative of an infinite mean is 0.
 
     Args:
-        x: Array of float32 or wider.
+        x: Array of dtype float32 or wider.
         temperature: Array of the dtype of `x` that broadcasts to the output, of size 1 along the
             pooled axes.
-        where: Which elements exist.
+        where: Mask; False leaves an element out.
         window: The geometry.
     """
     weights = None
@@ -84,15 +85,15 @@ def exponential_mean(
     temperature: jax.Array,
     window: Window,
 ) -> jax.Array:
-    """The excess of the weighted exponential mean of every window; 0 where no weight is positive.
+    """The excess of the weighted exponential mean of every window; 0 if no weight is positive.
 
     Args:
-        excess: By how much an element differs from its level; finite.
-        level: Where it stands; infinite for an infinite element.
-        weights: How much it counts, at least 0; None for windows of equal weights.
-        above: The level of the mean: finite, and as large (for negative temperatures, as small)
-            as any finite level in the window.
-        temperature: Any number, or an array of them as in `log_mean_exp`.
+        excess: The difference between every element and its level; finite.
+        level: The level of every element; infinite for an infinite element.
+        weights: The weight of every element, at least 0; None if all weights are equal.
+        above: The level of the mean: the largest finite level in the window (the smallest one for
+            negative temperatures).
+        temperature: The temperature, as in `log_mean_exp`.
         window: The geometry.
     """
     return bind(_exponential_mean_p, excess, level, above, temperature, weights, window=window)
@@ -115,10 +116,10 @@ def _exponential_mean(
     weigh = functools.partial(
         _weigh, inner=(excess, level), weights=weights, outer=(above, temperature), window=window
     )
-    growth = weigh(_growth) / divisor
+    growth = weigh(_scaled_expm1) / divisor
     z = jnp.where(cold, 0, rate * growth)
     log = jnp.log1p(z)
-    if window.taps > MANY:
+    if window.taps > LOG1P_TAPS:
         log = jnp.where(z < -SERIES, jnp.log(weigh(_power) / divisor), log)
     mean = jnp.where(jnp.abs(z) < jnp.finfo(z.dtype).eps, growth, log / rate)
     return jnp.where(total > 0, mean, 0)
@@ -136,9 +137,9 @@ def _exponential_mean_jvp(primals: Any, tangents: Any, *, window: Window) -> tup
     moved, _, _, heated, *_ = tangents
     terms = []
     if not is_zero(moved):
-        terms.append(weigh(_share, moved) / divisor)
+        terms.append(weigh(_exp_weight, moved) / divisor)
     if not is_zero(heated):
-        terms.append(heated * weigh(_bend) / divisor)
+        terms.append(heated * weigh(_temperature_slope) / divisor)
     if not terms:
         return mean, zero_tangent(mean)
     return mean, functools.reduce(operator.add, terms)
@@ -150,7 +151,7 @@ _exponential_mean_p = define(
 
 
 def _total(weights: jax.Array | None, window: Window) -> tuple[jax.Array | int, jax.Array | int]:
-    """The weight of every window, and a number to divide by."""
+    """The total weight of every window, and the same with 0 replaced by 1, as a divisor."""
     if weights is None:
         return window.taps, window.taps
     total = engine.reduce(weights, SUM, window)
@@ -178,7 +179,7 @@ def _weigh(
 
 @functools.cache
 def _weighted(kernel: engine.Kernel) -> engine.Kernel:
-    """The kernel times a weight; what has none is taken to stand at the window's own level."""
+    """The kernel times a weight; elements of weight 0 are evaluated at level `above`."""
 
     def weighted(
         weight: jax.Array, excess: jax.Array, level: jax.Array, above: jax.Array, *rest: jax.Array
@@ -190,11 +191,11 @@ def _weighted(kernel: engine.Kernel) -> engine.Kernel:
     return weighted
 
 
-def _growth(
+def _scaled_expm1(
     excess: jax.Array, level: jax.Array, above: jax.Array, temperature: jax.Array
 ) -> jax.Array:
-    """(exp(u) - 1) / T. Not for derivatives."""
-    distance, u = _heated(excess, level, above, temperature)
+    """(exp(u) - 1) / T. Not to be differentiated."""
+    distance, u = _scaled_distance(excess, level, above, temperature)
     near = jnp.abs(u) < SERIES
     series = _series(jnp.where(near, u, 0), lambda k: 1 / math.factorial(k + 1))
     return jnp.where(near, distance * series, (jnp.exp(u) - 1) / jnp.where(near, 1, temperature))
@@ -203,31 +204,31 @@ def _growth(
 def _power(
     excess: jax.Array, level: jax.Array, above: jax.Array, temperature: jax.Array
 ) -> jax.Array:
-    """exp(u). Not for derivatives."""
-    return jnp.exp(_heated(excess, level, above, temperature)[1])
+    """exp(u). Not to be differentiated."""
+    return jnp.exp(_scaled_distance(excess, level, above, temperature)[1])
 
 
-def _heated(
+def _scaled_distance(
     excess: jax.Array, level: jax.Array, above: jax.Array, temperature: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """The distance from `above`, and u = T distance, which is 0 for T = 0 even if that is not."""
+    """The distance from `above`, and u = T * distance; u is 0 for T = 0 even at infinity."""
     distance = (level - above) + excess
     cold = temperature == 0
     return distance, jnp.where(cold, 0, jnp.where(cold, 1, temperature) * distance)
 
 
-def _share(
+def _exp_weight(
     excess: jax.Array, level: jax.Array, above: jax.Array, mean: jax.Array, temperature: jax.Array
 ) -> jax.Array:
-    """exp(u); 0 where anything is infinite."""
+    """exp(u); 0 if the level or the mean is infinite."""
     infinite, distance = _distance(excess, level, above, mean)
     return jnp.where(infinite, 0, jnp.exp(temperature * distance))
 
 
-def _bend(
+def _temperature_slope(
     excess: jax.Array, level: jax.Array, above: jax.Array, mean: jax.Array, temperature: jax.Array
 ) -> jax.Array:
-    """distance^2 h(u); no branch makes an infinity that the derivative of another meets."""
+    """distance^2 h(u); both branches stay finite, so that no derivative is 0 * inf."""
     infinite, distance = _distance(excess, level, above, mean)
     u = temperature * distance
     near = (jnp.abs(u) < SERIES) & ~infinite
@@ -241,14 +242,14 @@ def _bend(
 def _distance(
     excess: jax.Array, level: jax.Array, above: jax.Array, mean: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """Whether anything is infinite, and how far an element is from the mean; 0 if infinitely."""
+    """Whether level or mean is infinite, and the distance from element to mean (0 if so)."""
     infinite = jnp.isinf(level) | jnp.isinf(mean)
     known = jnp.where(infinite, above, level) - above
     return infinite, known + (excess - jnp.where(infinite, excess, mean))
 
 
 def _series(u: jax.Array, coefficient: Callable[[int], float]) -> jax.Array:
-    """A power series by Horner's rule."""
+    """Evaluate a power series by Horner's rule."""
     terms = 15 if jnp.finfo(u.dtype).bits > 32 else 9
     result = jnp.full(u.shape, coefficient(terms - 1), u.dtype)
     for k in reversed(range(terms - 1)):

@@ -1,4 +1,4 @@
-"""Elements as unsigned integers that compare as they do, for searches by rank."""
+"""Order-preserving maps from elements to unsigned integers, for searches by rank."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from jax import lax
 
 
 def sort_keys(x: jax.Array) -> jax.Array:
-    """Unsigned integers in the order of the elements, equal where those are; NaN is at the ends."""
+    """Unsigned integers in the order of the elements; 0 == -0; NaN is smallest or largest."""
     if x.dtype == np.bool_:
         return x.astype(np.uint8)
     if jnp.issubdtype(x.dtype, jnp.integer) and jnp.iinfo(x.dtype).bits < 8:

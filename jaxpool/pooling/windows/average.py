@@ -40,13 +40,13 @@ def sum_pool(
 
     Args:
         x: Array `(*batch, *spatial, channels)` of a floating, integer or bool dtype.
-        window_shape: Taps per spatial axis; see `max_pool`, also for all that follow.
+        window_shape: Taps per spatial axis; see `max_pool`, also for the arguments below.
         strides: Steps between windows; None means `window_shape`.
         padding: `"VALID"`, `"SAME"`, `"SAME_LOWER"` or elements to add.
         dilation: Distance between neighbouring taps.
         ceil_mode: Round the output size up.
-        axes: The pooled axes by number, for any other layout.
-        where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
+        axes: Indices of the pooled axes, for any other layout.
+        where: Boolean mask that broadcasts to `x`; False leaves an element out.
 
     Returns:
         Array of the dtype of `x` (int32 for bool). A window without an element gives 0.
@@ -62,7 +62,7 @@ def sum_pool(
         Array([ 6, 22], dtype=int32)
 
     When to use:
-        To count or to add up: events, votes, mass.
+        Counts and totals: events, votes, mass.
 
     Source:
         `lax.reduce_window` with addition.
@@ -89,32 +89,34 @@ def avg_pool(
 ) -> jax.Array:
     """The mean of every window.
 
-    An int `window_shape` leaves the first axis (batch) and the last (channels) alone: a 3-D array
-    is (batch, length, channels) to it. For one image (height, width, channels) give `(2, 2)`.
+    With an int `window_shape`, the first axis is the batch axis and the last one is the channel
+    axis, so a 3-D array is read as (batch, length, channels). For one image (height, width,
+    channels), give one int per spatial axis, such as `(2, 2)`.
 
         y[o] = sum over taps t of x[o * stride + t * dilation - low] / divisor[o]
 
     Args:
         x: Array `(*batch, *spatial, channels)` of a floating, integer or bool dtype.
-        window_shape: Taps per spatial axis; see `max_pool`, also for all that follow.
+        window_shape: Taps per spatial axis; see `max_pool`, also for the arguments below.
         strides: Steps between windows; None means `window_shape`.
-        padding: `"VALID"`, `"SAME"`, `"SAME_LOWER"` or elements to add, which are zeros.
+        padding: `"VALID"`, `"SAME"`, `"SAME_LOWER"` or zeros to add.
         dilation: Distance between neighbouring taps.
         ceil_mode: Round the output size up.
-        axes: The pooled axes by number, for any other layout.
-        where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
-        count_include_pad: Divide by the number of taps in the padded input (the overhang of
-            `ceil_mode` never counts); False: by the number of taps in the input itself.
-        divisor_override: A number, not 0, to divide by instead.
+        axes: Indices of the pooled axes, for any other layout.
+        where: Boolean mask that broadcasts to `x`; False leaves an element out.
+        count_include_pad: True divides by the number of taps inside the padded input (taps in the
+            overhang of `ceil_mode` never count). False divides by the number of taps inside the
+            input.
+        divisor_override: A nonzero number that replaces the divisor.
         accumulate_dtype: Floating dtype of the sum; None means float32 for float16, bfloat16 and
-            integers, else the dtype of `x`.
+            integers, and the dtype of `x` otherwise.
 
     Returns:
-        Array of the dtype of `x` if that is floating, else float32. A window without an element
+        Array of the dtype of `x` if it is floating, else of float32. A window without an element
         gives 0.
 
     Raises:
-        TypeError: As in `max_pool`; or `accumulate_dtype` is no floating dtype.
+        TypeError: As in `max_pool`; or `accumulate_dtype` is not a floating dtype.
         ValueError: As in `max_pool`; or `divisor_override` is 0 or not finite.
 
     Example:
@@ -127,7 +129,7 @@ def avg_pool(
         Array([1., 1., 1.], dtype=float32)
 
     When to use:
-        Where every element should count alike: smooth maps, the transitions of DenseNet, the pooled
+        When all elements have equal weight: smooth maps, transition layers of DenseNet, pooling
         branches of Inception.
 
     Source:
@@ -152,7 +154,7 @@ def mean(
     divisor: float | None = None,
     accumulate_dtype: DTypeLike | None = None,
 ) -> jax.Array:
-    """The windowed mean, of the dtype of `x` or, for integers, float32; see `avg_pool`."""
+    """The windowed mean, in the dtype of `x`, or in float32 for integers; see `avg_pool`."""
     dtype, result = mean_dtypes(x, accumulate_dtype)
     if divisor is not None:
         counts = ((divisor,), *[(1,)] * (len(window.axes) - 1))
@@ -162,7 +164,7 @@ def mean(
         present = count(window, x.ndim, where, include_pad=include_pad).astype(dtype)
         return _masked_mean(x, where, present, window, result)
     accumulation = engine.Accumulation(dtype, counts)
-    x = x if x.dtype == result else x.astype(dtype)  # integers, once and in full precision
+    x = x if x.dtype == result else x.astype(dtype)  # integers: convert once, in full precision
     return engine.reduce(x, SUM, window, where=where, accumulation=accumulation).astype(result)
 
 
@@ -179,19 +181,19 @@ def _masked_mean(
 
 
 def total(x: jax.Array, window: Window, where: jax.Array | None) -> jax.Array:
-    """Windowed sum in a wide enough dtype, returned in that of `x` (int32 for bool)."""
+    """Windowed sum, accumulated in `accumulator(x)`, in the dtype of `x` (int32 for bool)."""
     x = x.astype(np.int32) if x.dtype == np.bool_ else x
     accumulation = engine.Accumulation(arguments.accumulator(x))
     return engine.reduce(x, SUM, window, where=where, accumulation=accumulation)
 
 
 def count(window: Window, ndim: int, where: jax.Array, *, include_pad: bool) -> jax.Array:
-    """Elements in every window, at least 1, shaped to broadcast against the output.
+    """The number of elements of every window, at least 1, shaped to broadcast to the output.
 
     Args:
         window: The geometry.
         ndim: Number of axes of the input.
-        where: Which elements exist.
+        where: Mask; False leaves an element out.
         include_pad: Whether explicit padding counts as elements.
     """
     present = engine.reduce(where.astype(np.int32), SUM, window)
@@ -205,13 +207,13 @@ def count(window: Window, ndim: int, where: jax.Array, *, include_pad: bool) -> 
 
 
 def _counts(axis: PooledAxis, *, include_pad: bool) -> tuple[int, ...]:
-    """Elements along one axis, at least 1: for each output, or one number if all are equal."""
+    """Elements per window of one axis, at least 1: one per output, or a single one if equal."""
     counts = tuple(max(count, 1) for count in axis.counts(include_pad=include_pad))
     return counts[:1] if len(set(counts)) == 1 else counts
 
 
 def _outer(counts: list[tuple[int, ...]], window: Window, ndim: int) -> np.ndarray:
-    """The outer product of one vector an axis; a vector of equal numbers becomes one number."""
+    """The outer product of one vector per axis; a vector of equal numbers has length 1 in it."""
     result = np.ones((1,) * ndim, np.int32)
     for position, numbers in zip(window.positions, counts, strict=True):
         shape = [1] * ndim
@@ -222,7 +224,7 @@ def _outer(counts: list[tuple[int, ...]], window: Window, ndim: int) -> np.ndarr
 
 
 def mean_dtypes(x: jax.Array, requested: Any = None) -> tuple[np.dtype, np.dtype]:
-    """The dtypes in which a mean of `x` is summed (unless one is requested), and returned."""
+    """The dtype of the sum in a mean of `x` (`requested`, if given), and the dtype of the mean."""
     floating = jnp.issubdtype(x.dtype, jnp.floating)
     result = x.dtype if floating else np.dtype(np.float32)
     if requested is None:

@@ -29,31 +29,31 @@ def blur_pool(
     axes: Ints | None = None,
     where: ArrayLike | None = None,
 ) -> jax.Array:
-    """A binomial low-pass filter, and every stride-th element of what it leaves.
+    """A binomial low-pass filter, followed by subsampling with a stride.
 
         y[o] = sum_t b_t x[o * stride + t - low],    b_t = C(f - 1, t) / 2^(f - 1)
 
-    along every pooled axis, with f the filter's size and low = (f - 1) // 2. Beyond its edges `x`
-    is reflected, or repeats its edge where it is too small for that. The output size is
-    `ceil(size / stride)`. With a mask, the weights of the elements that exist are divided by their
-    sum.
+    along every pooled axis, where f is the filter size and low = (f - 1) // 2. `x` is padded by
+    reflection, or by its edge element along an axis that is too short for reflection. The output
+    size is `ceil(size / stride)`. With a mask, the weights of the unmasked elements of every window
+    are normalised to sum to 1.
 
     Args:
         x: Array `(*batch, *spatial, channels)` of a floating dtype.
-        filter_size: Taps of the filter, from 1 (no blur) to 7.
-        strides: Steps between outputs, an int or one a spatial axis.
-        axes: The pooled axes by number; None means all but the first and the last.
-        where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
+        filter_size: Taps of the filter per axis, from 1 (no blur) to 7.
+        strides: Steps between outputs, an int or one int per spatial axis.
+        axes: Indices of the pooled axes; None means all axes except the first and the last.
+        where: Boolean mask that broadcasts to `x`; False leaves an element out.
 
     Returns:
-        Array of the dtype of `x` and its shape, but for the pooled axes. Where the filter meets no
-        element the result is 0.
+        Array of the dtype of `x`, with the shape of `x` except along the pooled axes. An output
+        whose taps are all masked is 0.
 
     Raises:
-        TypeError: `x` is not of a floating dtype, `where` is not boolean, or `filter_size` is no
-            int.
-        ValueError: `filter_size` is not from 1 to 7, a stride is less than 1, or `where` does not
-            broadcast to `x`.
+        TypeError: `x` is not of a floating dtype, `where` is not boolean, or `filter_size` is not
+            an int.
+        ValueError: `filter_size` is not between 1 and 7, a stride is less than 1, or `where` does
+            not broadcast to `x`.
 
     Example:
         >>> import jax.numpy as jnp
@@ -62,8 +62,8 @@ def blur_pool(
         Array([2., 1.], dtype=float32)
 
     When to use:
-        In place of a stride that skips elements: the result then changes less when the input moves
-        by an element.
+        In place of a strided operation that skips elements: the output of `blur_pool` changes less
+        when the input is shifted by one element.
 
     Source:
         Zhang, "Making convolutional networks shift-invariant again", 2019.
@@ -89,28 +89,29 @@ def max_blur_pool(
     axes: Ints | None = None,
     where: ArrayLike | None = None,
 ) -> jax.Array:
-    """The maximum of every window, at stride 1, then blurred and down-sampled.
+    """Max pooling with stride 1, followed by `blur_pool`.
 
         y = blur_pool(max_pool(x, window_shape, strides=1), filter_size, strides)
 
-    With a mask, a window without an element is no element for the filter.
+    With a mask, a maximum over a window without an element is masked in the filter.
 
     Args:
         x: Array `(*batch, *spatial, channels)` of a floating dtype.
         window_shape: Taps per spatial axis; see `max_pool`.
         filter_size: Taps of the filter; see `blur_pool`.
-        strides: Steps between outputs, an int or one a spatial axis.
-        padding: Padding of the maximum; see `max_pool`.
-        axes: The pooled axes by number, for any other layout.
-        where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
+        strides: Steps between outputs, an int or one int per spatial axis.
+        padding: Padding of the max pooling; see `max_pool`.
+        axes: Indices of the pooled axes, for any other layout.
+        where: Boolean mask that broadcasts to `x`; False leaves an element out.
 
     Returns:
-        Array of the dtype of `x` and its shape, but for the pooled axes. Where the filter meets no
-        element of a mask the result is 0.
+        Array of the dtype of `x`, with the shape of `x` except along the pooled axes. An output
+        whose taps are all masked is 0.
 
     Raises:
-        TypeError: As in `max_pool`; or `x` is not of a floating dtype, or `filter_size` is no int.
-        ValueError: As in `max_pool`; or `filter_size` is not from 1 to 7.
+        TypeError: As in `max_pool`; or `x` is not of a floating dtype, or `filter_size` is not an
+            int.
+        ValueError: As in `max_pool`; or `filter_size` is not between 1 and 7.
 
     Example:
         >>> import jax.numpy as jnp
@@ -120,7 +121,8 @@ def max_blur_pool(
         Array([4., 1.], dtype=float32)
 
     When to use:
-        In place of a `max_pool` with strides, for the same reason as `blur_pool`.
+        In place of a strided `max_pool`: the output changes less when the input is shifted by one
+        element.
 
     Source:
         Zhang, "Making convolutional networks shift-invariant again", 2019.
@@ -136,7 +138,7 @@ def max_blur_pool(
 
 
 def _normalised(x: jax.Array, exists: jax.Array, window: Window) -> jax.Array:
-    """The weighted mean of the elements that exist."""
+    """The weighted mean of the unmasked elements of every window."""
     wide = jnp.where(exists, x, 0).astype(arguments.accumulator(x))
     total = engine.reduce(wide, SUM, window)
     weight = engine.reduce(exists.astype(wide.dtype), SUM, window)
@@ -144,7 +146,7 @@ def _normalised(x: jax.Array, exists: jax.Array, window: Window) -> jax.Array:
 
 
 def _filtered(window: Window) -> Window:
-    """The binomial filter along every axis of a window, at its outputs."""
+    """The binomial filter of the same taps, strides and output sizes as `window`."""
     axes = []
     for axis in window.even_axes:
         most = axis.window - 1

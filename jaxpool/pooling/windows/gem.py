@@ -31,32 +31,34 @@ def gem_pool(
     axes: Ints | None = None,
     where: ArrayLike | None = None,
 ) -> jax.Array:
-    """The generalised mean of every window: average at p = 1, maximum as p grows.
+    """The generalised mean of every window: the average at p = 1, the maximum as p -> inf.
 
         y[o] = (mean_t max(x_t, eps)^p)^(1/p),    x_t = x[o * stride + t * dilation - low]
 
-    over the elements that exist. It is the exponential mean of the logarithms, and computed so:
-    no power over- or underflows, whatever p.
+    where the mean is over the elements of the window. It is computed as the exponential mean of
+    log(x), so no power overflows or underflows for any p.
 
     Args:
         x: Array `(*batch, *spatial, channels)` of a floating dtype.
-        window_shape: Taps per spatial axis; see `max_pool`, also for all that follow.
-        p: The exponent, a number greater than 0, or an array that broadcasts to the output, with
-            size 1 along the pooled axes: so `(channels,)` is one p a channel. An array may be
-            traced and learned.
-        eps: Smaller elements count as this one, a number greater than 0; they have no derivative.
+        window_shape: Taps per spatial axis; see `max_pool`, also for the arguments below.
+        p: The exponent, a number greater than 0, or an array that broadcasts to the output and has
+            size 1 along the pooled axes, for example `(channels,)` for one p per channel. An array
+            may be traced and learned.
+        eps: Lower bound, a number greater than 0. Smaller elements are replaced by `eps` and have
+            derivative 0.
         strides: Steps between windows; None means `window_shape`.
         padding: `"VALID"`, `"SAME"`, `"SAME_LOWER"` or elements to add.
         dilation: Distance between neighbouring taps.
         ceil_mode: Round the output size up.
-        axes: The pooled axes by number, for any other layout.
-        where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
+        axes: Indices of the pooled axes, for any other layout.
+        where: Boolean mask that broadcasts to `x`; False leaves an element out.
 
     Returns:
         Array of the dtype of `x`. A window without an element gives 0.
 
     Raises:
-        TypeError: As in `max_pool`; or `x` is not of a floating dtype, or `p` or `eps` no number.
+        TypeError: As in `max_pool`; or `x` is not of a floating dtype, or `p` or `eps` is not a
+            number.
         ValueError: As in `max_pool`; or `p` or `eps` is not greater than 0, or `p` varies along a
             pooled axis.
 
@@ -68,8 +70,9 @@ def gem_pool(
         [4.0, 5.0, 5.561, 6.952]
 
     When to use:
-        The descriptors of image retrieval, with the whole map as the window and a p of about 3, or
-        a learned one (`nn.LearnedGemPool`). For maps that are not negative, as after a ReLU.
+        Descriptors for image retrieval, with the whole map as the window and p of about 3, or a
+        learned p (`nn.LearnedGemPool`). The input should be nonnegative, for example the output of
+        a ReLU.
 
     Source:
         Radenović, Tolias and Chum, "Fine-tuning CNN image retrieval with no human annotation",
@@ -88,7 +91,7 @@ def _gem(
 ) -> jax.Array:
     wide = x.astype(arguments.accumulator(x))
     clamped = wide < eps
-    if where is not None:  # the logarithm's derivative would be NaN where a masked element is
+    if where is not None:  # otherwise the log's derivative at a masked element could be NaN
         clamped |= ~where
     logs = jnp.log(jnp.where(clamped, eps, wide))
     mean = jnp.exp(log_mean_exp(logs, p, where, window))

@@ -40,25 +40,26 @@ def lp_pool(
 
         y[o] = (sum over taps t of |x[o * stride + t * dilation - low]|^p)^(1/p)
 
-    and the largest magnitude for p = inf. Right wherever the result fits the dtype: no power on the
-    way over- or underflows. The derivative is 0 where the sum is 0, or infinite.
+    For p = inf the result is the largest magnitude. Elements are scaled so that no power overflows
+    or underflows if the result fits the dtype. The derivative is 0 where the result is 0 or
+    infinite.
 
     Args:
         x: Array `(*batch, *spatial, channels)` of a floating dtype.
-        window_shape: Taps per spatial axis; see `max_pool`, also for all that follow.
+        window_shape: Taps per spatial axis; see `max_pool`, also for the arguments below.
         p: The exponent, a number greater than 0, or `math.inf`.
         strides: Steps between windows; None means `window_shape`.
-        padding: `"VALID"`, `"SAME"`, `"SAME_LOWER"` or elements to add, which are zeros.
+        padding: `"VALID"`, `"SAME"`, `"SAME_LOWER"` or zeros to add.
         dilation: Distance between neighbouring taps.
         ceil_mode: Round the output size up.
-        axes: The pooled axes by number, for any other layout.
-        where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
+        axes: Indices of the pooled axes, for any other layout.
+        where: Boolean mask that broadcasts to `x`; False leaves an element out.
 
     Returns:
         Array of the dtype of `x`. A window without an element gives 0.
 
     Raises:
-        TypeError: As in `max_pool`; or `x` is not of a floating dtype, or `p` no number.
+        TypeError: As in `max_pool`; or `x` is not of a floating dtype, or `p` is not a number.
         ValueError: As in `max_pool`; or `p` is not greater than 0.
 
     Example:
@@ -68,12 +69,11 @@ def lp_pool(
         Array([ 5., 13.], dtype=float32)
 
     When to use:
-        Where magnitude counts and sign does not: p = 2 pools filter responses by their energy, and
-        a larger p nears their largest magnitude. For a mean, with a p that is learned, see
-        `gem_pool`.
+        When magnitudes matter and signs do not. p = 2 pools the energy of filter responses; a
+        larger p approaches their largest magnitude. For a mean, or a learned p, see `gem_pool`.
 
     Source:
-        ONNX's `LpPool`. (PyTorch's `LPPool2d` keeps signs, and gives NaN for odd p.)
+        ONNX's `LpPool`. (PyTorch's `LPPool2d` keeps signs and can give NaN for odd p.)
     """
     p = exponent(p)
     geometry = Geometry(window_shape, strides, padding, dilation, ceil_mode, axes)
@@ -82,15 +82,15 @@ def lp_pool(
 
 
 def exponent(p: ArrayLike) -> float:
-    """The argument `p`: a number greater than 0, or infinite."""
+    """Check the argument `p`: a number greater than 0, or infinity."""
     infinite = isinstance(p, float | np.floating) and p == math.inf
     return math.inf if infinite else arguments.number("p", p, above=0)
 
 
 def norm(x: jax.Array, window: Window, p: float, where: jax.Array | None) -> jax.Array:
-    """The p-norm of every window, computed in a wide enough dtype."""
+    """The p-norm of every window, computed in `accumulator(x)`."""
     if where is not None:
-        x = jnp.where(where, x, 0)  # here, so that a masked NaN has no part in the derivative
+        x = jnp.where(where, x, 0)  # outside `_norm`: a masked NaN must not enter the derivative
     return _norm(x, window, p)
 
 
@@ -99,7 +99,7 @@ def _norm(x: jax.Array, window: Window, p: float) -> jax.Array:
     wide = x.astype(arguments.accumulator(x))
     if p == math.inf:
         return _largest(jnp.abs(wide), window).astype(x.dtype)
-    for part in engine.weighted_steps(window):  # a norm of norms
+    for part in engine.weighted_steps(window):  # the p-norm of p-norms is a p-norm
         wide = bind(_norm_p, wide, window=part, p=p)
     return wide.astype(x.dtype)
 
@@ -117,8 +117,8 @@ def _norm_code(x: jax.Array, *, window: Window, p: float, target: Target) -> jax
         return x
     if target is not CPU or window.is_tiling:
         return scaled(x)
-    # XLA:CPU is slow at weighted sums of overlapping windows, so they are taken only where they are
-    # needed (k3 s1 on 32x28x28x256, forward: 24 -> 12 ms).
+    # XLA:CPU is slow at weighted sums of overlapping windows, so only inputs whose powers
+    # overflow or underflow are scaled (k3 s1 on 32x28x28x256, forward: 24 -> 12 ms).
     info, magnitude = jnp.finfo(x.dtype), jnp.abs(x)
     tiny, most = float(info.tiny), float(info.max)
     low = max(tiny, 1.01 * tiny ** (1 / p))
@@ -128,13 +128,13 @@ def _norm_code(x: jax.Array, *, window: Window, p: float, target: Target) -> jax
 
 
 def _plain(x: jax.Array, window: Window, p: float) -> jax.Array:
-    """By the formula: right where no power over- or underflows."""
+    """The plain formula: accurate if no power overflows or underflows."""
     total = engine.reduce(_power(p)(x, np.ones((), x.dtype)), SUM, window)
     return _root(total, p)
 
 
 def _scaled(x: jax.Array, window: Window, p: float) -> jax.Array:
-    """M (sum (|x| / M)^p)^(1/p), with the power of two M below the largest magnitude."""
+    """M (sum (|x| / M)^p)^(1/p), where M is a power of two up to the largest magnitude."""
     largest = _largest(jnp.abs(x), window)
     scale = _power_of_two(largest)
     finite = jnp.where(jnp.isinf(x), 0, x)
@@ -147,10 +147,11 @@ def _root(total: jax.Array, p: float) -> jax.Array:
 
 
 def _power_of_two(x: jax.Array) -> jax.Array:
-    """The largest power of two up to x, at most the largest whose inverse is not subnormal; 1 at 0.
+    """The largest power of two up to x whose inverse is not subnormal; 1 for x = 0.
 
-    Multiplying by it or by its inverse does not round; scaled by the inverse, a window's largest
-    magnitude lies between 1 and 4, so its powers stay in range.
+    Multiplication by this power of two or by its inverse does not round. After multiplication by
+    the inverse, the largest magnitude of a window lies between 1 and 4, so its powers stay in
+    range.
     """
     info = jnp.finfo(x.dtype)
     bits = np.dtype(f"int{info.bits}")
@@ -160,13 +161,13 @@ def _power_of_two(x: jax.Array) -> jax.Array:
 
 
 def _norm_jvp(primals: Any, tangents: Any, *, window: Window, p: float) -> Any:
-    """The tangent is the sum of sign(x) (|x| / y)^(p - 1) dx; 0 where y is infinite."""
+    """The tangent: the sum of sign(x) (|x| / y)^(p - 1) dx; 0 where y is 0 or infinite."""
     (x,) = primals
     y = bind(_norm_p, x, window=window, p=p)
     usual = (y != 0) & ~jnp.isinf(y)
     inverse = 1 / _power_of_two(jnp.where(usual, lax.stop_gradient(y), 1))
     ys = inverse, jnp.where(usual, 1 / jnp.where(usual, y * inverse, 1), 0)
-    return y, engine.weighted_sum(_share(p), tangents[0], (x,), ys, window)
+    return y, engine.weighted_sum(_derivative_weight(p), tangents[0], (x,), ys, window)
 
 
 _norm_p = define("jaxpool_norm", _norm_code, ["window", "p"], jvp=_norm_jvp)
@@ -184,10 +185,10 @@ def _power(p: float) -> engine.Kernel:
 
 
 @functools.cache
-def _share(p: float) -> engine.Kernel:
-    """sign(x) (|x| / y)^(p - 1); 0 at 0, also where that is not defined.
+def _derivative_weight(p: float) -> engine.Kernel:
+    """sign(x) (|x| / y)^(p - 1); 0 at x = 0, also for p <= 1.
 
-    Its y are two: a power of two near 1 / y, and what is missing in it as a factor.
+    1 / y is given as two factors: `inverse`, a power of two near 1 / y, and `rest`.
     """
 
     def share(x: jax.Array, inverse: jax.Array, rest: jax.Array) -> jax.Array:

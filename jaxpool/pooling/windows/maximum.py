@@ -1,4 +1,4 @@
-"""Max and min pooling, and where the maxima stand."""
+"""Max pooling, with or without the indices of the maxima, and min pooling."""
 
 from __future__ import annotations
 
@@ -27,38 +27,40 @@ def max_pool(
 ) -> jax.Array:
     """The largest element of every window.
 
-    An int `window_shape` leaves the first axis (batch) and the last (channels) alone: a 3-D array
-    is (batch, length, channels) to it. For one image (height, width, channels) give `(2, 2)`.
+    With an int `window_shape`, the first axis is the batch axis and the last one is the channel
+    axis, so a 3-D array is read as (batch, length, channels). For one image (height, width,
+    channels), give one int per spatial axis, such as `(2, 2)`.
 
         y[o] = max over taps t of x[o * stride + t * dilation - low]
 
-    Padding never wins. A NaN in a window is its result. Where several elements are largest, the
-    first in row-major order is the winner, and the whole derivative is its.
+    Padding never wins. If a window contains NaN, its result is NaN. If several elements are equally
+    large, the first one in row-major order is the winner and receives the whole derivative.
 
     Args:
         x: Array `(*batch, *spatial, channels)` of a floating, integer or bool dtype.
-        window_shape: Taps per spatial axis. An int stands for every spatial axis, which are then
-            all but the first and the last; d ints pool the d axes before the last.
-        strides: Steps between windows, an int or one an axis; None means `window_shape`.
-        padding: `"VALID"` (none), `"SAME"` (output size `ceil(size / stride)`, the odd element on
-            the high side), `"SAME_LOWER"` (on the low side), or elements to add: an int, or per
-            axis an int or a pair `(low, high)`.
-        dilation: Distance between neighbouring taps, an int or one an axis.
-        ceil_mode: Round the output size up: keep a last window that begins inside the padded
-            input and ends outside.
-        axes: The pooled axes by number, for any other layout.
-        where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
+        window_shape: Taps per spatial axis. An int applies to every axis except the first and the
+            last; d ints pool the d axes before the last one.
+        strides: Steps between windows, an int or one int per axis; None means `window_shape`.
+        padding: `"VALID"` (none), `"SAME"` (output size `ceil(size / stride)`; an odd padding
+            element goes on the high side), `"SAME_LOWER"` (the same, with the odd element on the
+            low side), or the number of elements to add: an int, or per axis an int or a pair
+            `(low, high)`.
+        dilation: Distance between neighbouring taps, an int or one int per axis.
+        ceil_mode: Round the output size up: keep a last window that begins inside the padded input
+            and ends outside it.
+        axes: Indices of the pooled axes, for any other layout.
+        where: Boolean mask that broadcasts to `x`; False leaves an element out.
 
     Returns:
-        Array of the dtype of `x` and its shape, but for the pooled axes. A window without an
-        element gives the identity: -inf, the smallest integer, or False.
+        Array of the dtype of `x`, with the shape of `x` except along the pooled axes. A window
+        without an element gives the identity of max: -inf, the smallest integer, or False.
 
     Raises:
-        TypeError: `x` is no array of real numbers, `where` is not boolean, or an argument is not of
-            the types above.
+        TypeError: `x` is not an array of real numbers, `where` is not boolean, or another argument
+            does not have a type listed above.
         ValueError: `x` has too few axes for `window_shape`, `where` does not broadcast to `x`, a
-            size, stride or dilation is less than 1, padding is negative, a sequence has not one
-            entry per pooled axis, or `ceil_mode=True` is given with SAME.
+            size, stride or dilation is less than 1, padding is negative, a sequence does not have
+            one entry per pooled axis, or `ceil_mode=True` is given with SAME padding.
 
     Example:
         >>> import jax.numpy as jnp
@@ -71,8 +73,8 @@ def max_pool(
         ((2, 2, 1), (4, 2, 1))
 
     When to use:
-        The usual down-sampling of a convolutional network: the strongest response of every window
-        counts, wherever it stands in it, and the rest does not.
+        Down-sampling in a convolutional network. The output keeps the strongest response of every
+        window, whatever its position in the window.
 
     Source:
         PyTorch's `MaxPool2d` and ONNX's `MaxPool` (values, ties, ceil_mode).
@@ -98,21 +100,21 @@ def min_pool(
 
         y[o] = min over taps t of x[o * stride + t * dilation - low]
 
-    NaN, ties, padding and derivatives are those of `max_pool`.
+    NaN, ties, padding and derivatives are handled as in `max_pool`.
 
     Args:
         x: Array `(*batch, *spatial, channels)` of a floating, integer or bool dtype.
-        window_shape: Taps per spatial axis; see `max_pool`, also for all that follow.
+        window_shape: Taps per spatial axis; see `max_pool`, also for the arguments below.
         strides: Steps between windows; None means `window_shape`.
         padding: `"VALID"`, `"SAME"`, `"SAME_LOWER"` or elements to add.
         dilation: Distance between neighbouring taps.
         ceil_mode: Round the output size up.
-        axes: The pooled axes by number, for any other layout.
-        where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
+        axes: Indices of the pooled axes, for any other layout.
+        where: Boolean mask that broadcasts to `x`; False leaves an element out.
 
     Returns:
-        Array of the dtype of `x`. A window without an element gives +inf, the largest integer, or
-        True.
+        Array of the dtype of `x`. A window without an element gives the identity of min: +inf, the
+        largest integer, or True.
 
     Raises:
         TypeError: As in `max_pool`.
@@ -125,7 +127,8 @@ def min_pool(
         Array([0., 2., 4.], dtype=float32)
 
     When to use:
-        Erosion, and maps in which small values are the signal: dark marks, distances, costs.
+        Morphological erosion, and maps in which small values are the signal: dark marks, distances,
+        costs.
 
     Source:
         Morphological erosion by a box; Flax's `min_pool`.
@@ -147,27 +150,29 @@ def max_pool_with_argmax(
     axes: Ints | None = None,
     where: ArrayLike | None = None,
 ) -> tuple[jax.Array, jax.Array]:
-    """The largest element of every window, and where it stands.
+    """The largest element of every window, and its index.
 
         y[o] = x[i[o]], the first of the largest elements of window o
 
-    Values and derivative are those of `max_pool`. `max_unpool` puts the values back in place.
+    Values and derivatives are those of `max_pool`. `max_unpool` writes the values back to their
+    positions.
 
     Args:
         x: Array `(*batch, *spatial, channels)` of a floating, integer or bool dtype.
-        window_shape: Taps per spatial axis; see `max_pool`, also for all that follow.
+        window_shape: Taps per spatial axis; see `max_pool`, also for the arguments below.
         strides: Steps between windows; None means `window_shape`.
         padding: `"VALID"`, `"SAME"`, `"SAME_LOWER"` or elements to add.
         dilation: Distance between neighbouring taps.
         ceil_mode: Round the output size up.
-        axes: The pooled axes by number, for any other layout.
-        where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
+        axes: Indices of the pooled axes, for any other layout.
+        where: Boolean mask that broadcasts to `x`; False leaves an element out.
 
     Returns:
-        The values, of the dtype of `x`, and as many indices of dtype int32: the winner's place in
-        the spatial plane of its image and channel, without padding, counted row by row (pooled
-        axes in ascending order). A window without an element has index -1. In
-        planes of more than 2^31 - 1 elements they are int64, which `jax_enable_x64` must allow.
+        A pair of arrays of the same shape: the values, of the dtype of `x`, and the indices, of
+        dtype int32. An index is the flat row-major position of the winner in the unpadded spatial
+        plane of its image and channel (pooled axes in ascending order), or -1 for a window without
+        an element. Planes of more than 2^31 - 1 elements have int64 indices, which requires
+        `jax_enable_x64`.
 
     Raises:
         TypeError: As in `max_pool`.
@@ -183,12 +188,12 @@ def max_pool_with_argmax(
         (Array([[5., 8.]], dtype=float32), Array([[1, 7]], dtype=int32))
 
     When to use:
-        Where the place of a maximum is wanted: for `max_unpool` in a decoder, or to read key points
-        off a heat map. Derivatives do not need it.
+        When the position of a maximum is needed: for `max_unpool` in a decoder, or to read key
+        points from a heat map. Derivatives of `max_pool` do not need the indices.
 
     Source:
-        PyTorch's `MaxPool2d(return_indices=True)`. (ONNX and TensorFlow count on through channels
-        and images.)
+        PyTorch's `MaxPool2d(return_indices=True)`. (Indices of ONNX and TensorFlow also count
+        channels and images.)
     """
     geometry = Geometry(window_shape, strides, padding, dilation, ceil_mode, axes)
     x, window, where = arguments.windowed(x, where, geometry)

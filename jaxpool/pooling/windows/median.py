@@ -22,7 +22,7 @@ from jaxpool.pooling.sharding import explicit_sharding
 from jaxpool.pooling.windows._sort_keys import sort_keys
 from jaxpool.window import Window
 
-# Up to so many taps, comparing each with each beats finding the median bit by bit.
+# Largest number of taps for which comparing all pairs is faster than a search bit by bit.
 PAIRWISE = 25
 
 
@@ -38,22 +38,22 @@ def median_pool(
     axes: Ints | None = None,
     where: ArrayLike | None = None,
 ) -> jax.Array:
-    """The median of every window; of an even number of elements, the lower one.
+    """The median of every window; the lower median for an even number of elements.
 
-        y[o] = the element number (n - 1) // 2, counted from 0, of the n sorted ones
+        y[o] = sorted(the n elements of window o)[(n - 1) // 2]
 
-    It is an element of the window, and the derivative goes to the first one that is equal to it.
-    A NaN in a window is its result.
+    The derivative goes to the first element in row-major order that is equal to the median. If a
+    window contains NaN, its result is NaN.
 
     Args:
         x: Array `(*batch, *spatial, channels)` of a floating, integer or bool dtype.
-        window_shape: Taps per spatial axis; see `max_pool`, also for all that follow.
+        window_shape: Taps per spatial axis; see `max_pool`, also for the arguments below.
         strides: Steps between windows; None means `window_shape`.
         padding: `"VALID"`, `"SAME"`, `"SAME_LOWER"` or elements to add.
         dilation: Distance between neighbouring taps.
         ceil_mode: Round the output size up.
-        axes: The pooled axes by number, for any other layout.
-        where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
+        axes: Indices of the pooled axes, for any other layout.
+        where: Boolean mask that broadcasts to `x`; False leaves an element out.
 
     Returns:
         Array of the dtype of `x`. A window without an element gives 0.
@@ -70,10 +70,11 @@ def median_pool(
         Array([3., 2., 2., 2.], dtype=float32)
 
     When to use:
-        Against outliers, such as dead pixels or salt-and-pepper noise: edges stay sharp.
+        To remove outliers, such as dead pixels or salt-and-pepper noise, without blurring edges.
 
     Source:
-        Tukey's running median; `scipy.ndimage.median_filter`, but for even windows.
+        Tukey's running median; `scipy.ndimage.median_filter`, which takes the upper median of even
+        windows.
     """
     geometry = Geometry(window_shape, strides, padding, dilation, ceil_mode, axes)
     x, window, where = arguments.windowed(x, where, geometry)
@@ -87,7 +88,7 @@ def _median(x: jax.Array, where: jax.Array | None, window: Window) -> jax.Array:
 
 
 def _median_tap_code(x: jax.Array, *masks: jax.Array, window: Window, target: Target) -> jax.Array:
-    """The number of the first tap that holds the median; the number of taps where none exists."""
+    """The index of the first tap that reads the median; `window.taps` for an empty window."""
     del target
     exists = engine.ones(window, x.ndim, np.dtype(bool)) if not masks else masks[0]
     keys = sort_keys(x)
@@ -116,7 +117,7 @@ _median_tap = primitives.search("jaxpool_median_tap", _median_tap_code, ["window
 
 
 def _pairwise(keys: jax.Array, last: np.ndarray, rank: jax.Array, window: Window) -> jax.Array:
-    """The key that `rank` others come before, among equals those of earlier taps."""
+    """The key of rank `rank` in every window, by comparing all pairs; equal keys rank by tap."""
     every = [key for (key,) in engine.Taps(window, (keys, last)).every()]
     result = jnp.full(window.output_shape(keys.shape), 0, keys.dtype)
     for i, key in enumerate(every):
@@ -130,7 +131,7 @@ def _pairwise(keys: jax.Array, last: np.ndarray, rank: jax.Array, window: Window
 
 
 def _bitwise(keys: jax.Array, last: np.ndarray, rank: jax.Array, window: Window) -> jax.Array:
-    """The largest number that at most `rank` keys are smaller than, from its highest bit down."""
+    """The key of rank `rank` in every window, by a binary search from the highest bit down."""
     bits, taps = 8 * keys.dtype.itemsize, engine.Taps(window, (keys, last))
     zeros = jnp.zeros(window.output_shape(keys.shape), np.int32)
 

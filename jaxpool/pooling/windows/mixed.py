@@ -1,4 +1,4 @@
-"""Mixed and gated pooling, between maximum and average."""
+"""Mixed and gated pooling: mixtures of max and average pooling."""
 
 from __future__ import annotations
 
@@ -32,28 +32,28 @@ def mixed_pool(
     where: ArrayLike | None = None,
     count_include_pad: bool = True,
 ) -> jax.Array:
-    """A mixture of maximum and average of every window.
+    """A weighted mixture of max and average pooling.
 
         y[o] = alpha max_t x_t + (1 - alpha) mean_t x_t,   x_t = x[o * stride + t * dilation - low]
 
     Args:
         x: Array `(*batch, *spatial, channels)` of a floating dtype.
-        window_shape: Taps per spatial axis; see `max_pool`, also for all that follow.
-        alpha: The share of the maximum, a number or an array that broadcasts to the output: one
-            for all, one a channel `(channels,)`, or one a window. It may be traced and learned.
+        window_shape: Taps per spatial axis; see `max_pool`, also for the arguments below.
+        alpha: The weight of the maximum, a number or an array that broadcasts to the output, for
+            example `(channels,)` for one weight per channel. It may be traced and learned.
         strides: Steps between windows; None means `window_shape`.
         padding: `"VALID"`, `"SAME"`, `"SAME_LOWER"` or elements to add.
         dilation: Distance between neighbouring taps.
         ceil_mode: Round the output size up.
-        axes: The pooled axes by number, for any other layout.
-        where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
+        axes: Indices of the pooled axes, for any other layout.
+        where: Boolean mask that broadcasts to `x`; False leaves an element out.
         count_include_pad: Whether padding counts as zeros in the average; see `avg_pool`.
 
     Returns:
         Array of the dtype of `x`. A window without an element gives 0.
 
     Raises:
-        TypeError: As in `max_pool`; or `x` is not of a floating dtype, or `alpha` no number.
+        TypeError: As in `max_pool`; or `x` is not of a floating dtype, or `alpha` is not a number.
         ValueError: As in `max_pool`; or `alpha` is not finite, or does not broadcast to the output.
 
     Example:
@@ -64,8 +64,8 @@ def mixed_pool(
         Array([2.25, 6.5 ], dtype=float32)
 
     When to use:
-        Where it is open whether maximum or average suits: take both, or let `nn.LearnedMixedPool`
-        learn the share.
+        When it is unknown whether max or average pooling works better. `nn.LearnedMixedPool` learns
+        `alpha`.
 
     Source:
         Lee, Gallagher and Tu, "Generalizing pooling functions in convolutional neural networks:
@@ -92,22 +92,23 @@ def gated_pool(
     where: ArrayLike | None = None,
     count_include_pad: bool = True,
 ) -> jax.Array:
-    """A mixture of maximum and average whose share every window decides for itself.
+    """A mixture of max and average pooling with a data-dependent weight per window.
 
         y[o] = a[o] max_t x_t + (1 - a[o]) mean_t x_t,   x_t = x[o * stride + t * dilation - low]
         a[o] = sigmoid(sum_t filters[t] x_t)
 
     Args:
         x: Array `(*batch, *spatial, channels)` of a floating dtype.
-        window_shape: Taps per spatial axis; see `max_pool`, also for all that follow.
-        filters: Array `(*window_shape, channels)`, one filter a channel, or `(*window_shape, 1)`,
-            the same for all. It may be traced and learned.
+        window_shape: Taps per spatial axis; see `max_pool`, also for the arguments below.
+        filters: Array `(*window_shape, channels)`, one filter per channel, or `(*window_shape, 1)`,
+            one filter for all channels. It may be traced and learned.
         strides: Steps between windows; None means `window_shape`.
-        padding: `"VALID"`, `"SAME"`, `"SAME_LOWER"` or elements to add, zeros for the filter.
+        padding: `"VALID"`, `"SAME"`, `"SAME_LOWER"` or elements to add; the filter reads zeros
+            there.
         dilation: Distance between neighbouring taps.
         ceil_mode: Round the output size up.
-        axes: The pooled axes by number, for any other layout.
-        where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
+        axes: Indices of the pooled axes, for any other layout.
+        where: Boolean mask that broadcasts to `x`; False leaves an element out.
         count_include_pad: Whether padding counts as zeros in the average; see `avg_pool`.
 
     Returns:
@@ -115,7 +116,7 @@ def gated_pool(
 
     Raises:
         TypeError: As in `max_pool`; or `x` or `filters` is not of a floating dtype.
-        ValueError: As in `max_pool`; or `filters` has another shape.
+        ValueError: As in `max_pool`; or `filters` has neither of the shapes above.
 
     Example:
         >>> import jax.numpy as jnp
@@ -125,8 +126,8 @@ def gated_pool(
         Array([  3., 300.], dtype=float32)
 
     When to use:
-        As `mixed_pool`, where the share should depend on what is in the window; `nn.GatedPool`
-        learns the filters.
+        In place of `mixed_pool`, when the weight should depend on the content of the window.
+        `nn.GatedPool` learns the filters.
 
     Source:
         Lee, Gallagher and Tu, "Generalizing pooling functions in convolutional neural networks:
@@ -135,14 +136,12 @@ def gated_pool(
     geometry = Geometry(window_shape, strides, padding, dilation, ceil_mode, axes)
     x, window, where = arguments.windowed(x, where, geometry, floating=True)
     checks.flag("count_include_pad", count_include_pad)
-    filters = _one_row_a_tap(arguments.floating_array("filters", filters), x, window, axes)
+    filters = _filter_rows(arguments.floating_array("filters", filters), x, window, axes)
     return _gated(x, filters, where, window, count_include_pad)
 
 
-def _one_row_a_tap(
-    filters: jax.Array, x: jax.Array, window: Window, axes: Ints | None
-) -> jax.Array:
-    """The filters as an array `(taps, channels or 1)`, the pooled axes in ascending order."""
+def _filter_rows(filters: jax.Array, x: jax.Array, window: Window, axes: Ints | None) -> jax.Array:
+    """The filters as an array `(taps, channels or 1)`, taps in row-major order."""
     given = checks.pooled_axes(x.ndim, axes, len(window.axes))
     order = sorted(range(len(given)), key=lambda i: given[i])
     sizes = [0] * len(given)
@@ -168,11 +167,11 @@ def _mixed(
     largest = engine.reduce(wide, MAX, window, where=where)
     mean = average.mean(wide, window, where, include_pad)
     largest = jnp.where(engine.occupied(window, x.ndim, where), largest, 0)
-    return (_share(alpha, largest) + _share(1 - alpha, mean)).astype(x.dtype)
+    return (_weighted(alpha, largest) + _weighted(1 - alpha, mean)).astype(x.dtype)
 
 
-def _share(weight: jax.Array, value: jax.Array) -> jax.Array:
-    """The product; 0 for no weight even if the value is infinite."""
+def _weighted(weight: jax.Array, value: jax.Array) -> jax.Array:
+    """`weight * value`, but 0 (not NaN) if the weight is 0 and the value is infinite."""
     nothing = (weight == 0) & jnp.isinf(value)
     return weight * jnp.where(nothing, 0, value)
 

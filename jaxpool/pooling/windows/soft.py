@@ -1,4 +1,4 @@
-"""Between average and maximum: softmax-weighted and log-sum-exp pooling."""
+"""Softmax-weighted and log-sum-exp pooling, smooth poolings between average and maximum."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ def soft_pool(
     axes: Ints | None = None,
     where: ArrayLike | None = None,
 ) -> jax.Array:
-    """The mean of every window, each element weighted by its softmax among the others.
+    """The softmax-weighted mean of every window.
 
         y[o] = sum_t exp(x_t) x_t / sum_t exp(x_t),    x_t = x[o * stride + t * dilation - low]
 
-    The weights are taken within one channel. Padding has none.
+    The softmax is over the elements of the window in one channel. Padding has weight 0.
 
     Args:
         x: Array `(*batch, *spatial, channels)` of a floating dtype.
-        window_shape: Taps per spatial axis; see `max_pool`, also for all that follow.
+        window_shape: Taps per spatial axis; see `max_pool`, also for the arguments below.
         strides: Steps between windows; None means `window_shape`.
         padding: `"VALID"`, `"SAME"`, `"SAME_LOWER"` or elements to add.
         dilation: Distance between neighbouring taps.
         ceil_mode: Round the output size up.
-        axes: The pooled axes by number, for any other layout.
-        where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
+        axes: Indices of the pooled axes, for any other layout.
+        where: Boolean mask that broadcasts to `x`; False leaves an element out.
 
     Returns:
         Array of the dtype of `x`. A window without an element gives 0.
@@ -64,9 +64,9 @@ def soft_pool(
         Array([0., 9.], dtype=float32)
 
     When to use:
-        In place of the maximum or the average, where strong elements should lead and all should
-        learn. How strongly depends on the scale of `x`; `logsumexp_pool` has a temperature for
-        that.
+        In place of max or average pooling, when strong elements should dominate and every element
+        should receive a gradient. The sharpness depends on the scale of `x`; `logsumexp_pool` has a
+        temperature instead.
 
     Source:
         Stergiou, Poppe and Kalliatakis, "Refining activation downsampling with SoftPool", 2021.
@@ -89,30 +89,33 @@ def logsumexp_pool(
     axes: Ints | None = None,
     where: ArrayLike | None = None,
 ) -> jax.Array:
-    """The logarithm of the mean exponential of every window: a maximum of adjustable softness.
+    """The log-mean-exp of every window, a smooth maximum with a temperature.
 
         y[o] = (1 / T) log mean_t exp(T x_t),    x_t = x[o * stride + t * dilation - low]
 
-    over the elements that exist. T -> 0 gives their average, T -> inf their maximum, T -> -inf
-    their minimum. Value and derivatives are stable for every T, 0 included.
+    where the mean is over the elements of the window. T = 0 gives their average, T -> inf their
+    maximum, and T -> -inf their minimum. Values and derivatives are numerically stable for every T,
+    including 0.
 
     Args:
         x: Array `(*batch, *spatial, channels)` of a floating dtype.
-        window_shape: Taps per spatial axis; see `max_pool`, also for all that follow.
-        temperature: T, a number or an array that broadcasts to the output, with size 1 along the
-            pooled axes: so `(channels,)` is one T a channel. It may be traced and learned.
+        window_shape: Taps per spatial axis; see `max_pool`, also for the arguments below.
+        temperature: T, a number or an array that broadcasts to the output and has size 1 along the
+            pooled axes, for example `(channels,)` for one T per channel. It may be traced and
+            learned.
         strides: Steps between windows; None means `window_shape`.
         padding: `"VALID"`, `"SAME"`, `"SAME_LOWER"` or elements to add.
         dilation: Distance between neighbouring taps.
         ceil_mode: Round the output size up.
-        axes: The pooled axes by number, for any other layout.
-        where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
+        axes: Indices of the pooled axes, for any other layout.
+        where: Boolean mask that broadcasts to `x`; False leaves an element out.
 
     Returns:
         Array of the dtype of `x`. A window without an element gives 0.
 
     Raises:
-        TypeError: As in `max_pool`; or `x` is not of a floating dtype, or `temperature` no number.
+        TypeError: As in `max_pool`; or `x` is not of a floating dtype, or `temperature` is not a
+            number.
         ValueError: As in `max_pool`; or `temperature` is not finite, or varies along a pooled axis.
 
     Example:
@@ -123,9 +126,9 @@ def logsumexp_pool(
         [3.0, 4.69, 6.0]
 
     When to use:
-        A maximum from which every element learns: weakly supervised segmentation and
-        multiple-instance learning, where few places make the whole positive.
-        `nn.LearnedLogSumExpPool` learns T.
+        When a maximum is wanted but every element should receive a gradient: weakly supervised
+        segmentation and multiple-instance learning, where a few positions make the whole map
+        positive. `nn.LearnedLogSumExpPool` learns T.
 
     Source:
         Pinheiro and Collobert, "From image-level to pixel-level labeling with convolutional
@@ -147,10 +150,11 @@ def _logsumexp(
 
 @functools.partial(jax.jit, static_argnames=("window"), inline=True)
 def _soft(x: jax.Array, where: jax.Array | None, window: Window) -> jax.Array:
-    """Sums of `weight * exp(level)`, whose levels are the largest elements so far, and constants.
+    """The ratio of sums of `weight * exp(level)`; a level is the largest element so far.
 
-    A weight begins as 1, but with the derivative of an exponential. Infinite elements stand aside
-    as the largest and the lowest finite ones, and are put back at the end.
+    Levels are constants for differentiation. The initial weight has value 1 and the derivative of
+    an exponential. Infinite elements are replaced by the largest and the lowest finite number, and
+    restored at the end.
     """
     wide = x.astype(arguments.accumulator(x))
     if where is not None:
@@ -163,9 +167,9 @@ def _soft(x: jax.Array, where: jax.Array | None, window: Window) -> jax.Array:
         level, weight = jnp.where(where, level, -bound), jnp.where(where, weight, 0)
     total = weight * finite
     for part in engine.weighted_steps(window):
-        highest = jnp.maximum(engine.reduce(level, MAX, part), -bound)  # also without an element
-        total = engine.weighted_sum(_share, total, (level,), (highest,), part)
-        weight = engine.weighted_sum(_share, weight, (level,), (highest,), part)
+        highest = jnp.maximum(engine.reduce(level, MAX, part), -bound)  # finite if empty
+        total = engine.weighted_sum(_relative_exp, total, (level,), (highest,), part)
+        weight = engine.weighted_sum(_relative_exp, weight, (level,), (highest,), part)
         level = highest
     empty = weight == 0
     mean = total / jnp.where(empty, 1, weight)
@@ -174,7 +178,7 @@ def _soft(x: jax.Array, where: jax.Array | None, window: Window) -> jax.Array:
 
 
 def _own_derivative(x: jax.Array) -> jax.Array:
-    """1, but with the derivatives of `exp(x - stop_gradient(x))`: each is 1 as well."""
+    """1, with the derivatives of `exp(x - stop_gradient(x))`: derivatives of any order are 1."""
     return bind(_own_derivative_p, x)
 
 
@@ -192,5 +196,5 @@ _own_derivative_p = define(
 )
 
 
-def _share(level: jax.Array, highest: jax.Array) -> jax.Array:
+def _relative_exp(level: jax.Array, highest: jax.Array) -> jax.Array:
     return jnp.exp(level - highest)

@@ -36,30 +36,31 @@ def stochastic_pool(
     axes: Ints | None = None,
     where: ArrayLike | None = None,
 ) -> jax.Array:
-    """A random element of every window in training, and the mean over the draws in inference.
+    """A random element of every window in training, and its expected value in inference.
 
         with a key:  y[o] = x_t with probability p_t,    x_t = x[o * stride + t * dilation - low]
         without:     y[o] = sum_t p_t x_t,               p_t = max(x_t, 0) / sum_s max(x_s, 0)
 
-    Where no element is positive, all are equally probable. Windows are drawn independently, also
-    where they overlap. The derivative goes to the element drawn. A NaN in a window is its result.
+    If a window has no positive element, all its elements are equally probable. Windows are sampled
+    independently, even if they overlap. The derivative goes to the sampled element. If a window
+    contains NaN, its result is NaN.
 
     Args:
         x: Array `(*batch, *spatial, channels)` of a floating dtype.
-        window_shape: Taps per spatial axis; see `max_pool`, also for all that follow.
+        window_shape: Taps per spatial axis; see `max_pool`, also for the arguments below.
         key: A key of `jax.random` for training; None for inference.
         strides: Steps between windows; None means `window_shape`.
         padding: `"VALID"`, `"SAME"`, `"SAME_LOWER"` or elements to add.
         dilation: Distance between neighbouring taps.
         ceil_mode: Round the output size up.
-        axes: The pooled axes by number, for any other layout.
-        where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
+        axes: Indices of the pooled axes, for any other layout.
+        where: Boolean mask that broadcasts to `x`; False leaves an element out.
 
     Returns:
         Array of the dtype of `x`. A window without an element gives 0.
 
     Raises:
-        TypeError: As in `max_pool`; or `x` is not of a floating dtype, or `key` is no key.
+        TypeError: As in `max_pool`; or `x` is not of a floating dtype, or `key` is not a key.
         ValueError: As in `max_pool`.
 
     Example:
@@ -73,8 +74,8 @@ def stochastic_pool(
         Array(5., dtype=float32)
 
     When to use:
-        Against overfitting, on maps that are not negative, as after a ReLU: with a key in training,
-        without one in inference.
+        Regularization of networks whose maps are nonnegative, for example after a ReLU. Pass a key
+        in training and none in inference.
 
     Source:
         Zeiler and Fergus, "Stochastic pooling for regularization of deep convolutional neural
@@ -98,7 +99,7 @@ def _draw(x: jax.Array, level: jax.Array, where: jax.Array | None, window: Windo
 def _drawn_tap_code(
     x: jax.Array, level: jax.Array, *masks: jax.Array, window: Window, target: Target
 ) -> jax.Array:
-    """The number of the tap at which the running sum of probabilities exceeds the level."""
+    """The index of the first tap at which the cumulative probability exceeds `level`."""
     del target
     exists = engine.ones(window, x.ndim, np.dtype(bool)) if not masks else masks[0]
     wide = x.astype(level.dtype)
@@ -107,7 +108,7 @@ def _drawn_tap_code(
     spoilt, infinite = jnp.isnan(largest), jnp.isinf(largest)
 
     def share(chance: jax.Array, exists: jax.Array) -> jax.Array:
-        """A share of the sum, which therefore does not overflow."""
+        """One term of the sum, scaled so that the sum does not overflow."""
         share = jnp.where(largest > 0, chance / window.taps, 1)
         share = jnp.where(infinite, jnp.where(jnp.isinf(chance), 1, 0), share)
         return jnp.where(exists, share, 0)
@@ -149,9 +150,10 @@ def _mean(x: jax.Array, where: jax.Array | None, window: Window) -> jax.Array:
 
 
 def _ratio(x: jax.Array, largest: jax.Array) -> jax.Array:
-    """The weight of an element: at most 1 in sum, and not 0 for the largest.
+    """The weight of an element. Weights sum to at most 1; the largest element has weight > 0.
 
-    Both sides are brought near 1 first: XLA may multiply by the reciprocal, which must not be 0.
+    Both operands of the division are scaled to about 1 first. XLA may multiply by the reciprocal of
+    the divisor, which must not underflow to 0.
     """
     factor = jnp.where(largest > 1, 2.0**-32, 2.0**32).astype(x.dtype)
     return (x * factor) / (largest * factor)

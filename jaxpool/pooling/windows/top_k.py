@@ -24,8 +24,8 @@ from jaxpool.window import Window
 
 REDUCTIONS = ("mean", "sum")
 
-# Up to so many elements are added as they are read; more are one array, which is then summed: the
-# program is no longer for k = 64 than for 9.
+# Largest k whose elements are added one by one. For larger k they are stacked in one array and
+# summed, which bounds the program size: k = 64 compiles to no more operations than k = 9.
 UNROLLED = 8
 
 
@@ -47,31 +47,32 @@ def top_k_pool(
 
         y[o] = mean (or sum) of the k largest of x_t,    x_t = x[o * stride + t * dilation - low]
 
-    k = 1 is the maximum, and k = all taps the average over the elements that exist. A window with
-    fewer than k elements takes all of them. Among equal elements the first ones in row-major order
-    are taken, and the derivative goes to the elements taken, equally. NaN counts as the largest:
-    one in a window is its result. Sums of float16 and bfloat16 are taken in float32. A gradient
-    takes temporaries of about k times the size of `x`.
+    k = 1 gives the maximum. k = the number of taps gives the average (or sum) over the elements of
+    the window. A window with fewer than k elements uses all of them. Of equal elements, the first
+    ones in row-major order are used. The derivative is divided equally among the used elements
+    (mean) or goes to each of them in full (sum). NaN counts as the largest element, so a window
+    that contains NaN gives NaN. Sums of float16 and bfloat16 are accumulated in float32. A gradient
+    needs temporaries of about k times the size of `x`.
 
     Args:
         x: Array `(*batch, *spatial, channels)` of a floating dtype.
-        window_shape: Taps per spatial axis; see `max_pool`, also for all that follow `reduce`.
-        k: How many elements to take, from 1 to the number of taps of the window.
-        reduce: `"mean"` or `"sum"` of these.
+        window_shape: Taps per spatial axis; see `max_pool`, also for the arguments after `reduce`.
+        k: Number of elements to use, from 1 to the number of taps of the window.
+        reduce: `"mean"` or `"sum"`.
         strides: Steps between windows; None means `window_shape`.
-        padding: `"VALID"`, `"SAME"`, `"SAME_LOWER"` or elements to add, which are never taken.
+        padding: `"VALID"`, `"SAME"`, `"SAME_LOWER"` or elements to add (never taken).
         dilation: Distance between neighbouring taps.
         ceil_mode: Round the output size up.
-        axes: The pooled axes by number, for any other layout.
-        where: Boolean mask that broadcasts to `x`; elements where it is False do not exist.
+        axes: Indices of the pooled axes, for any other layout.
+        where: Boolean mask that broadcasts to `x`; False leaves an element out.
 
     Returns:
         Array of the dtype of `x`. A window without an element gives 0.
 
     Raises:
-        TypeError: As in `max_pool`; or `x` is not of a floating dtype, or `k` is no int.
-        ValueError: As in `max_pool`; or `k` is not from 1 to the number of taps, or `reduce` is
-            neither word.
+        TypeError: As in `max_pool`; or `x` is not of a floating dtype, or `k` is not an int.
+        ValueError: As in `max_pool`; or `k` is not between 1 and the number of taps, or `reduce` is
+            neither `"mean"` nor `"sum"`.
 
     Example:
         >>> import jax.numpy as jnp
@@ -83,9 +84,9 @@ def top_k_pool(
         Array([ 8., 10.], dtype=float32)
 
     When to use:
-        Between maximum and average, where a few strong responses should decide together: evidence
-        in several places of a map, or a maximum that one outlier must not set. The whole map as
-        the window gives the scores of weakly supervised detection.
+        When a few strong responses should determine the result: evidence at several positions of a
+        map, or a maximum that is robust to one outlier. With the whole map as the window, it
+        computes class scores for weakly supervised detection.
 
     Source:
         Durand, Mordan, Thome and Cord, "WILDCAT: weakly supervised learning of deep ConvNets for
@@ -119,9 +120,9 @@ def _top_k(
 def _largest_taps_code(
     x: jax.Array, *masks: jax.Array, window: Window, k: int, target: Target
 ) -> jax.Array:
-    """The taps of the k largest elements, `(k, *output)`; the number of taps where none is left.
+    """The tap indices of the k largest elements, `(k, *output)`; `window.taps` if none is left.
 
-    Each is the largest of those that come after the one found before, by key and then by tap.
+    Each index is that of the largest element after the previous one, in order of key and then tap.
     """
     del target
     exists = engine.ones(window, x.ndim, np.dtype(bool)) if not masks else masks[0]

@@ -1,4 +1,4 @@
-"""Max unpooling: values back to where `max_pool_with_argmax` found them."""
+"""Max unpooling: write values to the positions that `max_pool_with_argmax` returned."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ from jaxpool.pooling.sharding import explicit_sharding
 def max_unpool(
     values: ArrayLike, indices: ArrayLike, output_shape: Ints, *, axes: Ints | None = None
 ) -> jax.Array:
-    """A plane of zeros with the values at their indices.
+    """A plane of zeros with every value written at its index.
 
-        y[p] = values[o] for the last o (row by row) with indices[o] == p; 0 where there is none
+        y[p] = values[o] for the last o (row-major) with indices[o] == p; 0 if there is none
 
-    The derivative takes the same way: a value that another one overwrote has the derivative 0.
+    A value that another value overwrites has derivative 0.
 
     Args:
         values: Array `(*batch, *spatial, channels)` of a floating, integer or bool dtype.
-        indices: Array of the same shape, of an integer dtype: places in the plane of the output,
-            counted row by row (pooled axes in ascending order). -1 stands for no place: the value
-            is left out.
-        output_shape: Sizes of the spatial axes of the result. An int stands for every spatial
-            axis, which are then all but the first and the last; d ints are the sizes of the d axes
-            before the last.
-        axes: The pooled axes by number, for any other layout.
+        indices: Array of the same shape, of an integer dtype: flat row-major positions in the plane
+            of the output (pooled axes in ascending order). A value with index -1 is dropped.
+        output_shape: Sizes of the spatial axes of the result. An int applies to every axis except
+            the first and the last; d ints are the sizes of the d axes before the last one.
+        axes: Indices of the pooled axes, for any other layout.
 
     Returns:
-        Array of the dtype of `values`, its pooled axes of the sizes of `output_shape`.
+        Array of the dtype of `values`, with the shape of `values` except along the pooled axes,
+        which have the sizes of `output_shape`.
 
     Raises:
-        TypeError: `values` is no array of real numbers, or `indices` none of integers.
-        ValueError: `indices` has not the shape of `values`, `output_shape` a size less than 1, or
-            an index lies outside the plane. (Indices that are traced, as under `jit`, cannot be
-            looked at: there, values with such an index are left out.)
+        TypeError: `values` is not an array of real numbers, or `indices` is not an array of
+            integers.
+        ValueError: The shapes of `indices` and `values` differ, a size in `output_shape` is less
+            than 1, or an index lies outside the plane. (Traced indices, for example under `jit`,
+            cannot be checked; values whose index lies outside the plane are then dropped.)
 
     Example:
         >>> import jax.numpy as jnp
@@ -54,11 +54,11 @@ def max_unpool(
         Array([0., 5., 0., 3.], dtype=float32)
 
     When to use:
-        In the decoder of a segmentation network such as SegNet, and to visualise features: what was
-        pooled returns to its very place.
+        In the decoder of a segmentation network such as SegNet, and to visualise features: every
+        pooled value returns to its original position.
 
     Source:
-        PyTorch's `MaxUnpool2d`, where the winner of a repeated index is left open; Zeiler and
+        PyTorch's `MaxUnpool2d`, where the result for a repeated index is unspecified; Zeiler and
         Fergus, "Visualizing and Understanding Convolutional Networks", 2014.
     """
     values = arguments.real_array("values", values)
@@ -74,8 +74,8 @@ def max_unpool(
     total = math.prod(shape)
     neighbours = positions == tuple(range(positions[0], positions[-1] + 1))
     if neighbours and isinstance(total, int) and max(total, values.size) < 2**31:
-        # As one plane: a scatter of many would name each by its axes (twice the time on a CPU).
-        places = _in_whole(places, positions, plane)
+        # All planes as one: a scatter into many planes needs one index per axis (2x slower on CPU).
+        places = _flat_indices(places, positions, plane)
         return _place(values.reshape(-1), places.reshape(-1), total).reshape(shape)
     place = _place
     for _ in range(values.ndim - len(positions)):
@@ -84,8 +84,8 @@ def max_unpool(
     return sizes.spread_planes(place(sources, targets, plane), outputs)
 
 
-def _in_whole(places: jax.Array, positions: tuple[int, ...], plane: int) -> jax.Array:
-    """The places in the whole result, of places in its planes; -1 for those outside."""
+def _flat_indices(places: jax.Array, positions: tuple[int, ...], plane: int) -> jax.Array:
+    """Flat indices into the whole result, from flat indices into its planes; -1 if outside."""
     before, after = places.ndim + positions[0], places.ndim + positions[-1] + 1
     rows, columns = math.prod(places.shape[:before]), math.prod(places.shape[after:])
     place = places.reshape(rows, -1, columns)
@@ -96,15 +96,15 @@ def _in_whole(places: jax.Array, positions: tuple[int, ...], plane: int) -> jax.
 
 
 def _place(values: jax.Array, places: jax.Array, plane: int) -> jax.Array:
-    """One plane: every position takes the last of the values that name it.
+    """Scatter into one plane: every position receives the last value with its index.
 
-    A maximum of order numbers and then a gather come out the same in whatever order a device takes
-    the values; a scatter of the values themselves would not.
+    A scatter-max of value numbers followed by a gather is deterministic in any execution order; a
+    scatter of the values is not.
     """
     dtype = engine.place_dtype(max(values.size, plane + 1))
     numbers = jnp.arange(values.size, dtype=dtype)
     inside = (places >= 0) & (places < plane)
-    places = jnp.where(inside, places, plane).astype(dtype)  # the others share one more place
+    places = jnp.where(inside, places, plane).astype(dtype)  # one extra position for the rest
     last = jnp.full(plane + 1, -1, dtype).at[places].max(numbers, mode="promise_in_bounds")
     is_last = inside & (last.at[places].get(mode="promise_in_bounds") == numbers)
     return engine.invertible_gather(

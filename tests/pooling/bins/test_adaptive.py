@@ -14,8 +14,8 @@ from tests.geometry import examples
 SHAPES = [
     ((7, 9), (3, 4)),
     ((8, 6), (4, 2)),  # bins that tile
-    ((7, 7), (3, 1)),  # bins that overlap, evenly
-    ((6, 7), (3, 5)),  # even ones along one axis only
+    ((7, 7), (3, 1)),  # even bins that overlap
+    ((6, 7), (3, 5)),  # even bins along one axis only
     ((3, 4), (5, 7)),  # more bins than elements
     ((1, 5), (2, 5)),
 ]
@@ -133,7 +133,7 @@ def test_half_precision_is_summed_in_float32():
 
 @pytest.mark.parametrize(("output", "read"), [((4, 11), True), ((5, 8), True), ((5, 3), False)])
 def test_known_bins_are_read_as_they_are(output, read):
-    """No blocks are gathered, unless bins are long and differ."""
+    """Blocks are gathered only if bins are long and uneven."""
     x = jnp.ones((1, 12, 209, 2))
     program = str(jax.make_jaxpr(lambda x: jaxpool.adaptive_max_pool(x, output))(x))
     assert ("gather" not in program) == read
@@ -141,7 +141,7 @@ def test_known_bins_are_read_as_they_are(output, read):
 
 @pytest.mark.parametrize("pool", [jaxpool.adaptive_max_pool, jaxpool.adaptive_avg_pool])
 def test_long_bins_agree_with_short_ones(monkeypatch, pool):
-    """The two ways to read bins that differ, with their derivatives."""
+    """Both methods for uneven bins give the same values and derivatives."""
     x = jnp.asarray(np.random.default_rng(0).integers(0, 9, (2, 13, 11, 3)).astype(np.float32))
 
     def results(x):

@@ -10,7 +10,7 @@ from tests import geometry, oracle, quick, uneven
 
 BETTER = oracle.BETTER["max"]
 
-# The input and output sizes and the window of each axis.
+# Input size, output size and window of each axis.
 SLIDING = [
     ([(10, 4, 2), (13, 7, 2)]),
     ([(9, 5, 3), (9, 8, 2)]),
@@ -22,7 +22,7 @@ SLIDING = [
 
 
 def sliding(axes, samples):
-    """PyTorch's windows: of a plane the first sample is that of the last axis."""
+    """PyTorch's windows; in 2-D, the first sample is that of the last axis."""
 
     def windows(image, channel):
         us = samples[image, channel]
@@ -95,7 +95,7 @@ def test_pytorch_agrees_given_its_samples(axes):
 
 
 def tensorflow_steps(size, count, u):
-    """The published pseudo-random procedure, in double precision, `u` a share of its range."""
+    """The published pseudo-random procedure in float64; `u` is a fraction of its range."""
     alpha, k = size / count, size // count
     u *= min((k + 2) / alpha - 1, (size + 1 - k) / alpha - (count - 1))
     inner = [math.ceil(alpha * (i + u)) for i in range(1, count)]
@@ -104,7 +104,7 @@ def tensorflow_steps(size, count, u):
 
 @pytest.mark.parametrize(("size", "count"), [(7, 4), (23, 10), (23, 9), (30, 7), (9, 8), (101, 13)])
 def test_pseudo_random_steps_are_those_of_tensorflow(size, count):
-    """Every sequence that ours draws is one of TensorFlow's, about as often."""
+    """Sequences of steps and their frequencies agree with TensorFlow's."""
     share = (np.arange(2000) + 0.5) / 2000
     theirs = [tuple(tensorflow_steps(size, count, u).tolist()) for u in share]
     assert {min(steps) for steps in theirs} == {size // count}
@@ -171,7 +171,7 @@ def test_windows_between_boundaries(sizes, outputs, overlapping):
             jaxpool.fractional_avg_pool(x, None, outputs, **options),
         )
 
-    for function in (every, jax.jit(every)):  # known boundaries, and traced ones
+    for function in (every, jax.jit(every)):  # static boundaries, traced boundaries
         values, indices, average = function(x, boundaries)
         np.testing.assert_array_equal(values, expected)
         np.testing.assert_array_equal(indices, places)
@@ -201,7 +201,7 @@ def test_keys_draw_and_samples_repeat(pool, window):
     result = result if isinstance(result, tuple) else (result,)
     for a, b, c, d in zip(first, again, result, other, strict=True):
         np.testing.assert_array_equal(a, b)
-        if pool is jaxpool.fractional_avg_pool:  # known windows are added up in another order
+        if pool is jaxpool.fractional_avg_pool:  # static windows are summed in another order
             np.testing.assert_allclose(a, c, rtol=1e-6, atol=1e-6)
         else:
             np.testing.assert_array_equal(a, c)
@@ -282,7 +282,7 @@ def test_bad_arguments(changes, error, message):
 @pytest.mark.parametrize(("window", "overlapping"), [(2, False), (5, False), (None, True)])
 @pytest.mark.parametrize("pool", [jaxpool.fractional_max_pool, jaxpool.fractional_avg_pool])
 def test_derivatives_are_those_of_reading_the_elements(pool, window, overlapping, monkeypatch):
-    """They are gathered from the windows that an element is part of, of which there may be many."""
+    """Derivatives are gathered from the windows of an element, also if there are many windows."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(2, 23, 17, 3)).astype(np.float32)
     outputs = (19, 7) if window == 2 else (11, 13)

@@ -1,4 +1,4 @@
-"""Gradients of box operators by products of matrices, the form for GPU and TPU, here on CPU."""
+"""Gradients of box operators by matrix products (the lowering for GPU and TPU), on CPU."""
 
 import contextlib
 import functools
@@ -28,7 +28,7 @@ OUTPUT = (2, 3)
 
 @pytest.fixture(params=["at once", "in parts", "integers"])
 def form(request, monkeypatch):
-    """Of means: all boxes at once, or a few at a time. Of maxima: floats, or integers as on GPU."""
+    """Means: all boxes at once, or in groups. Maxima: sums of floats, or of integers as on GPU."""
     if request.param == "in parts":
         monkeypatch.setattr(_dense, "LEAST", 1)
     if request.param == "integers":
@@ -36,7 +36,7 @@ def form(request, monkeypatch):
 
 
 def both_gradients(operator, *operands):
-    """By features and boxes: in the form for CPU, and in that for TPU and GPU."""
+    """Gradients by features and boxes, with the lowering for CPU and that for GPU and TPU."""
     features, boxes, image, cotangent = operands
 
     def gradients(*operands):
@@ -69,7 +69,7 @@ def test_the_gradients_of_the_form_for_cpu(name, form):
 
 @pytest.mark.parametrize("name", OPERATORS)
 def test_infinite_cotangents_stay_where_their_box_is(name, form):
-    """Each box has another one: infinities of both signs and NaN, where nothing else is touched."""
+    """Each box has a different infinity or NaN, which affects only elements of this box."""
     operator = OPERATORS[name]
     features, boxes, image, cotangent = case(operator)
     boxes[1] = 0, 0, 4, 4
@@ -131,7 +131,7 @@ def test_gradients_of_maxima_in_bfloat16_are_added_up_in_float32(form):
 
 
 def terms(dtype) -> Any:
-    """Terms of very different sizes, and their places."""
+    """Terms of very different magnitudes, and their indices."""
     rng = np.random.default_rng(0)
     shape = 40, 2, 3, 5
     sizes = np.array([1.0, 1e-6, 1e6, 1e-25, 1e25])  # one for each channel

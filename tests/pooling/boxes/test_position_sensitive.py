@@ -17,7 +17,7 @@ def case(seed):
 
 
 def own_channels(array, i, j):
-    """The channels that bin `(i, j)` reads, of the last axis."""
+    """The channels (of the last axis) that bin `(i, j)` reads."""
     return array[..., i * OUTPUT[1] + j :: OUTPUT[0] * OUTPUT[1]]
 
 
@@ -54,14 +54,14 @@ def test_pooled_bins_read_channels_of_their_own():
 
 
 def test_the_last_row_and_column_are_read():
-    """Which torchvision's ps_roi_pool does not do."""
+    """Unlike in torchvision's ps_roi_pool."""
     features = jnp.ones((4, 4, 1)) * jnp.arange(1.0, 5)
     y = jaxpool.ps_roi_pool(features, jnp.array([[3, 3, 4, 4]]), 2)
     np.testing.assert_array_equal(y[0, :, :, 0], [[1, 2], [3, 4]])
 
 
 def test_elements_beside_a_bin_do_not_count():
-    """Not even as nothing times infinity."""
+    """An infinite element outside a bin does not give 0 * inf = NaN."""
     features = np.ones((4, 5, 4), np.float32)
     features[2:], features[:, 3:] = np.inf, np.nan
     y = jaxpool.ps_roi_pool(features, jnp.array([[0, 0, 3, 2]]), 2)

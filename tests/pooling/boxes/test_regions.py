@@ -1,4 +1,4 @@
-"""What all poolings over boxes have in common."""
+"""Tests that apply to all operators over boxes."""
 
 import functools
 
@@ -35,12 +35,12 @@ def case(images=3, count=4):
 
 
 def cotangent(y):
-    """Other numbers for every element."""
+    """A cotangent with distinct entries."""
     return jnp.cos(jnp.arange(y.size, dtype=y.dtype)).reshape(y.shape)
 
 
 def with_gradients(function, *arguments):
-    """The value, and the cotangents of the arguments."""
+    """The value, and the gradients by the arguments."""
     y, pull = jax.vjp(function, *arguments)
     return y, *pull(cotangent(y))
 
@@ -52,7 +52,7 @@ def agree(results, expected):
 
 
 def test_images_by_vmap_by_index_and_one_by_one(operator):
-    """In value and gradients, with the same map or boxes for all too."""
+    """Values and gradients agree, also if all images share the map or the boxes."""
     image = np.repeat(np.arange(3), 4)
 
     def pool(x, boxes):
@@ -89,7 +89,7 @@ def test_images_by_vmap_by_index_and_one_by_one(operator):
 
 
 def test_derivatives(operator):
-    """Of first and second order, in features and, where those move the samples, boxes together."""
+    """First and second derivatives by features, and by boxes if samples depend on them."""
     rng = np.random.default_rng(0)
     features = rng.permutation(np.arange(180.0)).reshape(5, 6, 6) / 60 + 1
     boxes = np.array([[0.31, 0.71, 4.22, 3.94], [-2.02, -1.03, 9.04, 8.41], [1.1, 2.3, 1.97, 6.2]])
@@ -139,7 +139,7 @@ def test_half_precision_is_computed_in_float32(operator):
 
 
 def test_what_a_box_does_not_touch_does_not_matter(operator):
-    """To the value, nor to the derivative with respect to the box."""
+    """NaN elsewhere affects neither the value nor the derivative by the box."""
     features = np.full((8, 9, 6), np.nan, np.float32)
     features[2:6, 3:7] = np.random.default_rng(0).normal(size=(4, 4, 6))
     boxes = np.array([[4.0, 3, 5, 4], [4.3, 3.2, 5.9, 4.6]], np.float32)

@@ -15,7 +15,7 @@ KINDS = list(itertools.product((True, False), ("mean", "max")))
 
 
 def aligns(features, boxes, output, **options):
-    """`roi_align` of every kind, `aligned` and `reduce`."""
+    """`roi_align` with every combination of `aligned` and `reduce`."""
     return {
         (aligned, reduce): jaxpool.roi_align(
             features, boxes, output, aligned=aligned, reduce=reduce, **options
@@ -116,7 +116,7 @@ def test_align_and_the_reference_implementation_of_onnx(ratio):
 
 
 def test_one_winner_among_equal_samples():
-    """Of a mean, every sample has its share of the derivative; of a maximum, the first has it."""
+    """The derivative of a mean goes to every sample, that of a maximum to the first winner."""
     boxes = jnp.array([[0.0, 0, 4, 4]])
 
     @quick.jit
@@ -140,13 +140,13 @@ def test_one_winner_among_equal_samples():
 
 
 def test_where_the_slope_breaks_the_derivative_by_boxes_is_the_one_to_the_right():
-    """At an element, at the edge of the map, and beyond it, where samples stay at the edge."""
+    """At an element, at the edge of the map, and outside it, where samples are clamped."""
     features = jnp.array([1.0, 3, 7, 8]).reshape(1, 4, 1)
 
     @quick.jit
     def slope(position):
         def sample(position):
-            # One sample, in the middle of a box of size 1.
+            # One sample at the centre of a box of size 1.
             box = jnp.stack([position, 0.5, position + 1, 0.5])
             return jaxpool.roi_align(features, box[None], 1, sampling_ratio=1).sum()
 
@@ -168,7 +168,7 @@ def test_the_derivative_by_boxes_keeps_nothing_of_the_size_of_a_map_a_box():
 
 
 def largest(elements, i, j):
-    return elements.max((0, 1))  # NumPy keeps NaN
+    return elements.max((0, 1))  # NumPy propagates NaN
 
 
 @pytest.mark.parametrize(("output", "scale"), [((3, 2), 1.0), ((7, 7), 0.5), ((1, 4), 0.37)])

@@ -15,7 +15,7 @@ from tests import quick
 
 
 def judge(arrays, init, function, window, strides, pads, base, dilation):
-    """One element after the other, in row-major order, and `init` before the first."""
+    """Folds the elements of each window in row-major order, starting with `init`."""
     sizes = arrays[0].shape
     spread = [(n - 1) * b + 1 if n else 0 for n, b in zip(sizes, base, strict=True)]
     room = [
@@ -41,7 +41,7 @@ def judge(arrays, init, function, window, strides, pads, base, dilation):
 
 
 def compose(left, right):
-    """The affine map `right(left(x))` modulo a prime: associative, and it does not commute."""
+    """The affine map `right(left(x))` modulo a prime: associative, but not commutative."""
     return (left[0] * right[0]) % 97, (left[1] * right[0] + right[1]) % 97
 
 
@@ -127,7 +127,7 @@ def test_init_is_combined_once_and_first():
 
 
 def test_no_function_meets_padding():
-    """The derivative of hypot is NaN at (0, 0), where only padding and holes could take it."""
+    """The derivative of hypot is NaN at (0, 0), which only padding positions could cause."""
     x = jnp.arange(1.0, 8.0)
 
     @quick.jit
@@ -143,7 +143,7 @@ def test_no_function_meets_padding():
 
 @pytest.mark.parametrize("length", [100, 100_000])
 def test_what_jax_lax_gets_wrong_on_large_arrays(length):
-    """A NaN stays, and holes are holes (openxla/xla#48714)."""
+    """NaN propagates, and base dilation is applied (openxla/xla#48714)."""
     x = jnp.arange(float(length)).at[length // 2].set(jnp.nan)
     largest = reduce_window(x, -jnp.inf, lax.max, (3,), base_dilation=(2,))
     np.testing.assert_array_equal(np.flatnonzero(np.isnan(largest)), length + np.arange(-2, 1))
@@ -170,7 +170,7 @@ def test_derivatives_with_respect_to_operand_and_init(function, init):
 
 
 def test_derivatives_through_doubling():
-    """Of a product, by the product rule: a quotient would divide by the zero in it."""
+    """Derivatives of a product that contains 0, where a quotient would divide by 0."""
     x = np.random.default_rng(3).uniform(0.9, 1.1, 24).astype(np.float32)
     x[5] = 0
 
@@ -208,7 +208,7 @@ def test_functions_may_close_over_what_is_differentiated():
 
 
 def test_functions_see_scalars():
-    """So that control flow works as in `jax.lax`."""
+    """The function is called with scalars, as in `jax.lax`, so control flow works."""
 
     def larger(a, b):
         assert a.shape == b.shape == ()

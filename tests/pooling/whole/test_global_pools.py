@@ -31,7 +31,7 @@ def test_against_numpy(rule, axes, x):
 
 @pytest.mark.parametrize("rule", RULES)
 def test_masks(rule, x):
-    """A map of which nothing is left gives the identity; an average then is 0."""
+    """A fully masked map gives the identity, and 0 for an average."""
     pool, reduce, empty = RULES[rule]
     where = np.random.default_rng(1).random((2, 3, 4, 1)) < 0.5
     where[1] = False

@@ -61,7 +61,7 @@ def test_integers_and_the_order_of_axes():
     x = np.array([[3, 1], [3, 7], [-5, 7]], np.int8)
     values, indices = jaxpool.max_pool_with_argmax(x, (2, 3), axes=(1, 0))
     assert values.dtype == np.int8
-    assert (values.item(), indices.item()) == (7, 3)  # row by row in the plane as it lies
+    assert (values.item(), indices.item()) == (7, 3)  # row-major in the plane
 
 
 HUGE = {

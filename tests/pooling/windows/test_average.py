@@ -58,7 +58,7 @@ def test_a_nan_stays_in_its_windows():
 
 
 def test_the_overhang_never_counts():
-    """PyTorch's and ONNX's rule; oneDNN and some ONNX runtimes divide by the whole window."""
+    """As in PyTorch and ONNX; oneDNN and some ONNX runtimes divide by the whole window."""
     y = jaxpool.avg_pool(jnp.ones((1, 4, 1)), 3, ceil_mode=True)[0, :, 0]
     np.testing.assert_array_equal(y, [1, 1])
     y = jaxpool.avg_pool(jnp.ones((1, 5, 1)), 4, strides=3, padding=1, ceil_mode=True)[0, :, 0]
@@ -67,7 +67,7 @@ def test_the_overhang_never_counts():
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_half_precision_is_summed_in_single(dtype):
-    """4,096 times 1.01: in half precision the sum would stop growing on its way."""
+    """The sum of 4,096 times 1.01 saturates if it is accumulated in half precision."""
     x = jnp.full((1, 64, 64, 1), 1.01, dtype)
     element = float(x[0, 0, 0, 0])
     for value, expected in [
@@ -94,7 +94,7 @@ def test_accumulate_dtype_overrides():
 
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int32", "bool"])
 def test_integers(dtype):
-    """Sums keep the dtype (bool: int32) and wrap around; averages are float32 and do not."""
+    """Sums keep the dtype (bool: int32) and wrap around; averages are float32 and do not wrap."""
     x = np.array([1, 0, 1, 1, 127, 127] if dtype != "bool" else [1, 0, 1, 1, 1, 1])
     x = x.astype(dtype).reshape(1, 6, 1)
     sums = jaxpool.sum_pool(x, 2)
@@ -114,14 +114,14 @@ def test_divisor_override_of_any_size():
 
 
 def test_integers_are_added_up_in_the_dtype_asked_for():
-    """Not rounded to float32, in which the mean is returned, before."""
+    """Integers are not rounded to float32 before the sum, although the mean is float32."""
     with jax.enable_x64(True):
         x = jnp.array([2**24 + 1, -(2**24)]).reshape(1, 2, 1)
         assert jaxpool.avg_pool(x, 2, accumulate_dtype=np.float64).tolist() == [[[0.5]]]
 
 
 def test_windows_of_tens_of_thousands_of_taps():
-    """Of ones: both passes count, up to 30,000, exactly."""
+    """Sums of ones are exact up to 30,000, forward and backward."""
     x = jnp.ones((1, 40_000, 1))
     y, pull = jax.vjp(lambda x: jaxpool.sum_pool(x, 30_000, strides=1), x)
     np.testing.assert_array_equal(y, np.full((1, 10_001, 1), 30_000))

@@ -12,7 +12,7 @@ RNG = np.random.default_rng(0)
 
 
 def blurred(row, size, stride):
-    """One axis, in plain loops."""
+    """Blurs one axis, in plain loops."""
     low, high = (size - 1) // 2, math.ceil((size - 1) / 2)
 
     def element(i):
@@ -58,7 +58,7 @@ def test_a_constant_stays_and_a_filter_of_one_does_not_blur():
 
 
 def test_a_shift_changes_less_than_after_a_strided_maximum():
-    """What blurring is for."""
+    """Anti-aliasing: the reason to blur."""
     x = RNG.normal(size=(8, 32, 32, 4)).astype(np.float32)
     moved = np.roll(x, 2, (1, 2))
 
@@ -120,7 +120,7 @@ def test_bad_arguments(options, message):
 @pytest.mark.parametrize("shape", [(2, 9, 10, 3), (1, 3, 1, 2), (1, 2, 4, 2)])
 @pytest.mark.parametrize("stride", [1, 2, 3])
 def test_the_derivative_is_the_adjoint(size, shape, stride):
-    """Which elements an output is made of, seen from them; also near the ends, and twice."""
+    """The gradient is the transpose of the filter, also where ends repeat elements."""
     blur = quick.jit(lambda x: jaxpool.blur_pool(x, size, stride))
     x = RNG.normal(size=shape).astype(np.float32)
     dx = RNG.normal(size=shape).astype(np.float32)
@@ -136,7 +136,7 @@ def test_the_derivative_is_the_adjoint(size, shape, stride):
 
 
 def blurred_with_mask(row, exists, size, stride):
-    """The weighted mean of what exists, by the loops above; 0 where nothing does."""
+    """The weighted mean of unmasked elements, by the loops above; 0 if all are masked."""
     total = blurred(np.where(exists, row, 0), size, stride)
     weight = blurred(exists.astype(float), size, stride)
     return [t / w if w else 0.0 for t, w in zip(total, weight, strict=True)]

@@ -63,7 +63,7 @@ def test_the_power_is_learned_per_channel():
 
 
 def test_a_traced_power_may_go_to_zero():
-    """There it is the geometric mean, and below the harmonic one and so on."""
+    """The limit is the geometric mean at p = 0; p = -1 is the harmonic mean."""
     x = jnp.array([1.0, 4.0]).reshape(1, 2, 1)
     pool = jax.jit(lambda p: jaxpool.gem_pool(x, 2, p)[0, 0, 0])
     np.testing.assert_allclose(pool(0.0), 2, rtol=1e-6)
@@ -110,7 +110,7 @@ def test_bad_arguments():
 
 
 def test_the_gradient_does_not_see_what_is_masked():
-    """Not even a NaN, whose logarithm has no derivative."""
+    """A masked NaN does not affect the gradient, although its log has no derivative."""
     x = jnp.array([2.0, np.nan, -np.inf, np.inf]).reshape(1, 4, 1)
     where = jnp.array([True, False, False, False]).reshape(1, 4, 1)
     gradient = jax.grad(lambda x: jaxpool.gem_pool(x, 2, where=where).sum())(x)

@@ -72,7 +72,7 @@ def test_half_precision_does_not_overflow_on_the_way():
 @pytest.mark.parametrize("window", [4, 3], ids=["tiling", "overlapping"])
 @pytest.mark.parametrize("p", [0.5, 1, 1.5, 2, 2.5, 3, 7, np.inf])
 def test_right_over_the_whole_range_of_float32(p, window):
-    """Value and derivative, against float64 for numbers near 1, to which both are in proportion."""
+    """Value and derivative against float64 for inputs scaled to about 1 (both scale with x)."""
     pattern = np.array([3.0, -4.0, 1.0, 0.0, -2.0, 0.5])
 
     def norm(x):
@@ -90,7 +90,7 @@ def test_right_over_the_whole_range_of_float32(p, window):
 
 
 def test_one_plane_of_all_sizes():
-    """Windows are scaled one by one, not by the largest element of all."""
+    """Each window has its own scale, not the largest element of the plane."""
     x = jnp.array([3e30, 4e30, 3e-30, 4e-30]).reshape(1, 4, 1)
     for p, expected in ((2, [5e30, 5e-30]), (np.inf, [4e30, 4e-30])):
         np.testing.assert_allclose(jaxpool.lp_pool(x, 2, p)[0, :, 0], expected, rtol=1e-6)

@@ -33,13 +33,13 @@ def test_against_the_oracle(pooling, dtype, masked, seed):
     for name, value in both(jnp.asarray(x, dtype)).items():
         assert value.dtype == dtype
         choose = oracle.extreme(oracle.BETTER[name], IDENTITY[name])
-        # In float64, since NumPy compares no bfloat16 NaN with others.
+        # In float64, because NumPy does not compare NaN of bfloat16.
         np.testing.assert_array_equal(np.float64(value), pooling.judge(x, choose, where))
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int32", "uint32", "bool"])
 def test_integers_and_bools_keep_their_dtype(dtype):
-    """The dtype's extremes are elements like any other; padding and masked elements are not."""
+    """The extremes of the dtype are ordinary elements, unlike padding and masked elements."""
     dtype = np.dtype(dtype)
     low, high = (False, True) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
     x = np.array([low, low, high, high, low, high], dtype).reshape(1, 6, 1)

@@ -62,7 +62,7 @@ def test_alpha_is_an_array_that_broadcasts_to_the_output(shape):
 
 
 def test_infinite_elements():
-    """No weight times infinity is nothing, not NaN."""
+    """A weight of 0 times infinity counts as 0, not NaN."""
     x = jnp.array([-np.inf, 1.0, 2.0, np.inf, -np.inf, -np.inf]).reshape(1, 6, 1)
     results = [jaxpool.mixed_pool(x, 2, alpha)[0, :, 0] for alpha in (0.0, 0.5, 1.0)]
     inf = np.inf
@@ -70,7 +70,7 @@ def test_infinite_elements():
 
 
 def test_windows_without_an_element():
-    """They give 0, and nothing to a learned share."""
+    """Empty windows give 0, and no gradient to a learned weight."""
     x = jnp.array([1.0, 3.0, 5.0, 7.0]).reshape(1, 4, 1)
     where = jnp.array([False, False, True, True]).reshape(1, 4, 1)
     y, pull = jax.vjp(lambda alpha: jaxpool.mixed_pool(x, 2, alpha, where=where), jnp.array([0.5]))

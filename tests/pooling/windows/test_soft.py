@@ -36,7 +36,7 @@ def log_mean_exp(temperature):
 TEMPERATURES = (0.0, 0.7, -2.0, 30.0)
 
 
-# Windows of more taps than this are reduced one axis after the other.
+# Windows with more taps are reduced one axis at a time.
 ONE_LOOP = tuning.ONE_LOOP
 passes = constant.setting(tuning, "ONE_LOOP", by_axis=0, at_once=ONE_LOOP)
 
@@ -69,7 +69,7 @@ def test_against_the_oracle(pooling, masked, seed):
 
 @pytest.mark.parametrize("stride", [1, 7, 90])
 def test_windows_of_many_taps(stride):
-    """Beyond the taps that a program spells out: loops, and a blocked reduction."""
+    """More taps than are unrolled: loops, and a blocked reduction."""
     x = np.random.default_rng(0).normal(size=(2, 180, 3)).astype(np.float32)
     options = {"strides": stride}
     slices = np.lib.stride_tricks.sliding_window_view(x.astype(float), 90, axis=1)[:, ::stride]
@@ -109,7 +109,7 @@ def derivatives(t):
 
 @pytest.mark.parametrize("t", [0.0, 1e-30, 1e-8, -1e-6, 1e-5, -1e-4, 1e-3])
 def test_small_temperatures(t):
-    """Neither the value nor a derivative divides a rounding error by the temperature."""
+    """Neither value nor derivative amplifies rounding errors by 1 / temperature."""
     x = jnp.asarray(ROW, jnp.float32).reshape(1, 4, 1)
 
     def pool(t):
@@ -162,7 +162,7 @@ POOLS = {
 
 @pytest.mark.parametrize("name", POOLS)
 def test_infinite_elements(name):
-    """+inf in a window is its result, as is -inf in all of it; no derivative is NaN."""
+    """A window with +inf gives +inf, a window of -inf gives -inf; no derivative is NaN."""
     x = jnp.array([-np.inf, -np.inf, -np.inf, 1.0, 2.0, np.inf, 0.5]).reshape(1, 7, 1)
     finite = {"soft": 1 + 1 / (1 + math.exp(-1)), "average": -np.inf}
     finite["sharp"] = math.log((math.exp(2) + math.exp(4)) / 3) / 2
@@ -219,7 +219,7 @@ def test_half_precision_is_computed_in_single(name, dtype):
 
 
 def test_softmax_weights_are_taken_within_a_channel():
-    """And negative means stay negative: not so in the code that came with the paper."""
+    """Negative means stay negative, unlike in the code published with the paper."""
     x = jnp.array([[-1.0, 100.0], [-2.0, 50.0]])[None]
     y = jaxpool.soft_pool(x, 2)[0, 0]
     np.testing.assert_allclose(y, [-1.2689414, 100.0], rtol=1e-6)

@@ -62,7 +62,7 @@ def test_against_the_oracle(pooling, masked, seed):
 )
 @pytest.mark.parametrize("copies", [1, 25])
 def test_frequencies(row, expected, copies):
-    """Of 20,000 draws; 25 copies make the window so wide that its taps are stacked."""
+    """Frequencies in 20,000 draws; 25 copies make the window so wide that taps are stacked."""
     values = np.float32(row)
     x = jnp.asarray(np.tile(values, (20_000, copies)))[..., None]
     y = np.asarray(jaxpool.stochastic_pool(x, x.shape[1], key=KEY)).ravel()
@@ -83,7 +83,7 @@ def test_overlapping_windows_are_drawn_independently():
 
 
 def test_one_key_gives_one_result():
-    """With jit and without, as a key of either style, alone and under vmap."""
+    """With and without jit, for typed and uint32 keys, alone and under vmap."""
     x = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype(np.float32)
 
     def pool(x, key):

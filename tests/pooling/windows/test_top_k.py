@@ -13,7 +13,7 @@ from tests.geometry import examples
 
 
 def largest(k, reduce):
-    """By sorting; NaN, as the largest, is the result."""
+    """The definition by sorting; NaN counts as the largest."""
 
     def function(elements, indices, count):
         if any(e != e for e in elements):
@@ -50,7 +50,7 @@ def test_against_the_oracle(pooling, dtype, reduce, masked, seed):
 
 
 def first_taken(x, k, window, strides):
-    """One row per window of a sequence: 1 at the k largest, the first ones of equal elements."""
+    """One row per window of a sequence: 1 at the k largest elements, the first ones of ties."""
     rows = []
     for start in range(0, len(x) - window + 1, strides):
         order = sorted(
@@ -87,7 +87,7 @@ def test_one_is_the_maximum_and_all_is_the_average():
 
 
 def test_windows_of_many_taps():
-    """In a loop over taps and over elements, not written out; in every mode of differentiation."""
+    """Loops over taps and elements instead of unrolling, in every mode of differentiation."""
     x = np.random.default_rng(0).normal(size=(1, 120, 2)).astype(np.float32)
     windows = np.lib.stride_tricks.sliding_window_view(x, 60, axis=1)[:, ::20]
     expected = np.sort(windows, -1)[..., -12:].mean(-1)

@@ -11,7 +11,7 @@ from tests.geometry import examples
 
 
 def judge(values, indices, plane):
-    """One after the other, so that the last one stays."""
+    """Writes values in order, so that the last one at an index remains."""
     result = np.zeros((*values.shape[:-1], plane), values.dtype)
     for place in np.ndindex(values.shape):
         if 0 <= indices[place] < plane:

@@ -1,7 +1,7 @@
-"""What every operator does to one photograph, each in a strip of panels.
+"""Pictures of the gallery: the result of every operator on one photograph, as panels.
 
-Most windowed operators have their panels in the catalogue. Others are drawn by functions of their
-names:
+The catalogue defines the panels of most windowed operators. For the others, a function with the
+operator's name draws them:
 
 photo.py       the photograph
 strip.py       panels side by side
@@ -44,7 +44,7 @@ def draw(name: str) -> bytes:
 
 
 def _calls(panels: Mapping[str, str]) -> bytes:
-    """The photograph, and what each expression makes of it: a panel's title is what was called."""
+    """The photograph, and the value of each expression; the expression is the panel's title."""
     names = {"x": pagoda(), **vars(jaxpool)}
     results = (Panel(call, eval(call, names), note) for call, note in panels.items())
     return strip(Panel("x", names["x"], "96 x 96"), *results)

@@ -1,4 +1,4 @@
-"""A roof full of stripes, made smaller with and without a blur."""
+"""Aliasing: a roof with stripes, downsampled with and without a blur."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ from tools.gallery.pictures.strip import Panel, strip
 
 
 def blur_pool() -> bytes:
-    """Instead of skipping pixels."""
+    """Blur pooling, compared with subsampling."""
     return strip(
         Panel("x", roof(), "96 x 96"),
         _panel("x[:, ::3, ::3]", lambda x: x[:, ::3, ::3]),
@@ -20,7 +20,7 @@ def blur_pool() -> bytes:
 
 
 def max_blur_pool() -> bytes:
-    """Instead of a maximum with strides."""
+    """Max blur pooling, compared with strided max pooling."""
     return strip(
         Panel("x", roof(), "96 x 96"),
         _panel("max_pool(x, 2, strides=3)", lambda x: jaxpool.max_pool(x, 2, strides=3)),
@@ -29,7 +29,7 @@ def max_blur_pool() -> bytes:
 
 
 def _panel(title: str, shrink: Callable[[Any], Any]) -> Panel:
-    """What is left of the roof, and by how much that changes with a step of the camera."""
+    """The downsampled roof, and its change when the input is shifted by one pixel."""
     moved = np.roll(roof(97), -1, 2)[:, :-1, :-1]
     change = np.abs(np.asarray(shrink(roof(97)[:, :-1, :-1])) - np.asarray(shrink(moved))).mean()
     return Panel(title, shrink(roof()), f"x moves by a pixel: changes by {change:.3f}")

@@ -1,4 +1,4 @@
-"""Bins: windows of different sizes, drawn over what they read."""
+"""Adaptive and fractional pooling: bins drawn over the input."""
 
 from collections.abc import Callable
 from typing import Any
@@ -83,7 +83,7 @@ def _adaptive(function: Callable[..., Any]) -> bytes:
 
 
 def _overlapping() -> list[Box]:
-    """The bins, every second in another colour."""
+    """The bins, in two alternating colours."""
     ends = [(i * _SIZE // _BINS, -(-(i + 1) * _SIZE // _BINS)) for i in range(_BINS)]
     return [
         Box((left, top, right, bottom), colour=_OTHER if (i + j) % 2 else "#E6007E")
@@ -107,5 +107,5 @@ def _fractional(function: Callable[..., Any]) -> bytes:
 
 
 def _inner(boundaries: Any) -> list[float]:
-    """Boundaries but for the edges of the map."""
+    """The boundaries without the edges of the map."""
     return np.asarray(boundaries, np.float64)[1:-1].tolist()

@@ -1,4 +1,4 @@
-"""Boxes on a coarse map, with the bins that they are cut into."""
+"""RoI pooling: boxes on a coarse map, with their bins."""
 
 import numpy as np
 
@@ -19,14 +19,14 @@ _TINTS = {
 
 
 def roi_align() -> bytes:
-    """Boxes as they are."""
+    """Boxes with unrounded corners."""
     y = jaxpool.roi_align(pagoda(_SIZE)[0], _BOXES, _BINS)
     corners = [tuple(map(float, box)) for box in _BOXES]
     return _strip("roi_align", "boxes lie between pixels", corners, y)
 
 
 def roi_pool() -> bytes:
-    """Boxes rounded to pixels, the last included."""
+    """Boxes rounded to pixels, including the last pixel."""
     y = jaxpool.roi_pool(pagoda(_SIZE)[0], _BOXES, _BINS)
     rounded = np.floor(_BOXES + 0.5) + np.array([0, 0, 1, 1])
     corners = [tuple(map(float, box)) for box in rounded]
@@ -34,12 +34,12 @@ def roi_pool() -> bytes:
 
 
 def ps_roi_align() -> bytes:
-    """Four bins, each of a map of its own."""
+    """Four bins, each with its own map."""
     return _position_sensitive("ps_roi_align", _WHOLE)
 
 
 def ps_roi_pool() -> bytes:
-    """The same, of a box rounded to pixels."""
+    """Four bins with their own maps, of a box rounded to pixels."""
     left, top, right, bottom = map(round, _WHOLE)
     return _position_sensitive("ps_roi_pool", (left, top, right, bottom))
 
@@ -57,7 +57,7 @@ def _strip(name: str, note: str, corners: list, y: object) -> bytes:
 
 
 def _position_sensitive(name: str, corners: tuple[float, float, float, float]) -> bytes:
-    """The maps that the bins read, each in a colour of its own, and what they read."""
+    """The maps of the bins, each in its own colour, and the pooled bins."""
     photo, tints = pagoda(_SIZE), np.array([*_TINTS.values()])
     x = np.concatenate([photo, grey(photo)], -1)
     y = np.asarray(getattr(jaxpool, name)(x[0], np.array([_WHOLE], np.float32), 2))

@@ -1,4 +1,4 @@
-"""The photograph that every picture begins with: a pagoda, from scikit-learn.
+"""The input photograph of every picture: a pagoda, from scikit-learn.
 
 china.jpg, by danielbuechele, CC BY 2.0: https://www.flickr.com/photos/danielbuechele/6061409035
 """
@@ -24,13 +24,13 @@ def pagoda(side: int = 96) -> np.ndarray:
 
 @functools.cache
 def roof(side: int = 96) -> np.ndarray:
-    """A part of its roof, element by element as the photograph has it."""
+    """A crop of the roof, at the photograph's resolution."""
     photo = load_sample_image("china.jpg")[_TOP + 30 : _TOP + 30 + side, _LEFT + 60 :][:, :side]
     return _shrunk(photo, side)
 
 
 def grey(image: np.ndarray) -> np.ndarray:
-    """Its brightness, with one channel, by the weights of Rec. 601."""
+    """The luma of an image, one channel, with the weights of Rec. 601."""
     return image @ np.array([[0.299], [0.587], [0.114]], np.float32)
 
 

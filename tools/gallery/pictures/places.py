@@ -1,4 +1,4 @@
-"""Where maxima stand, and values that return there."""
+"""Indices of maxima, and max unpooling."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from tools.gallery.pictures.strip import Panel, strip
 
 
 def dots(indices: object, width: int) -> list[tuple[int, int]]:
-    """The places `(row, column)` that flat indices of a plane stand for."""
+    """The positions `(row, column)` of flat indices of a plane."""
     return [divmod(int(index), width) for index in np.ravel(np.asarray(indices))]
 
 
@@ -25,7 +25,7 @@ def max_pool_with_argmax() -> bytes:
 
 
 def max_unpool() -> bytes:
-    """Pooled, and put back."""
+    """Pooled values, and the unpooled map."""
     x = grey(pagoda(48))
     values, indices = jaxpool.max_pool_with_argmax(x, 2)
     return strip(

@@ -1,4 +1,4 @@
-"""Panels side by side: one element of an array is one square of one colour."""
+"""Strips of panels; each element of an array is one square of one colour."""
 
 import io
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ SIDE = 192
 """Pixels along a panel: a multiple of all sizes of arrays that are shown, but for a few."""
 
 _GAP, _HEAD, _DPI = 14, 36, 100
-_COLOURS = 256  # a third of the bytes, and no difference to the eye
+_COLOURS = 256  # a third of the file size, without a visible difference
 _MARK = "#E6007E"
 _GREY = "#555555"
 
@@ -35,14 +35,14 @@ class Panel:
     """One square picture.
 
     Attributes:
-        title: What it is.
+        title: The title.
         image: `(1, height, width, channels)` of 3 channels or 1, from 0 to 1.
         note: A second line.
-        rows: Where horizontal lines lie, in elements from the top.
-        columns: Where vertical lines lie.
+        rows: Positions of horizontal lines, in elements from the top.
+        columns: Positions of vertical lines, in elements from the left.
         dots: Elements `(row, column)` to mark.
         boxes: Rectangles to draw.
-        numbers: Numbers to write into the elements, `(height, width)`.
+        numbers: Numbers to draw in the elements, `(height, width)`.
         colours: Matplotlib's name of the colours for images without any.
     """
 

@@ -1,4 +1,4 @@
-"""The rows of the table: every public operator, and the cases that peers are judged by."""
+"""The rows of the table of peers: every public operator, with its test cases."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Row:
 
     Attributes:
         name: The operator's name, or `MASKS`.
-        function: What jaxpool computes.
-        cases: What peers are asked, if one has such an operator.
+        function: The function of jaxpool.
+        cases: The test cases for peers that have the operator.
     """
 
     name: str

@@ -15,7 +15,7 @@ MAP = normal(8, 9, 3)
 
 
 def boxes(topic: str, features: Array, of: Array, **fields: Any) -> PeerCase:
-    """A case of 2 x 3 bins a box."""
+    """A case with 2 x 3 bins per box."""
     return PeerCase(
         topic=topic, operands=(features, of), args=((2, 3),), tolerance=ROUNDING, **fields
     )

@@ -1,4 +1,4 @@
-"""Cases of the pools that divide whole axes: global, adaptive, fractional, unpooling, masks."""
+"""Cases of global, adaptive and fractional pooling, of unpooling and of masks."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tools.peers.cases.windowed import HALF, LARGE, ROUNDING, SMALL
 
 
 def whole(topic: str, operand: Array, *args: Any, **fields: Any) -> PeerCase:
-    """A case of one array."""
+    """A case with one array operand."""
     return PeerCase(topic=topic, operands=(operand,), args=args, **fields)
 
 
 def planes(*args: Any, tolerance: float, **options: Any) -> tuple[PeerCase, ...]:
-    """Maps of two, one and three axes."""
+    """Cases with two, one and three spatial axes."""
     shapes = {"2-D": (2, 5, 6, 3), "1-D": (2, 13, 3), "3-D": (2, 4, 3, 5, 2)}
     return tuple(
         whole(topic, normal(*shape), *args, options=options, tolerance=tolerance)
@@ -46,7 +46,7 @@ GLOBAL_LP = (
 
 
 def adaptive(tolerance: float) -> tuple[PeerCase, ...]:
-    """Bins that divide the map, that do not, and more of them than elements."""
+    """Cases with bins that divide the map evenly, unevenly, and more bins than elements."""
     return (
         whole("2-D", normal(2, 8, 6, 3), (4, 3), tolerance=tolerance),
         whole("1-D", normal(2, 12, 3), 4, tolerance=tolerance),
@@ -73,7 +73,7 @@ ADAPTIVE_ARGMAX = (*adaptive(0.0), whole("ties", integers(*SMALL), (4, 4)))
 
 
 def fractional(tolerance: float) -> tuple[PeerCase, ...]:
-    """PyTorch's form, at given samples; TensorFlow's form, at boundaries that it drew."""
+    """PyTorch's form with given samples; TensorFlow's form with boundaries that it drew."""
     form = "fixed windows"
     return (
         whole(form, normal(2, 9, 11, 3), 2, (5, 6), options={"samples": uniform(2, 3, 2)}),

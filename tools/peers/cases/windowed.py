@@ -1,7 +1,7 @@
-"""Cases of the pools whose windows slide over an array.
+"""Cases of windowed pooling.
 
-XLA's CPU backend takes another path from about 8,192 elements on, so NaN is looked for on both
-sides of that size.
+XLA:CPU uses another code path from about 8,192 elements on, so NaN is tested below and above this
+size.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ HALF = 1e-2
 
 @dataclass(frozen=True)
 class PeerGeometry:
-    """Where windows lie, and the topic that this is about."""
+    """A window geometry, and the topic that it tests."""
 
     topic: str
     shape: tuple[int, ...]
@@ -56,7 +56,7 @@ def over(
     tolerance: float = 0.0,
     **options: dict[str, Any],
 ) -> tuple[PeerCase, ...]:
-    """A case for each geometry; `options` by the geometry's topic are added to its own."""
+    """One case per geometry; `options` are added by the geometry's topic."""
     return tuple(
         PeerCase(
             topic=geometry.topic,
@@ -70,7 +70,7 @@ def over(
 
 
 def windowed(topic: str, operand: Array, window: Any, **fields: Any) -> PeerCase:
-    """A case of one window."""
+    """A case with one window geometry."""
     return PeerCase(topic=topic, operands=(operand,), args=(window,), **fields)
 
 
