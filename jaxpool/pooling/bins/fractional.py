@@ -71,7 +71,8 @@ def fractional_max_pool(
 
     Raises:
         TypeError: `x` is not an array of real numbers, `where` is not boolean, `key` is not a key,
-            or `samples` has the wrong type.
+            or `samples` is not a floating array (PyTorch's form) or has boundaries that are not
+            integers (TensorFlow's form).
         ValueError: A size is less than 1; `n < o + k - 1` for one axis; neither or both of `key`
             and `samples` are given; `pseudo_random` or `overlapping` is given with `window_shape`;
             or samples lie outside their range. (Traced samples, for example under `jit`, are not
