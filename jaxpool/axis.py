@@ -51,6 +51,11 @@ class PooledAxis(Protocol):
         """Whether windows do not overlap and taps are adjacent."""
         ...
 
+    @property
+    def is_global(self) -> bool:
+        """Whether one unpadded window covers the whole axis."""
+        ...
+
     def counts(self, *, include_pad: bool) -> tuple[int, ...]:
         """Number of taps per output that lie in the padded image, or in the image itself."""
         ...

@@ -73,8 +73,8 @@ def _slid(operator, identity):
     return lambda x: jax.lax.reduce_window(x, identity, operator, window, (1, 1, 1, 1), padding)
 
 
-# The most bytes relative to lax, forward and with the gradient. Global maxima exchange one more byte
-# per maximum, whether it is NaN; with the gradient also the place of the winner.
+# The most bytes relative to lax, forward and with the gradient. A global maximum exchanges one
+# byte more, whether it is NaN; with the gradient also the place of the winner.
 AGAINST_LAX = {
     "max, stride 1": (OPERATORS["max, stride 1"], _slid(jax.lax.max, -np.inf), 1.0, 1.2),
     "mean, stride 1": (OPERATORS["mean, stride 1"], _slid(jax.lax.add, 0.0), 1.0, 1.0),

@@ -37,7 +37,8 @@ def extreme(
 
 def steps(plan: Plan, window: Window, target: Target) -> Plan:
     """The steps of a value and its gradient: the plan, or that for several devices."""
-    divided = target in (CPUS, GPUS) and window.is_even
+    whole = target is GPUS and window.is_global
+    divided = window.is_even and (target is CPUS or whole)
     return planner.divided_steps(window) if divided else plan
 
 

@@ -19,7 +19,7 @@ from jaxpool.engine.lower.isolate import isolate
 from jaxpool.engine.lower.precision import Accumulation, narrow
 from jaxpool.engine.plan import layout, planner
 from jaxpool.engine.plan.dispatch import NATIVE, rule
-from jaxpool.engine.plan.target import CPU, TPU, TPUS, Target
+from jaxpool.engine.plan.target import CPU, CPUS, TPU, TPUS, Target
 from jaxpool.monoid import SUM
 from jaxpool.window import Window
 
@@ -67,7 +67,7 @@ def windowed_sum_transpose(
 
 def _is_one_loop(window: Window, target: Target) -> bool:
     """Whether axes may share a loop: not where each slice is an exchange (`divided_steps`)."""
-    return not (target.is_divided and window.is_even) or window.is_global
+    return not (target is CPUS and window.is_even) or window.is_global
 
 
 def _merged(

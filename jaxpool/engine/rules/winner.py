@@ -74,9 +74,8 @@ def _follow_code(
     """
     if (own := steps(plan, window, target)) != plan:
         plan = own
-        _, *winners = extreme_with_winners(
-            source, monoid=monoid, window=window, plan=plan, target=target
-        )
+        found = extreme_with_winners(source, monoid=monoid, window=window, plan=plan, target=target)
+        winners = tuple(found[1:])
     if not transposed:
         return follow(x, plan, winners)
     if dispatch.scatters_natively(target, window):
