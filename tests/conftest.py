@@ -22,10 +22,10 @@ SLOW = {
 }
 
 # Tests that repeat one check over a table. Of a test with the value n, `make test` runs every n-th
-# case; the others are marked `thorough`. (11 and the 24 cases per operator of test_modes.py are
+# case; the others are marked `thorough`. (17 and the 24 cases per operator of test_modes.py are
 # coprime, so every mode and every operator is run.)
 ONE_IN = {
-    "test_modes.py::test_every_mode_gives_the_result_of_a_plain_call": 11,
+    "test_modes.py::test_every_mode_gives_the_result_of_a_plain_call": 17,
     "test_modes.py::test_operands_that_vary_over_devices": 3,
     "test_autodiff.py::test_transformations": 6,
     "test_autodiff.py::test_first_and_second_derivatives": 5,
@@ -37,7 +37,16 @@ ONE_IN = {
     "test_layout.py::test_merged_rows_give_the_same_bits_as_other_backends": 6,
     "test_blur.py::test_the_derivative_is_the_adjoint": 6,
     "test_regions.py::test_images_by_vmap_by_index_and_one_by_one": 4,
-    "test_regions.py::test_derivatives": 3,
+    "test_regions.py::test_derivatives": 6,
+    "test_regions.py::test_export_with_symbolic_images_and_boxes": 4,
+    "test_regions.py::test_half_precision_is_computed_in_float32": 3,
+    "test_regions.py::test_images_and_indices_must_go_together": 2,
+    "test_regions.py::test_boxes_of_other_dtypes": 3,
+    "test_regions.py::test_what_a_box_does_not_touch_does_not_matter": 3,
+    "test_regions.py::test_traced_images_are_clamped": 3,
+    "test_dense.py::test_infinite_cotangents_stay_where_their_box_is": 5,
+    "test_dense.py::test_the_gradients_of_the_form_for_cpu": 5,
+    "test_dense.py::test_features_outside_a_box_do_not_reach_its_gradients": 3,
     "test_fractional.py::test_derivatives_are_those_of_reading_the_elements": 3,
     "test_fractional.py::test_keys_draw_and_samples_repeat": 3,
     "test_fractional.py::test_windows_between_boundaries": 3,

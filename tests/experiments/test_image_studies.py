@@ -46,7 +46,7 @@ def test_every_variant_fits_its_network(name):
     study = load(CONFIGS / f"{name}.toml", ["training.batch_size=2"])
     refuse_impossible(study)
     published = (CONFIGS / f"{name}.toml").read_text()
-    assert published.startswith("# ")
+    assert study.question.endswith("?")
     assert f"python -m experiments run configs/{name}.toml" in published
 
 
