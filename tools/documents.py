@@ -39,7 +39,7 @@ GENERATORS: dict[str, Callable[[], str]] = {
     "faults": faults.table,
     "modules": operators.modules,
     "quickstart": lambda: summary.brief(read_csv(ROOT / "results/quickstart/summary.csv")),
-    "scale": scale.markdown,
+    "scale": scale.example,
 }
 """The functions that generate parts of documents, by the name of the part."""
 _HEADING = re.compile(r"^#+ .*\n+")

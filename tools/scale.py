@@ -7,6 +7,7 @@ formulas are lower bounds of the time. Nothing was measured on more than one mac
 import math
 from pathlib import Path
 
+from experiments import markdown
 from experiments.bench.words import duration
 from experiments.report.rows import SummaryRow, read_csv
 
@@ -78,26 +79,26 @@ def study_s(run_s: list[float], devices: int) -> float:
     return max(busy)
 
 
-def markdown(study: Path = STUDY) -> str:
+def example() -> str:
     """The worked example, for docs/scale.md."""
-    rows = [row for row in read_csv(study) if row.device_source == "measured"]
+    rows = [row for row in read_csv(STUDY) if row.device_source == "measured"]
     return "\n\n".join([_runs(rows), _one_run(rows[0])])
 
 
 def _runs(rows: list[SummaryRow]) -> str:
     """The training time of a study with one run per device."""
     runs = [row.train_seconds_mean or 0.0 for row in rows for _ in range(row.seeds)]
+    cells = []
+    for devices in (1, 4, len(runs), DEVICES):
+        seconds = study_s(runs, devices)
+        cells.append([f"{devices:,}", f"{seconds:,.0f}", f"{sum(runs) / seconds:.1f}"])
     lines = [
         f"{len(rows)} variants with {rows[0].seeds} seeds each are {len(runs)} runs, "
         f"{sum(runs):,.0f} s of training in total on {rows[0].device}; the longest run takes "
         f"{max(runs):,.0f} s.",
         "",
-        "| devices as fast as that machine | training, s | speed-up |",
-        "|---:|---:|---:|",
+        markdown.table(["devices as fast as that machine", "training, s", "speed-up"], cells),
     ]
-    for devices in (1, 4, len(runs), DEVICES):
-        seconds = study_s(runs, devices)
-        lines.append(f"| {devices:,} | {seconds:,.0f} | {sum(runs) / seconds:.1f} |")
     return "\n".join(lines)
 
 
@@ -116,14 +117,14 @@ def _one_run(row: SummaryRow) -> str:
         f"gradients, those of ResNet-50 {RESNET_50 * ITEM_BYTES / 1e6:.3g} MB. Time of one "
         f"all-reduce among {DEVICES:,} devices, with {duration(HOP_S)} per hop:",
         "",
-        "| link of each device | this network, ring | tree | ResNet-50, ring | tree |",
-        "|---|---:|---:|---:|---:|",
     ]
+    heads = ["link of each device", "this network, ring", "tree", "ResNet-50, ring", "tree"]
+    cells = []
     for name, bandwidth in LINKS.items():
-        cells = [
+        times = [
             duration(of(size * ITEM_BYTES, DEVICES, bandwidth))
             for size in (row.parameters, RESNET_50)
             for of in (all_reduce_s, tree_s)
         ]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        cells.append([name, *times])
+    return "\n".join([*lines, markdown.table(heads, cells)])

@@ -41,10 +41,10 @@ def test_a_study_ends_with_its_longest_run_at_the_earliest():
 def test_the_example_follows_the_records():
     rows = [row for row in read_csv(scale.STUDY) if row.device_source == "measured"]
     runs = [row.train_seconds_mean for row in rows for _ in range(row.seeds)]
-    text = scale.markdown()
-    assert f"are {len(runs)} runs, {sum(runs):,.0f} s of training in all" in text
+    text = scale.example()
+    assert f"are {len(runs)} runs, {sum(runs):,.0f} s of training in total on" in text
     assert f"| 1,000 | {max(runs):,.0f} | {sum(runs) / max(runs):.1f} |" in text
     assert f"global batch of {1000 * rows[0].batch_size:,}" in text
-    assert f"{54_000 // rows[0].batch_size}." in text
+    assert f"instead of {54_000 // rows[0].batch_size}." in text
     assert f"Its {rows[0].parameters:,} parameters" in text
-    assert text.count("|---") == 3 + 5
+    assert text.count("---") == 3 + 5
