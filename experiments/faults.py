@@ -164,7 +164,7 @@ FAULTS = {
         0,
     ),
     "lost_peer": Fault(
-        "one of the processes of `--coordinator` is killed, or its machine is cut off",
+        "one of the processes of `--coordinator` is killed",
         "the others say which one and end, within `--peer-timeout`; at most the current round of "
         "the run is lost",
         5,
