@@ -46,7 +46,7 @@ FAULTS = {
         "the disk is full",
         "the file is named; what is finished is kept",
         2,
-        "cannot be written: No space left on device; free some space and give the same command",
+        "cannot be written: No space left on device; free some space and run the same command",
     ),
     "file_size": Fault(
         "a limit on the size of files (`ulimit -f`)",
@@ -168,7 +168,7 @@ FAULTS = {
         "the others say which one and end, within `--peer-timeout`; at most the current round of "
         "the run is lost",
         5,
-        "process 1 of the group is lost; give the same command in every process again",
+        "process 1 of the group is lost; run the same command in every process again",
     ),
 }
 """Faults by a short name, in the order in which documents show them."""

@@ -27,7 +27,7 @@ def plain_errors() -> Iterator[None]:
         if error.errno == errno.EPIPE:  # the reader closed the pipe
             raise
         place = error.filename or "the output"
-        _fail(f"{place}: {error.strerror}; mend that and give the same command again", error)
+        _fail(f"{place}: {error.strerror}; correct that and run the same command again", error)
     except (MemoryError, jax.errors.JaxRuntimeError) as error:
         if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
             first = (str(error) or "no more").splitlines()[0]

@@ -156,6 +156,6 @@ def _lost(group: Group, said: str) -> str:
     number = "this process" if group.process is None else f"process {group.process}"
     verb = "are" if who.startswith("processes") else "is"
     return (
-        f"{number}: {who} of the group {verb} lost; give the same command in every process again, "
+        f"{number}: {who} of the group {verb} lost; run the same command in every process again, "
         "and it goes on from here"
     )

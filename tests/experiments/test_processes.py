@@ -80,7 +80,7 @@ def test_what_jax_says_of_a_lost_process_becomes_its_name(count, said, who):
 def test_of_two_processes_the_other_one_is_lost():
     said = supervision._lost(Group(ADDRESS, 2, 1, 60, 300), "")
     assert said == (
-        "process 1: process 0 of the group is lost; give the same command in every process again, "
+        "process 1: process 0 of the group is lost; run the same command in every process again, "
         "and it goes on from here"
     )
 
