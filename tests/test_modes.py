@@ -143,8 +143,9 @@ def test_operands_that_vary_over_devices(operand):
     assert len({float(value) for value in results[0]}) > 1  # the operand differs per device
 
 
-def test_reliability_md_states_the_modes():
+def test_reliability_md_states_the_modes_and_the_number_of_cases():
     page = (Path(__file__).parents[1] / "docs" / "reliability.md").read_text("utf-8")
-    assert f"That is {len(modes.MODES)} modes" in page
-    table = page[page.index("| mode |") : page.index("That is")]
+    counted = f"{len(modes.MODES)} modes, {len(OPERATORS)} rows", f"{len(CASES)} cases"
+    assert all(count in page for count in (*counted, f"add {len(VARYING)} pairs"))
+    table = page[page.index("| mode |") : page.index("These are")]
     assert re.findall(r"^\| `?([^|`]+?)`? \|", table, re.MULTILINE)[1:] == list(modes.MODES)

@@ -37,6 +37,7 @@ GENERATORS: dict[str, Callable[[], str]] = {
     "devices": devices.table,
     "exit-statuses": faults.statuses,
     "faults": faults.table,
+    "modes": operators.modes,
     "modules": operators.modules,
     "quickstart": lambda: summary.brief(read_csv(ROOT / "results/quickstart/summary.csv")),
     "scale": scale.example,

@@ -1,4 +1,4 @@
-"""The lists of operators in docs/: the table of modules and the contents of the API's page."""
+"""Lists of operators in docs/: the table of modules, the API's page, the number of test cases."""
 
 from __future__ import annotations
 
@@ -58,3 +58,16 @@ def api() -> str:
             lines += [f"::: {file}", f"    options: {{members: [{', '.join(names)}]}}"]
         lines.append("")
     return "\n".join(lines).strip()
+
+
+def modes() -> str:
+    """The number of test cases of operators in modes of JAX, for docs/reliability.md."""
+    from tests import test_modes  # imports pytest, which the other documents do not need
+
+    rows, cases = len(test_modes.OPERATORS), len(test_modes.CASES)
+    return (
+        f"These are {len(test_modes.modes.MODES)} modes, {rows} rows of the table of operators "
+        f"(`tests/operators.py`) and {len(test_modes.BATCHES)} sizes: {cases} cases. "
+        "Rows that take no mask have no case of `debug_nans`. Operands that vary over devices (see "
+        f"below) add {len(test_modes.VARYING)} pairs of operator and operand."
+    )
