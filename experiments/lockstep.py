@@ -114,8 +114,7 @@ def _called(
     if name == "place":
         with np.load(io.BytesIO(payload), allow_pickle=False) as file:
             leaves = [file[name] for name in file.files]
-        like = jax.eval_shape(runner.programs.init, 0)
-        return runner.place(jax.tree.unflatten(jax.tree.structure(like), leaves))
+        return runner.place(jax.tree.unflatten(jax.tree.structure(runner.like), leaves))
     if name == "initial":
         return runner.initial(call["seed"])
     if name == "load":

@@ -143,14 +143,14 @@ class Parallel(Executor):
         self._mesh = mesh()
         self._placed: dict[int, Any] = {}
         self._sharded = study.of(variant).training.shard_state
-        self._like = jax.eval_shape(self.programs.init, 0)
-        self._shardings = state_shardings(self._like, self._mesh, shard=self._sharded)
+        self.like = jax.eval_shape(self.programs.init, 0)
+        self._shardings = state_shardings(self.like, self._mesh, shard=self._sharded)
 
     def start(self, path: Path, seeds: Sequence[int], fingerprint: str) -> tuple[State, int]:
         """The state from which training goes on; if it is sharded, no device ever has all of it."""
         if not self._sharded:
             return super().start(path, seeds, fingerprint)
-        found = sharded_checkpoint.find(path, self._like, fingerprint=fingerprint)
+        found = sharded_checkpoint.find(path, self.like, fingerprint=fingerprint)
         return (self.load(found[0]), found[1]) if found else (self.initial(seeds[0]), 0)
 
     def save(self, path: Path, state: State, *, epoch: int, fingerprint: str) -> None:
@@ -167,7 +167,7 @@ class Parallel(Executor):
 
     def load(self, folder: Path) -> State:
         """A sharded state that `write` has written."""
-        return sharded_checkpoint.read(folder, self._like, self._shardings)
+        return sharded_checkpoint.read(folder, self.like, self._shardings)
 
     def write(self, folder: Path, state: State) -> None:
         """Writes a sharded state."""
@@ -197,7 +197,7 @@ class Parallel(Executor):
         self, state: State, order: np.ndarray, keys: jax.Array
     ) -> tuple[State, np.ndarray, float]:
         """As `train`, with batches that are read one by one while the devices compute."""
-        key_data, losses, seconds = np.asarray(jax.random.key_data(keys)), [], 0.0
+        key_data, losses = np.asarray(jax.random.key_data(keys)), []
         with closing(read_divided(self._data.train[0], order, self._mesh)) as batches:
             start = time.perf_counter()
             for key, batch in zip(key_data, batches, strict=True):

@@ -1,8 +1,6 @@
 """A whole benchmark: one process per round and dtype; resumable; writes a summary."""
 
 import hashlib
-import os
-import subprocess
 import sys
 import tempfile
 import uuid
@@ -19,8 +17,9 @@ import jaxpool
 from experiments import environment, targets
 from experiments.bench import machine, page, plot, summary, table
 from experiments.bench.case import Dtype, Mode
-from experiments.bench.config import ALLOCATORS, Allocator, Bench, Subject
+from experiments.bench.config import Allocator, Bench, Subject
 from experiments.bench.contenders import ITSELF, NAMES, YARDSTICK, named
+from experiments.bench.process import CHECKOUT, work, worker_environment
 from experiments.bench.records import COPY, BenchRecord, read
 from experiments.bench.results import OURS, entries
 from experiments.bench.worker import Job
@@ -31,28 +30,29 @@ from experiments.section import hint
 from experiments.targets import Target
 
 _PEERS = ("torch", "onnxruntime", "equinox", "dm-haiku")
-_CHECKOUT = Path(__file__).parents[2]
 
 
 class Folder:
     """The paths inside a benchmark's results folder."""
 
+    records_name = "records.jsonl"
+
     def __init__(self, path: Path):
         self.path = path
         self.config = path / "config.toml"
         self.environment = path / "environment.json"
-        self.records = path / "records.jsonl"
-        self.table = path / "table.md"
+        self.records = path / self.records_name
         self.summary = path / "summary.md"
         self.headline = path / "headline.md"
+        self.table = path / "table.md"
         self.plot = path / "plot.png"
         self.page = path / "report.html"
 
     def clear(self) -> None:
         """Removes the files of an earlier run, and no others."""
-        made = (self.table, self.summary, self.headline, self.plot, self.page)
-        for file in (self.config, self.environment, self.records, *made):
-            file.unlink(missing_ok=True)
+        for name, file in vars(self).items():
+            if name != "path":
+                file.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def run(
     )
     python = sys.executable
     if target is not None:
-        python, bench = targets.python(_CHECKOUT), _to_estimate(bench)
+        python, bench = targets.python(CHECKOUT), _to_estimate(bench)
     if fresh:
         folder.clear()
     names = _chosen(contenders or bench.contenders)
@@ -133,19 +133,19 @@ def run(
         place = f"[{number}/{len(tasks)}] {task}"
         mine = [r for r in read(folder.records) if _belongs(r, task)]
         if not task.missing(mine, bench.modes, names):
-            _say(console, f"{place}: done before")
+            say(console, f"{place}: done before")
             continue
-        _say(console, f"{place} ...")
+        say(console, f"{place} ...")
         busy = machine.busy_cores() if target is None else None
         if busy is not None and busy > machine.BUSY:
-            _say(console, f"    others keep {busy:.1f} cores busy: expect noise", style="yellow")
+            say(console, f"    others keep {busy:.1f} cores busy: expect noise", style="yellow")
         # All earlier contenders are timed again, because only times of one run are comparable.
         everyone = tuple(dict.fromkeys([*names, *(r.contender for r in mine)]))
         asked = tuple(n for n in everyone if n != COPY)
         found = _in_its_own_process(bench, task, asked, busy, python, target, interpreter)
         append_lines(folder.records, found)
         for line in summary.progress(entries(found)):
-            _say(console, line)
+            say(console, line)
     return _sum_up(bench, folder, console)
 
 
@@ -267,38 +267,15 @@ def _in_its_own_process(
             target=target,
             interpreter=interpreter and str(interpreter),
         )
-        timeout_s = bench.budget.timeout_s * len(task.problems)
-        try:
-            ended = subprocess.run(
-                [python, "-m", "experiments.bench.worker"],
-                input=job.model_dump_json(),
-                env=_environment(task.allocator) | (targets.ENVIRONMENT if target else {}),
-                capture_output=True,
-                text=True,
-                timeout=timeout_s,
-            )
-        except subprocess.TimeoutExpired:
-            return _failed(job, f"not finished after {timeout_s:.0f} s")
-        if ended.returncode != 0:
-            last = (ended.stderr.strip().splitlines() or ["no message"])[-1]
-            return _failed(job, f"its process ended with status {ended.returncode}: {last}")
-        return read(job.output)
-
-
-def _environment(allocator: Allocator) -> dict[str, str]:
-    """The environment variables of a worker: allocator settings, no compilation cache."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith("MALLOC_") and name != "GLIBC_TUNABLES"
-    }
-    path = os.pathsep.join(filter(None, [str(_CHECKOUT), os.environ.get("PYTHONPATH")]))
-    return {
-        **kept,
-        **ALLOCATORS[allocator],
-        "PYTHONPATH": path,
-        "JAX_ENABLE_COMPILATION_CACHE": "false",
-    }
+        reason = work(
+            "experiments.bench.worker",
+            job,
+            bench.budget.timeout_s * len(task.problems),
+            python=python,
+            environment=worker_environment(task.allocator)
+            | (targets.ENVIRONMENT if target else {}),
+        )
+        return read(job.output) if reason is None else _failed(job, reason)
 
 
 def _failed(job: Job, reason: str) -> list[BenchRecord]:
@@ -323,16 +300,17 @@ def _sum_up(bench: Bench, folder: Folder, console: Console) -> bool:
         write_atomically(folder.plot, plot.draw(bench, where, records))
     write_atomically(folder.page, page.page(bench.title, where, records))
     for allocator in dict.fromkeys(record.allocator for record in records):
-        _say(console, f"\n{allocator} allocator")
+        say(console, f"\n{allocator} allocator")
         for part in summary.summary(bench, [r for r in records if r.allocator == allocator]):
-            console.print(Markdown(part)) if console.is_terminal else _say(console, part)
+            console.print(Markdown(part)) if console.is_terminal else say(console, part)
     wrong = [r for r in records if r.outcome in ("failed", "disagrees")]
     for r in wrong:
         place = f"{r.contender} in {r.case} {r.dtype} {r.mode}"
-        _say(console, f"{r.outcome.upper()}: {place}: {r.reason}", style="bold red")
-    _say(console, f"results: {folder.path}")
+        say(console, f"{r.outcome.upper()}: {place}: {r.reason}", style="bold red")
+    say(console, f"results: {folder.path}")
     return not any(r.outcome == "failed" or r.contender.startswith(OURS) for r in wrong)
 
 
-def _say(console: Console, text: str, style: str = "") -> None:
+def say(console: Console, text: str, style: str = "") -> None:
+    """Prints a line as it is: without markup, highlighting or line breaks of its own."""
     console.print(text, style=style, highlight=False, markup=False, soft_wrap=True)

@@ -95,7 +95,7 @@ def estimate_columns(rows: Sequence[SummaryRow]) -> list[Column]:
     """The columns for rows with estimated speeds."""
     return [
         Column("device", "estimated", lambda r: r.device),
-        *(_swept(key) for key in rows[0].swept),
+        *(swept(key) for key in rows[0].swept),
         Column("train", "examples/s", lambda r: words.si(r.train_examples_per_s)),
         Column("inference", "examples/s", lambda r: words.si(r.infer_examples_per_s)),
         Column("latency of one", "ms", lambda r: f"{r.latency_ms_p50:.3g}"),
@@ -106,21 +106,22 @@ def estimate_columns(rows: Sequence[SummaryRow]) -> list[Column]:
 
 def columns(rows: Sequence[SummaryRow]) -> list[Column]:
     """The columns that are not empty for these rows."""
-    swept = dict.fromkeys(key for row in rows for key in row.swept)
+    keys = dict.fromkeys(key for row in rows for key in row.swept)
     metrics = dict.fromkeys(name for row in rows for name in row.metrics)
     tuned = dict.fromkeys(_short(key, row) for row in rows for key in row.tuned or ())
     return [
-        *(_swept(key) for key in swept),
+        *(swept(key) for key in keys),
         *(_tuned(name) for name in tuned),
         ACCURACY,
         *([PUBLISHED] if any(row.published_accuracy is not None for row in rows) else []),
         *([LOSS] if any(row.test_loss_mean is not None for row in rows) else []),
-        *(_metric(name) for name in metrics),
+        *(metric(name) for name in metrics),
         *COSTS,
     ]
 
 
-def _swept(key: str) -> Column:
+def swept(key: str) -> Column:
+    """The column of a swept key."""
     table, _, name = key.rpartition(".")
     return Column(f"{table}.", name, lambda r: str(r.swept.get(key, "")))
 
@@ -140,19 +141,20 @@ def _tuned(name: str) -> Column:
     return Column("tuned", name, cell)
 
 
-def _metric(name: str) -> Column:
-    metric = METRICS.get(name, Metric(name.replace("_", " ")))
+def metric(name: str) -> Column:
+    """The column of a metric beyond accuracy and loss, with half of its interval."""
+    known = METRICS.get(name, Metric(name.replace("_", " ")))
 
     def cell(row: SummaryRow) -> str:
         found = row.metrics.get(name)
         if found is None:
             return ""
-        shown = f"{found.mean * metric.scale:.4g}"
+        shown = f"{found.mean * known.scale:.4g}"
         if found.low is not None and found.high is not None:
-            shown += f" ± {(found.high - found.low) / 2 * metric.scale:.2g}"
+            shown += f" ± {(found.high - found.low) / 2 * known.scale:.2g}"
         return shown
 
-    return Column(metric.heading, metric.unit, cell)
+    return Column(known.heading, known.unit, cell)
 
 
 def rate(median: float, low: float, high: float) -> str:

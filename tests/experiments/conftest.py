@@ -145,3 +145,11 @@ def browser(tmp_path_factory):
     running = Browser(program, tmp_path_factory.mktemp("chromium"))
     yield running
     running.close()
+
+
+@pytest.fixture(scope="module")
+def own_cache(tmp_path_factory):
+    """The user's cache folder is an empty one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield

@@ -1,8 +1,5 @@
 """A benchmark of sharding: one process per case and dtype; resumable."""
 
-import os
-import subprocess
-import sys
 import tempfile
 import uuid
 from collections.abc import Sequence
@@ -14,7 +11,8 @@ from rich.console import Console
 from experiments.bench.calls import Call
 from experiments.bench.case import Case, Dtype
 from experiments.bench.config import Bench
-from experiments.bench.runner import describe
+from experiments.bench.process import work, worker_environment
+from experiments.bench.runner import Folder, describe, say
 from experiments.bench.sharding import table, worker
 from experiments.bench.sharding.records import ShardingRecord, read
 from experiments.bench.sharding.worker import ShardingJob
@@ -24,26 +22,16 @@ from experiments.records import read as read_record
 from experiments.section import hint
 
 CONTENDERS = ("jaxpool", "lax")
-_CHECKOUT = Path(__file__).parents[3]
 
 
-class ShardingFolder:
+class ShardingFolder(Folder):
     """The paths inside the results folder."""
 
-    def __init__(self, path: Path):
-        self.path = path
-        self.config = path / "config.toml"
-        self.environment = path / "environment.json"
-        self.records = path / "collectives.jsonl"
-        self.csv = path / "collectives.csv"
-        self.summary = path / "summary.md"
-        self.headline = path / "headline.md"
+    records_name = "collectives.jsonl"
 
-    def clear(self) -> None:
-        """Removes the files of an earlier run, and no others."""
-        made = (self.csv, self.summary, self.headline)
-        for file in (self.config, self.environment, self.records, *made):
-            file.unlink(missing_ok=True)
+    def __init__(self, path: Path):
+        super().__init__(path)
+        self.csv = path / "collectives.csv"
 
 
 def run(
@@ -92,7 +80,7 @@ def run(
         before = [r for r in read(folder.records) if (r.case, r.dtype) == (problem.name, dtype)]
         wanted = tuple(dict.fromkeys([*names, *(r.contender for r in before)]))
         if _complete(before, modes, wanted):
-            _say(console, f"{place}: done before")
+            say(console, f"{place}: done before")
             continue
         group = uuid.uuid4().hex[:12]
         found = _in_its_own_process(
@@ -109,7 +97,7 @@ def run(
         )
         append_lines(folder.records, found)
         failed = sum(record.outcome == "failed" for record in found)
-        _say(console, f"{place}: {len(found)} programs{f', {failed} failed' if failed else ''}")
+        say(console, f"{place}: {len(found)} programs{f', {failed} failed' if failed else ''}")
     records = read(folder.records)
     environment = read_record(folder.environment, Environment)
     write_atomically(folder.csv, table.to_csv(records))
@@ -118,8 +106,8 @@ def run(
     lost = [record for record in records if record.outcome == "failed"]
     for r in lost:
         place = f"{r.contender} in {r.case} {r.dtype} {r.mode}, divided along {r.axis}"
-        _say(console, f"FAILED: {place}: {r.reason}", style="red")
-    _say(console, f"results: {folder.path}")
+        say(console, f"FAILED: {place}: {r.reason}", style="red")
+    say(console, f"results: {folder.path}")
     return not lost
 
 
@@ -163,24 +151,11 @@ def _refuse_other_work(bench: Bench, devices: int, folder: ShardingFolder) -> No
 
 
 def _in_its_own_process(job: ShardingJob, timeout_s: float) -> list[ShardingRecord]:
-    path = os.pathsep.join(filter(None, [str(_CHECKOUT), os.environ.get("PYTHONPATH")]))
     with tempfile.TemporaryDirectory() as scratch:
         job = job.model_copy(update={"output": Path(scratch) / "records.jsonl"})
-        try:
-            ended = subprocess.run(
-                [sys.executable, "-m", worker.__name__],
-                input=job.model_dump_json(),
-                env={**os.environ, "PYTHONPATH": path, "JAX_ENABLE_COMPILATION_CACHE": "false"},
-                capture_output=True,
-                text=True,
-                timeout=timeout_s,
-            )
-        except subprocess.TimeoutExpired:
-            return _failed(job, f"not finished after {timeout_s:.0f} s")
-        if ended.returncode != 0:
-            last = (ended.stderr.strip().splitlines() or ["no message"])[-1]
-            return _failed(job, f"its process ended with status {ended.returncode}: {last}")
-        return read(job.output)
+        environment = worker_environment("default")
+        reason = work(worker.__name__, job, timeout_s, environment=environment)
+        return read(job.output) if reason is None else _failed(job, reason)
 
 
 def _failed(job: ShardingJob, reason: str) -> list[ShardingRecord]:
@@ -190,7 +165,3 @@ def _failed(job: ShardingJob, reason: str) -> list[ShardingRecord]:
         for axis in range(len(worker.axes(job.problem)))
         for contender in job.contenders
     ]
-
-
-def _say(console: Console, text: str, style: str | None = None) -> None:
-    console.print(text, style=style, highlight=False, soft_wrap=True, markup=False)

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from experiments.report import columns, notes, words
 from experiments.report.conclusion import Conclusion
 from experiments.report.rows import SummaryRow
-from experiments.tasks import METRICS, Metric
 
 Value = float | int | str | None
 
@@ -99,7 +98,7 @@ def of_rows(place: str, title: str, rows: Sequence[SummaryRow], conclusion: Conc
     """
     shown = _columns(rows, conclusion)
     swept = list(rows[0].swept)
-    values = [list(dict.fromkeys(_swept(row, key) for row in rows)) for key in swept]
+    values = [list(dict.fromkeys(columns.swept(key).cell(row) for row in rows)) for key in swept]
     return Table(
         id=place,
         title=title,
@@ -166,29 +165,16 @@ def _sweep_column(key: str) -> _Column:
         plain = isinstance(value, int | float) and not isinstance(value, bool)
         return value if plain else str(value)
 
-    return _Column(Heading(key), lambda r: _swept(r, key), order)
-
-
-def _swept(row: SummaryRow, key: str) -> str:
-    return str(row.swept.get(key, ""))
+    return _Column(Heading(key), columns.swept(key).cell, order)
 
 
 def _metric(name: str) -> _Column:
-    metric = METRICS.get(name, Metric(name.replace("_", " ")))
-
-    def text(row: SummaryRow) -> str:
-        found = row.metrics.get(name)
-        if found is None:
-            return ""
-        shown = f"{found.mean * metric.scale:.4g}"
-        if found.low is not None and found.high is not None:
-            shown += f" ± {(found.high - found.low) / 2 * metric.scale:.2g}"
-        return shown
+    column = columns.metric(name)
 
     def order(row: SummaryRow) -> Value:
         return row.metrics[name].mean if name in row.metrics else None
 
-    return _Column(Heading(metric.heading, metric.unit), text, order)
+    return _Column(Heading(column.heading, column.unit), column.cell, order)
 
 
 def _rate(what: str, field_: str, estimated: bool, conclusion: Conclusion) -> _Column:

@@ -47,7 +47,8 @@ def extreme_with_winners(
 ) -> list[jax.Array]:
     """The extreme of every window, and the winning taps of each step of the plan."""
     (where,) = masks or (None,)
-    if where is None and plan == (window,) != (divided := steps(plan, window, target)):
+    divided = steps(plan, window, target)
+    if where is None and plan == (window,) and divided != plan:
         values, *winners = extreme_with_winners(
             x, monoid=monoid, window=window, plan=divided, target=target
         )
@@ -71,7 +72,7 @@ def extreme_with_winners(
         values = x
         for step in planner.native_steps(window, scatter=True):
             values = value(values, monoid, step, target=target)
-    elif steps(plan, window, target) != plan:
+    elif divided != plan:
         values = extreme(x, monoid=monoid, window=window, plan=plan, target=target)
     return [values, *winners]
 

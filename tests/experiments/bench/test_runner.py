@@ -8,7 +8,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from experiments.__main__ import app
-from experiments.bench import runner
+from experiments.bench import process, runner
 from experiments.bench.config import Bench
 from experiments.bench.records import COPY, read
 from experiments.config import load
@@ -162,9 +162,9 @@ def test_a_contender_added_later_is_timed_with_all_the_others(
 
 def test_the_allocator_s_settings_reach_the_process(monkeypatch):
     monkeypatch.setenv("MALLOC_TOP_PAD_", "1")
-    kept = runner._environment("keep")
+    kept = process.worker_environment("keep")
     assert (kept["MALLOC_ARENA_MAX"], "MALLOC_TOP_PAD_" in kept) == ("1", False)
-    assert not any(name.startswith("MALLOC_") for name in runner._environment("default"))
+    assert not any(name.startswith("MALLOC_") for name in process.worker_environment("default"))
 
 
 def test_windows_of_a_comparison_share_a_round(config):
@@ -207,7 +207,7 @@ def test_a_round_times_every_case_and_is_resumed_as_a_whole(config, tmp_path):
 
 @pytest.mark.parametrize("target", ["h100", "tpu-v5e"])
 def test_a_benchmark_estimates_for_an_absent_device(command, target):
-    if not Path(targets_python(runner._CHECKOUT)).exists():
+    if not Path(targets_python(process.CHECKOUT)).exists():
         pytest.skip("`make targets` installs the compilers")
     answer, folder = command("--target", target)
     assert answer.exit_code == 0, answer.output
@@ -230,7 +230,7 @@ def test_unknown_devices_and_missing_compilers_are_named(command, monkeypatch, t
     answer, _ = command("--target", "tpu-v9")
     assert answer.exit_code == 2
     assert "--target: there is no device 'tpu-v9'; known: tpu-v5e, tpu-v6e, h100" in answer.output
-    monkeypatch.setattr(runner, "_CHECKOUT", tmp_path)
+    monkeypatch.setattr(runner, "CHECKOUT", tmp_path)
     answer, _ = command("--target", "h100")
     assert answer.exit_code == 2
     assert "run `make targets` first" in answer.output

@@ -1,16 +1,5 @@
-import pytest
-
 from experiments import report
 from experiments.report import summary
-
-
-@pytest.fixture
-def folder(make_study):
-    return make_study(
-        "quickstart",
-        {"max_pool": [950, 953, 951, 954, 952], "none": [930, 932, 932, 933, 933]},
-        speeds={"none": 123_456},
-    )
 
 
 def test_summary_md_shows_sentence_table_and_notes(folder):

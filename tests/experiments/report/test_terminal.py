@@ -6,15 +6,6 @@ from rich.console import Console
 from experiments import report
 
 
-@pytest.fixture
-def folder(make_study):
-    return make_study(
-        "quickstart",
-        {"max_pool": [950, 953, 951, 954, 952], "none": [930, 932, 932, 933, 933]},
-        speeds={"none": 123_456},
-    )
-
-
 def printed(rows, width, terminal=True):
     output = io.StringIO()
     report.show(rows, Console(file=output, width=width, force_terminal=terminal, color_system=None))
