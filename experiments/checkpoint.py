@@ -1,7 +1,7 @@
-"""A training state on disk: one `.npz` file of plain arrays, replaced atomically.
+"""Checkpoints of a replicated state: one `.npz` file of plain arrays, replaced atomically.
 
-One small file costs a millisecond an epoch, where a checkpointing framework would take longer than
-an epoch of a small study; and reading it back runs no code (no pickle).
+Writing one small file takes a millisecond per epoch; a checkpointing framework would take longer
+than an epoch of a small study. Reading the file runs no code (no pickle).
 A sharded state has another format, `experiments.sharded_checkpoint`.
 """
 

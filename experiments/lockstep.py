@@ -1,7 +1,8 @@
-"""Data-parallel training in several processes: what process 0 calls, all call.
+"""Data-parallel training in several processes, which make the same calls at the same time.
 
-A computation on a mesh of all devices must be started by every process. Process 0 walks through the
-study with a `Leader`, an executor that sends each call before it makes it; the others `follow`.
+Every process must start a computation on a mesh of all devices. Process 0 runs the study with a
+`Leader`, an executor that sends each call to the other processes before making it. The other
+processes run `follow`, which receives these calls and makes them too.
 """
 
 import io
@@ -43,7 +44,7 @@ class Leader(parallel.Parallel):
         return super().load(folder)
 
     def write(self, folder: Path, state: State) -> None:
-        """Writes a sharded state, each process what its devices hold."""
+        """Writes a sharded state; each process writes the parts that its devices hold."""
         processes.send({"do": "write"}, str(folder).encode())
         super().write(folder, state)
 
@@ -56,7 +57,7 @@ class Leader(parallel.Parallel):
         return super().place(state)
 
     def _build(self) -> None:
-        """Lets the other processes build the programs of this study and variant."""
+        """Makes the other processes build the programs of this study and variant."""
         processes.send({"do": "build", "variant": self._variant}, self._study)
 
     def train(
@@ -74,13 +75,13 @@ class Leader(parallel.Parallel):
 
 
 def follow(console: Console) -> bool:
-    """Makes the calls of process 0, until that ends.
+    """Receives and makes the calls of process 0 until process 0 ends.
 
     Args:
-        console: Where to say so.
+        console: The console for a line at the start and at the end.
 
     Returns:
-        Whether process 0 has ended without an error.
+        Whether process 0 ended without an error.
     """
     name = f"process {jax.process_index()} of {jax.process_count()}"
     console.print(
@@ -110,7 +111,7 @@ def follow(console: Console) -> bool:
 def _called(
     runner: parallel.Parallel, state: Any, name: str, call: dict[str, Any], payload: bytes
 ) -> Any:
-    """Makes one call of process 0; gives the state after it."""
+    """Makes one call of process 0 and returns the state after it."""
     if name == "place":
         with np.load(io.BytesIO(payload), allow_pickle=False) as file:
             leaves = [file[name] for name in file.files]
@@ -129,7 +130,7 @@ def _called(
 
 
 class _Datasets:
-    """The dataset of the last study, which the next one mostly shares."""
+    """A cache of the last study's dataset, because the next study usually has the same one."""
 
     def __init__(self) -> None:
         self._key, self._device = "", None

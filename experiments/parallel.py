@@ -1,10 +1,10 @@
 """Data-parallel training: the batch of each step divided among a mesh of all devices.
 
-Parameters, statistics and optimizer state are on every device, or with `training.shard_state`
-divided among them. Of a batch each device has an equal
-part, and XLA adds up gradients and normalisation statistics over the devices, so the numbers are
-those of the whole batch on one device, up to the order of sums. The mesh spans the devices of all
-processes; a process reads and holds only the examples of its own devices.
+Parameters, statistics and optimizer state are replicated on every device, or divided among the
+devices with `training.shard_state`. Each device has an equal part of every batch. XLA sums
+gradients and normalisation statistics over the devices, so the results equal those of the whole
+batch on one device, up to the order of sums. The mesh spans the devices of all processes. A process
+reads and holds only the examples of its own devices.
 """
 
 import time
@@ -40,7 +40,7 @@ def refuse_uneven(study: Study) -> None:
     """Checks that the devices divide the batch evenly.
 
     Raises:
-        ConfigError: They do not.
+        ConfigError: The number of devices does not divide `training.batch_size`.
     """
     size, devices = study.training.batch_size, jax.device_count()
     if study.training.data_parallel and size % devices:
@@ -51,16 +51,16 @@ def refuse_uneven(study: Study) -> None:
 
 
 def host(dataset: Dataset) -> Device:
-    """A dataset for `Parallel`: arrays of the host, of which a device gets only its part."""
+    """A dataset for `Parallel`, in host memory; each device later gets its part of every batch."""
     splits = (dataset.train, dataset.test, dataset.validation)
     return Device(*(None if s is None else held(s, lambda arrays: arrays) for s in splits))  # type: ignore[arg-type]
 
 
 def replicated(tree: T, devices: Mesh) -> T:
-    """Arrays that every process has, on all devices of a mesh.
+    """Replicates arrays on all devices of a mesh.
 
     Args:
-        tree: A pytree of arrays, the same in each process.
+        tree: A pytree of arrays with the same values in each process.
         devices: The mesh.
     """
     sharding = NamedSharding(devices, PartitionSpec())
@@ -81,8 +81,8 @@ def divided(tree: T, order: np.ndarray, devices: Mesh) -> T:
         devices: The mesh, of a size that divides `batch`.
 
     Returns:
-        Arrays (steps, batch, ...), sharded along the batch. This process gathers only what its own
-        devices hold.
+        Arrays (steps, batch, ...), sharded along the batch. This process gathers only the examples
+        that its own devices hold.
     """
     sharding = NamedSharding(devices, PartitionSpec(None, _AXIS))
 
@@ -106,8 +106,8 @@ def read_divided(
         devices: The mesh, of a size that divides `batch`.
 
     Yields:
-        Inputs and labels of a batch, sharded along it. This process reads only the examples that
-        its own devices hold.
+        Inputs and labels of a batch, sharded along the batch axis. This process reads only the
+        examples that its own devices hold.
     """
     sharding = NamedSharding(devices, PartitionSpec(_AXIS))
     parts = sharding.addressable_devices_indices_map(order.shape[1:]).values()
@@ -120,7 +120,7 @@ def read_divided(
 def _assembled(
     array: np.ndarray, rows: np.ndarray, order: np.ndarray, sharding: NamedSharding
 ) -> jax.Array:
-    """A sharded batch, of which this process has some rows."""
+    """A sharded batch from the rows that this process has read."""
     shape = (order.shape[1], *array.shape[1:])
 
     def part(index: Any) -> np.ndarray:
@@ -147,7 +147,7 @@ class Parallel(Executor):
         self._shardings = state_shardings(self.like, self._mesh, shard=self._sharded)
 
     def start(self, path: Path, seeds: Sequence[int], fingerprint: str) -> tuple[State, int]:
-        """The state from which training goes on; if it is sharded, no device ever has all of it."""
+        """The state to resume from. A sharded state is never whole on any device."""
         if not self._sharded:
             return super().start(path, seeds, fingerprint)
         found = sharded_checkpoint.find(path, self.like, fingerprint=fingerprint)
@@ -166,7 +166,7 @@ class Parallel(Executor):
         return jax.jit(self.programs.init, out_shardings=self._shardings)(seed)
 
     def load(self, folder: Path) -> State:
-        """A sharded state that `write` has written."""
+        """Reads a sharded state that `write` has written."""
         return sharded_checkpoint.read(folder, self.like, self._shardings)
 
     def write(self, folder: Path, state: State) -> None:
@@ -180,7 +180,7 @@ class Parallel(Executor):
     def train(
         self, state: State, seeds: Sequence[int], first: int, steps: int
     ) -> tuple[State, np.ndarray, float]:
-        """Trains one seed for some steps; the seconds include dividing the data among devices."""
+        """Trains one seed for some steps; the time includes the transfer of examples to devices."""
         order, keys = self._order(seeds, first, steps)
         if streamed(self._data.train):
             return self._train_streamed(state, np.asarray(order), keys)
@@ -196,7 +196,7 @@ class Parallel(Executor):
     def _train_streamed(
         self, state: State, order: np.ndarray, keys: jax.Array
     ) -> tuple[State, np.ndarray, float]:
-        """As `train`, with batches that are read one by one while the devices compute."""
+        """`train` with batches that are read one by one while the devices compute."""
         key_data, losses = np.asarray(jax.random.key_data(keys)), []
         with closing(read_divided(self._data.train[0], order, self._mesh)) as batches:
             start = time.perf_counter()
@@ -214,7 +214,7 @@ class Parallel(Executor):
         return state, np.atleast_1d(np.mean(jax.device_get(losses), dtype=np.float32)), seconds
 
     def score(self, state: State, size: int, split: tuple[Any, ...]) -> Any:
-        """The scores of one seed on one split, which is divided among the devices.
+        """The scores of one seed on one split; the devices share the examples.
 
         Every process reads all examples of a split that is streamed.
         """
@@ -230,7 +230,7 @@ class Parallel(Executor):
         return self._scores(state, *replicated((inputs, labels), self._mesh))
 
     def _scores(self, state: State, inputs: Any, labels: Any) -> Any:
-        """The scores of examples that are on every device."""
+        """The scores of examples that are replicated on every device."""
         count = len(jax.tree.leaves(labels)[0])
         program = self._program("inference", count, self._evaluate, (state, inputs, labels))
         return program(state, inputs, labels)
@@ -238,7 +238,7 @@ class Parallel(Executor):
     def _round(
         self, state: State, key_data: jax.Array, inputs: Any, labels: Any
     ) -> tuple[State, jax.Array]:
-        """As `Programs.round`, of batches that are ready."""
+        """`Programs.round` for batches that are already on the devices."""
 
         def step(state: State, turn: tuple[jax.Array, Any]) -> tuple[State, jax.Array]:
             key_data, batch = turn
@@ -250,7 +250,7 @@ class Parallel(Executor):
     def _step(
         self, state: State, key_data: jax.Array, inputs: Any, labels: Any
     ) -> tuple[State, jax.Array]:
-        """As `Programs.step`, with a batch divided among the devices."""
+        """`Programs.step` for a batch divided among the devices."""
         key = jax.random.wrap_key_data(key_data, impl="threefry2x32")
         batch = self._divide((inputs, labels))
         if not self._sharded:
@@ -276,9 +276,10 @@ class Parallel(Executor):
     def _program(
         self, purpose: Any, size: int, function: Callable[..., Any], arguments: tuple[Any, ...]
     ) -> Callable[..., Any]:
-        """A program compiled at its first use.
+        """A program, compiled at first use.
 
-        Training gives a state as it takes it; every other result is on every device.
+        A training program returns the state with the sharding of its argument. All other results
+        are replicated.
         """
         if (purpose, size) not in self._compiled:
             everywhere = NamedSharding(self._mesh, PartitionSpec())

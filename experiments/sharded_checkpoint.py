@@ -1,13 +1,13 @@
-"""A sharded training state on disk: orbax writes the arrays, and a JSON file says which are valid.
+"""Checkpoints of a sharded state: orbax writes the arrays, a JSON file names the valid ones.
 
 The folder of a checkpoint::
 
     checkpoint.json    the fingerprint, the epoch, the shapes, and a checksum per file of the arrays
     epoch-K/           the arrays after epoch K, written by orbax, all processes together
 
-Process 0 replaces checkpoint.json atomically once the arrays are complete, and then removes those
-of the epoch before. A process killed at any moment leaves the last complete checkpoint. Orbax
-stores numbers (Zarr in OCDBT) and JSON; reading them runs no code (no pickle).
+Process 0 replaces checkpoint.json atomically once the arrays are complete, and then removes the
+arrays of the previous epoch. A process killed at any moment leaves the last complete checkpoint.
+Orbax stores numbers (Zarr in OCDBT) and JSON; reading them runs no code (no pickle).
 """
 
 import logging
@@ -35,7 +35,7 @@ class CollectiveError(RecordError):
 
 
 class _Index(BaseModel):
-    """What checkpoint.json holds; `arrays` has the name, shape and dtype of each array."""
+    """The content of checkpoint.json; `arrays` has the name, shape and dtype of each array."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -46,7 +46,7 @@ class _Index(BaseModel):
 
 
 def arrays_folder(index: Path, epoch: int) -> Path:
-    """Where the arrays of an epoch are kept.
+    """The folder of the arrays of an epoch.
 
     Args:
         index: The checkpoint.json.
@@ -112,7 +112,7 @@ def commit(index: Path, state: object, *, epoch: int, fingerprint: str) -> None:
 
 
 def find(index: Path, like: object, *, fingerprint: str) -> tuple[Path, int] | None:
-    """Checks a checkpoint, every bit of it, before processes read it together.
+    """Checks all files of a checkpoint before the processes read it together.
 
     Args:
         index: The checkpoint.json.
@@ -146,7 +146,7 @@ def find(index: Path, like: object, *, fingerprint: str) -> tuple[Path, int] | N
 
 
 def read(folder: Path, like: T, shardings: T) -> T:
-    """Reads a state back; every process calls this, and reads what its devices hold.
+    """Reads a state; every process calls this, and reads the parts that its devices hold.
 
     Args:
         folder: Of `find`.
@@ -202,7 +202,7 @@ def _refuse(path: Path, error: OSError) -> NoReturn:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Orbax prints nothing meanwhile; what it raises says what failed.
+    """A context in which orbax logs nothing; its exceptions name the failure.
 
     If one of TensorStore's operations fails, orbax closes the event loop, and Python would print a
     traceback for each other operation that ends later. Therefore the hook stays after a failure.
@@ -224,7 +224,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _meet(name: str) -> None:
-    """Waits until all processes are here."""
+    """Waits until all processes have called this."""
     if jax.process_count() > 1:
         from jax.experimental import multihost_utils
 
@@ -232,7 +232,7 @@ def _meet(name: str) -> None:
 
 
 def _numbered(tree: object) -> dict[str, Any]:
-    """The arrays of a tree by their numbers, for its own keys may have any character."""
+    """The arrays of a tree by number, because the keys of the tree may have any character."""
     return {str(number): leaf for number, leaf in enumerate(jax.tree.leaves(tree))}
 
 

@@ -1,4 +1,4 @@
-"""Sharded training state: each device of a mesh holds a part of parameters and optimizer state."""
+"""Sharding of the training state: each device holds a part of parameters and optimizer state."""
 
 import math
 from typing import Any, TypeVar
@@ -13,13 +13,14 @@ def state_shardings(like: T, devices: Mesh | AbstractMesh, *, shard: bool) -> T:
     """The sharding of each array of a state.
 
     Args:
-        like: A pytree of arrays, or of anything with a `shape`.
+        like: A pytree of arrays, or of objects with a `shape`.
         devices: A mesh of one axis.
-        shard: Whether to divide arrays among the devices; else all are replicated.
+        shard: Whether to divide arrays among the devices. If not, all arrays are replicated.
 
     Returns:
         A pytree of shardings. An array is divided along its largest axis whose size is a multiple
-        of the number of devices, the first of equal ones. Arrays without one are replicated.
+        of the number of devices; among equal axes, along the first. An array without such an axis
+        is replicated.
 
     Example:
         >>> import numpy as np
@@ -42,11 +43,11 @@ def state_shardings(like: T, devices: Mesh | AbstractMesh, *, shard: bool) -> T:
 
 
 def bytes_per_device(like: Any, shardings: Any) -> int:
-    """The bytes that each device holds of a state.
+    """The bytes of a state per device.
 
     Args:
-        like: A pytree of arrays, or of anything with `shape` and `dtype`.
-        shardings: Their shardings, of `state_shardings`.
+        like: A pytree of arrays, or of objects with `shape` and `dtype`.
+        shardings: The shardings of the arrays; see `state_shardings`.
     """
     sizes = jax.tree.map(
         lambda leaf, one: math.prod(one.shard_shape(leaf.shape)) * leaf.dtype.itemsize,
@@ -57,10 +58,10 @@ def bytes_per_device(like: Any, shardings: Any) -> int:
 
 
 def gathered(tree: T, devices: Mesh) -> T:
-    """Sharded arrays inside a program, whole on every device; their gradients too.
+    """Replicates sharded arrays, and their gradients, inside a program.
 
-    Without this, XLA would divide the network's channels among the devices instead of the batch,
-    since the sharding of parameters and gradients suggests it.
+    Without this constraint, XLA propagates the sharding of the parameters, and divides the channels
+    of the network among the devices instead of the batch.
     """
     everywhere = NamedSharding(devices, PartitionSpec())
     return jax.tree.map(lambda leaf: jax.lax.with_sharding_constraint(leaf, everywhere), tree)

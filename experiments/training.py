@@ -1,11 +1,10 @@
-"""Training: one variant from several seeds, a round at a time, ready to be killed at any moment.
+"""Training of one variant from several seeds, in rounds; a killed run resumes from its last round.
 
-A round is an epoch; of a study that counts steps, it is a part of them. After each round a line
-goes to each run's metrics.jsonl and then the state to a checkpoint, so a process killed at any
-moment loses at most the round it was in. Whoever goes on from there gets the numbers of an
-uninterrupted run, because a round depends on nothing but the state, the seed and the numbers of
-its steps. During training only the validation split is scored; the test split is scored once, at
-the end.
+A round is an epoch, or some of the steps if the study counts steps. After each round, one line is
+appended to the metrics.jsonl of each run, and then the state is written to a checkpoint. A process
+killed at any moment loses at most its current round. A resumed run gives the numbers of an
+uninterrupted run, because a round depends only on the state, the seed and the indices of its steps.
+During training only the validation split is scored. The test split is scored once, at the end.
 """
 
 import fcntl
@@ -29,29 +28,29 @@ from experiments.programs import State
 from experiments.records import EpochMetrics, Origin, RunRecord
 
 Report = Callable[[tuple[int, ...], list[EpochMetrics]], None]
-"""Told after each epoch: the seeds that were trained, and the metrics of each."""
+"""A function called after each round with the trained seeds and the metrics of each."""
 
 
 def seeds_together(setting: bool | Literal["auto"], backend: str) -> bool:
     """Whether to train all seeds of a variant in one vectorised program.
 
-    Vectorised over seeds, convolutions become grouped ones. On accelerators that fills the device.
+    Vectorised over seeds, convolutions become grouped convolutions. They fill an accelerator.
     XLA:CPU has no fast kernel for them: on two cores, per seed and step, the max-pool network took
     3.0 ms instead of 2.4 on digits (5 seeds) and 162 instead of 77 on Fashion-MNIST (3 seeds), and
     without pooling 15.7 instead of 4.9 and 1,483 instead of 384.
 
     Args:
-        setting: What the config says.
+        setting: The value of `training.seeds_together`.
         backend: JAX's name of the backend.
 
     Returns:
-        The decision; it depends on nothing else, so a resumed study decides the same.
+        The decision. It depends only on the arguments, so a resumed study decides the same.
     """
     return backend != "cpu" if setting == "auto" else setting
 
 
 def groups(study: Study, variant: str, folder: StudyFolder) -> list[tuple[int, ...]]:
-    """The seeds that are still to be trained, those of one program side by side.
+    """The seeds that are still to be trained, grouped by the program that trains them together.
 
     Args:
         study: The study.
@@ -66,7 +65,7 @@ def groups(study: Study, variant: str, folder: StudyFolder) -> list[tuple[int, .
     together = seeds_together(study.training.seeds_together, jax.default_backend())
     if study.training.data_parallel or not together:
         return [(seed,) for seed in todo]
-    # A group that was interrupted goes on as it was, for its numbers belong to its program.
+    # An interrupted group is resumed unchanged, because its numbers depend on its program.
     started = [
         tuple(map(int, re.findall(r"\d+", path.stem)))
         for path in sorted(folder.variant(variant).glob("seeds-*.npz"))
@@ -79,14 +78,14 @@ def groups(study: Study, variant: str, folder: StudyFolder) -> list[tuple[int, .
 def checkpoint_path(
     folder: StudyFolder, variant: str, seeds: Sequence[int], *, sharded: bool = False
 ) -> Path:
-    """Where the state of a group of seeds is kept.
+    """The path of the checkpoint of a group of seeds.
 
     Args:
         folder: The study's results.
         variant: Its variant.
         seeds: The group.
-        sharded: Whether the state is divided among devices (`training.shard_state`); then this is
-            the file that describes the checkpoint, in a folder of its own.
+        sharded: Whether the state is divided among devices (`training.shard_state`). The path is
+            then that of the JSON file that describes the checkpoint.
     """
     if sharded:
         return folder.run(variant, seeds[0]) / "checkpoint" / "checkpoint.json"
@@ -96,16 +95,16 @@ def checkpoint_path(
 
 
 def checkpoints(folder: StudyFolder, variant: str, seeds: Sequence[int]) -> list[Path]:
-    """The checkpoints of a group of seeds that exist, of whichever config."""
+    """The existing checkpoints of a group of seeds, written under any config."""
     paths = [checkpoint_path(folder, variant, seeds, sharded=each) for each in (False, True)]
     return [path for path in paths if path.exists()]
 
 
 @contextmanager
 def only_writer(folder: StudyFolder, variant: str, seeds: Sequence[int]) -> Iterator[None]:
-    """Waits until no other process trains these seeds, and keeps others waiting.
+    """A lock: waits until no other process trains these seeds, and makes other processes wait.
 
-    A worker that has lost its parent, or a cluster its client, may still be at a run.
+    A worker may still train a run after its parent, or the client of its cluster, has ended.
     """
     path = folder.variant(variant) / f".seeds-{'-'.join(map(str, seeds))}.lock"
     with records.writing(path):
@@ -117,14 +116,14 @@ def only_writer(folder: StudyFolder, variant: str, seeds: Sequence[int]) -> Iter
 
 
 def _executor(study: Study, data: Device) -> type[Executor]:
-    """What runs a study's programs: one device, all of this process, or all of several."""
+    """The executor of a study: on one device, on all of this process, or on those of several."""
     if not study.training.data_parallel:
         return streaming.Streaming if streamed(data.train) else Executor
     return lockstep.Leader if jax.process_count() > 1 else parallel.Parallel
 
 
 def loaded(study: Study, dataset: Dataset) -> Device:
-    """A dataset where the study's programs read it: on the device, or to be divided among all."""
+    """A dataset in the form that the study's executor reads: on the device or in host memory."""
     return parallel.host(dataset) if study.training.data_parallel else Device.of(dataset)
 
 
