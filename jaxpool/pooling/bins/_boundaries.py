@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -17,42 +18,59 @@ from jaxpool.pooling.bins._layout import Bins, Layout
 Outputs = dict[int, int]  # number of windows per axis
 
 
-def windows(
-    x: jax.Array,
-    window_shape: Ints | None,
-    output_shape: Ints,
-    key: Any,
-    samples: Any,
-    pseudo_random: bool,
-    overlapping: bool,
-    axes: Ints | None,
-) -> tuple[Layout, Any]:
-    """The windows of `fractional_max_pool`, and the random samples that define them."""
-    if (key is None) == (samples is None):
-        got = "neither" if key is None else "both"
-        raise ValueError(f"one of key and samples must be given, got {got}")
-    key = None if key is None else arguments.random_key("key", key)
-    for name, flag in (("pseudo_random", pseudo_random), ("overlapping", overlapping)):
-        if checks.flag(name, flag) and window_shape is not None:
-            raise ValueError(
-                f"{name}=True is for window_shape=None, got window_shape={window_shape!r}"
-            )
-    if window_shape is None:
-        (outputs,) = sizes.given(x, axes, output_shape=output_shape)
+@dataclass(frozen=True, eq=False)
+class FractionalWindows:
+    """The arguments of fractional pooling that define its windows, as given by the user."""
+
+    window_shape: Ints | None
+    output_shape: Ints
+    key: Any = None
+    samples: Any = None
+    pseudo_random: bool = False
+    overlapping: bool = False
+    axes: Ints | None = None
+
+    def resolve(self, x: jax.Array) -> tuple[Layout, Any]:
+        """The windows over `x`, and the random samples that define them.
+
+        Raises:
+            TypeError: An argument has the wrong type.
+            ValueError: An argument has a value that is not allowed, or does not fit `x`.
+        """
+        if (self.key is None) == (self.samples is None):
+            got = "neither" if self.key is None else "both"
+            raise ValueError(f"one of key and samples must be given, got {got}")
+        key = None if self.key is None else arguments.random_key("key", self.key)
+        for name in ("pseudo_random", "overlapping"):
+            if checks.flag(name, getattr(self, name)) and self.window_shape is not None:
+                raise ValueError(
+                    f"{name}=True is for window_shape=None, got window_shape={self.window_shape!r}"
+                )
+        return (self._tensorflow if self.window_shape is None else self._pytorch)(x, key)
+
+    def _tensorflow(self, x: jax.Array, key: jax.Array | None) -> tuple[Layout, Any]:
+        """TensorFlow's form: windows between boundaries, the same in all planes."""
+        (outputs,) = sizes.given(x, self.axes, output_shape=self.output_shape)
         _check_fit(x, outputs, dict.fromkeys(outputs, 1))
         if key is not None:
-            samples = _draw_boundaries(key, x, outputs, pseudo_random)
+            boundaries = _draw_boundaries(key, x, outputs, self.pseudo_random)
         else:
-            samples = _checked_boundaries(samples, x, outputs)
-        return _between(x, outputs, samples, overlapping), tuple(map(jnp.asarray, samples))
-    outputs, window = sizes.given(x, axes, output_shape=output_shape, window_shape=window_shape)
-    _check_fit(x, outputs, window)
-    shape = (*sizes.rest(x.shape, outputs), len(outputs))
-    if key is not None:
-        samples = jax.random.uniform(key, shape, np.float32)
-    else:
-        samples = _checked_uniform(samples, shape)
-    return _sliding(x, outputs, window, samples), samples
+            boundaries = _checked_boundaries(self.samples, x, outputs)
+        layout = _between(x, outputs, boundaries, self.overlapping)
+        return layout, tuple(map(jnp.asarray, boundaries))
+
+    def _pytorch(self, x: jax.Array, key: jax.Array | None) -> tuple[Layout, Any]:
+        """PyTorch's form: windows of equal length, at different positions in every plane."""
+        outputs, window = sizes.given(
+            x, self.axes, output_shape=self.output_shape, window_shape=self.window_shape
+        )
+        _check_fit(x, outputs, window)
+        shape = (*sizes.rest(x.shape, outputs), len(outputs))
+        if key is not None:
+            samples = jax.random.uniform(key, shape, np.float32)
+        else:
+            samples = _checked_uniform(self.samples, shape)
+        return _sliding(x, outputs, window, samples), samples
 
 
 def _check_fit(x: jax.Array, outputs: Outputs, window: dict[int, int]) -> None:

@@ -10,7 +10,8 @@ from jax.typing import ArrayLike
 from jaxpool.checks import Ints
 from jaxpool.monoid import MAX
 from jaxpool.pooling import arguments
-from jaxpool.pooling.bins import _boundaries, _layout
+from jaxpool.pooling.bins import _layout
+from jaxpool.pooling.bins._boundaries import FractionalWindows
 from jaxpool.pooling.sharding import explicit_sharding
 
 Samples = ArrayLike | Sequence[ArrayLike]
@@ -97,9 +98,10 @@ def fractional_max_pool(
         `fractional_max_pool`.
     """
     x = arguments.real_array("x", x)
-    layout, _ = _boundaries.windows(
-        x, window_shape, output_shape, key, samples, pseudo_random, overlapping, axes
+    windows = FractionalWindows(
+        window_shape, output_shape, key, samples, pseudo_random, overlapping, axes
     )
+    layout, _ = windows.resolve(x)
     return _layout.reduce(x, MAX, layout, arguments.mask(where, x))
 
 
@@ -157,9 +159,10 @@ def fractional_max_pool_with_argmax(
         PyTorch's `FractionalMaxPool2d(return_indices=True)`.
     """
     x = arguments.real_array("x", x)
-    layout, _ = _boundaries.windows(
-        x, window_shape, output_shape, key, samples, pseudo_random, overlapping, axes
+    windows = FractionalWindows(
+        window_shape, output_shape, key, samples, pseudo_random, overlapping, axes
     )
+    layout, _ = windows.resolve(x)
     return _layout.arg_reduce(x, MAX, layout, arguments.mask(where, x))
 
 
@@ -215,9 +218,10 @@ def fractional_avg_pool(
         TensorFlow's `fractional_avg_pool`. (PyTorch has no fractional average pooling.)
     """
     x = arguments.real_array("x", x)
-    layout, _ = _boundaries.windows(
-        x, window_shape, output_shape, key, samples, pseudo_random, overlapping, axes
+    windows = FractionalWindows(
+        window_shape, output_shape, key, samples, pseudo_random, overlapping, axes
     )
+    layout, _ = windows.resolve(x)
     return _layout.mean(x, layout, arguments.mask(where, x))
 
 
@@ -267,6 +271,7 @@ def fractional_samples(
         `_random_samples`.
     """
     x = arguments.real_array("x", x)
-    return _boundaries.windows(
-        x, window_shape, output_shape, key, None, pseudo_random, False, axes
-    )[1]
+    windows = FractionalWindows(
+        window_shape, output_shape, key, pseudo_random=pseudo_random, axes=axes
+    )
+    return windows.resolve(x)[1]
