@@ -84,7 +84,7 @@ def render_headline(columns: Mapping[str, Column]) -> str:
     """Counts per library: rows in which its results equal jaxpool's, differ, or are missing."""
     verdicts = ("has", "differs", "lacks")
     heads = [
-        f"of {len(ROWS) - 1} operators and masks",
+        f"of {len(ROWS)}: {len(ROWS) - 1} operators, and masks",
         *("same results, where accepted", "other results in some case", "lacks"),
     ]
     lines = []
