@@ -4,7 +4,7 @@ from typing import Any
 
 import jax
 
-from experiments import checkpoint, environment, parallel, records, training
+from experiments import checkpoint, environment, parallel, placement, records, training
 from experiments.config import ConfigError, Study, differences, dump
 from experiments.folder import StudyFolder
 from experiments.models import ModelError
@@ -44,7 +44,7 @@ def refuse_impossible(study: Study, checked: set[str] | None = None) -> None:
 
 def _refuse_larger_than_memory(state: Any, variant: str, *, shard: bool) -> None:
     """Refuses a network whose parameters and optimizer state exceed a device's memory."""
-    needed = bytes_per_device(state, state_shardings(state, parallel.mesh(), shard=shard))
+    needed = bytes_per_device(state, state_shardings(state, placement.mesh(), shard=shard))
     available = environment.memory()
     if needed > available:
         raise ConfigError(

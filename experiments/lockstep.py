@@ -87,7 +87,7 @@ def follow(console: Console) -> bool:
     console.print(
         f"{name}: trains with process 0, which shows and writes the results", soft_wrap=True
     )
-    build, runner, state, datasets = None, None, None, _Datasets()
+    build, runner, state, datasets = None, None, None, _LastDataset()
     while True:
         call, payload = processes.receive()
         match call.pop("do"):
@@ -129,7 +129,7 @@ def _called(
     return state
 
 
-class _Datasets:
+class _LastDataset:
     """A cache of the last study's dataset, because the next study usually has the same one."""
 
     def __init__(self) -> None:

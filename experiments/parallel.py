@@ -3,12 +3,11 @@
 Parameters, statistics and optimizer state are replicated on every device, or divided among the
 devices with `training.shard_state`. Each device has an equal part of every batch. XLA sums
 gradients and normalisation statistics over the devices, so the results equal those of the whole
-batch on one device, up to the order of sums. The mesh spans the devices of all processes. A process
-reads and holds only the examples of its own devices.
+batch on one device, up to the order of sums.
 """
 
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -16,24 +15,19 @@ from typing import Any, TypeVar
 
 import jax
 import numpy as np
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import NamedSharding, PartitionSpec
 
 from experiments import environment, sharded_checkpoint
 from experiments.compilation import compile_network
 from experiments.config import ConfigError, Study
-from experiments.data import Dataset, Stream
+from experiments.data import Dataset
 from experiments.executor import Device, Executor, held, streamed
+from experiments.placement import divided, mesh, over_batch, read_divided, replicated
 from experiments.programs import State
 from experiments.state_sharding import gathered, state_shardings
 from experiments.streaming import STEPS_AHEAD, score
 
 T = TypeVar("T")
-_AXIS = "batch"
-
-
-def mesh() -> Mesh:
-    """All devices of all processes, along one axis."""
-    return jax.make_mesh((jax.device_count(),), (_AXIS,), axis_types=(AxisType.Auto,))
 
 
 def refuse_uneven(study: Study) -> None:
@@ -54,79 +48,6 @@ def host(dataset: Dataset) -> Device:
     """A dataset for `Parallel`, in host memory; each device later gets its part of every batch."""
     splits = (dataset.train, dataset.test, dataset.validation)
     return Device(*(None if s is None else held(s, lambda arrays: arrays) for s in splits))  # type: ignore[arg-type]
-
-
-def replicated(tree: T, devices: Mesh) -> T:
-    """Replicates arrays on all devices of a mesh.
-
-    Args:
-        tree: A pytree of arrays with the same values in each process.
-        devices: The mesh.
-    """
-    sharding = NamedSharding(devices, PartitionSpec())
-
-    def place(array: Any) -> jax.Array:
-        whole: Any = np.asarray(array)
-        return jax.make_array_from_callback(whole.shape, sharding, lambda index: whole[index])
-
-    return jax.tree.map(place, tree)
-
-
-def divided(tree: T, order: np.ndarray, devices: Mesh) -> T:
-    """The examples of some batches, each batch divided among the devices of a mesh.
-
-    Args:
-        tree: A pytree of arrays of all examples (N, ...), on the host.
-        order: Which examples each batch takes (steps, batch).
-        devices: The mesh, of a size that divides `batch`.
-
-    Returns:
-        Arrays (steps, batch, ...), sharded along the batch. This process gathers only the examples
-        that its own devices hold.
-    """
-    sharding = NamedSharding(devices, PartitionSpec(None, _AXIS))
-
-    def gather(array: Any) -> jax.Array:
-        def part(index: Any) -> np.ndarray:
-            return np.asarray(array[order[index[:2]]])
-
-        return jax.make_array_from_callback((*order.shape, *array.shape[1:]), sharding, part)
-
-    return jax.tree.map(gather, tree)
-
-
-def read_divided(
-    stream: Stream, order: np.ndarray, devices: Mesh
-) -> Generator[tuple[jax.Array, jax.Array]]:
-    """Batches of a stream, each divided among the devices of a mesh.
-
-    Args:
-        stream: The examples.
-        order: Which examples each batch takes (steps, batch).
-        devices: The mesh, of a size that divides `batch`.
-
-    Yields:
-        Inputs and labels of a batch, sharded along the batch axis. This process reads only the
-        examples that its own devices hold.
-    """
-    sharding = NamedSharding(devices, PartitionSpec(_AXIS))
-    parts = sharding.addressable_devices_indices_map(order.shape[1:]).values()
-    rows = np.unique([np.arange(order.shape[1])[index] for index in parts])
-    with closing(stream.batches(order[:, rows].ravel(), len(rows))) as batches:
-        for batch in batches:
-            yield jax.tree.map(lambda array: _assembled(array, rows, order, sharding), batch)
-
-
-def _assembled(
-    array: np.ndarray, rows: np.ndarray, order: np.ndarray, sharding: NamedSharding
-) -> jax.Array:
-    """A sharded batch from the rows that this process has read."""
-    shape = (order.shape[1], *array.shape[1:])
-
-    def part(index: Any) -> np.ndarray:
-        return array[np.searchsorted(rows, np.arange(order.shape[1])[index[0]])]
-
-    return jax.make_array_from_callback(shape, sharding, part)
 
 
 class Parallel(Executor):
@@ -269,9 +190,7 @@ class Parallel(Executor):
 
     def _divide(self, batch: T) -> T:
         """A batch (N, ...) inside a program, divided among the devices."""
-        return jax.lax.with_sharding_constraint(
-            batch, NamedSharding(self._mesh, PartitionSpec(_AXIS))
-        )
+        return jax.lax.with_sharding_constraint(batch, over_batch(self._mesh))
 
     def _program(
         self, purpose: Any, size: int, function: Callable[..., Any], arguments: tuple[Any, ...]

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import checks, environment, parallel, training
+from experiments import checks, environment, parallel, placement, training
 from experiments.config import ConfigError
 from experiments.folder import StudyFolder
 from tests.experiments.tiny import tiny_study
@@ -55,7 +55,7 @@ def test_losses_and_parameters_are_those_of_one_device(studies, tmp_path, compil
 def test_a_device_holds_only_its_part_of_each_batch():
     examples = np.arange(40 * 3).reshape(40, 3)
     order = np.random.default_rng(0).permutation(40)[:32].reshape(2, 16)
-    whole = parallel.divided(examples, order, parallel.mesh())
+    whole = placement.divided(examples, order, placement.mesh())
     np.testing.assert_array_equal(whole, examples[order])
     for number, shard in enumerate(whole.addressable_shards):
         part = order[:, 2 * number : 2 * number + 2]
@@ -67,8 +67,8 @@ def test_a_step_adds_up_over_devices_and_gathers_no_feature_map(studies):
     runner = parallel.Parallel(studies[1], "max", data)
     state = runner.place(runner.programs.init(0))
     order, keys = runner._order((0,), 0, 2)
-    batches = parallel.divided(data.train, np.asarray(order), parallel.mesh())
-    key_data = parallel.replicated(jax.random.key_data(keys), parallel.mesh())
+    batches = placement.divided(data.train, np.asarray(order), placement.mesh())
+    key_data = placement.replicated(jax.random.key_data(keys), placement.mesh())
     arguments = (state, key_data, *batches)
     text = runner._program("training", 2, runner._round, arguments).as_text()
     assert "all-reduce" in text

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from experiments import executor, parallel, records, training
+from experiments import executor, placement, records, training
 from experiments.__main__ import app
 from experiments.config import load
 from experiments.data import DataError
@@ -192,7 +192,7 @@ def test_a_process_reads_the_examples_of_its_own_devices_only(config):
 
     order = np.random.default_rng(0).permutation(len(stream))[:32].reshape(2, 16)
     watched = replace(stream, source=Watched())
-    whole = list(parallel.read_divided(watched, order, parallel.mesh()))
+    whole = list(placement.read_divided(watched, order, placement.mesh()))
     assert sorted(read) == sorted(stream.chosen[order].ravel())
     expected = list(stream.batches(order.ravel(), 16))
     for (inputs, labels), (all_inputs, all_labels) in zip(whole, expected, strict=True):
