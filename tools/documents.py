@@ -33,6 +33,7 @@ _GENERATE = re.compile(
 )
 GENERATORS: dict[str, Callable[[], str]] = {
     "api": operators.api,
+    "api-modules": operators.api_modules,
     "config-keys": reference.reference,
     "devices": devices.table,
     "exit-statuses": faults.statuses,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import jaxpool
 from catalogue import CATALOGUE, FAMILIES
@@ -47,17 +47,26 @@ def api() -> str:
     """The directives of mkdocstrings for every pooling function of `jaxpool`, by file."""
     functions = [entry.operator for entry in CATALOGUE.values()]
     functions.append(jaxpool.fractional_samples)
-    lines = []
+    parts = []
     for room, heading in ROOMS.items():
-        lines += [f"## {heading}", ""]
-        files: dict[str, list[str]] = {}
-        for function in functions:
-            if function.__module__.startswith(f"jaxpool.pooling.{room}."):
-                files.setdefault(function.__module__, []).append(function.__name__)
-        for file, names in files.items():
-            lines += [f"::: {file}", f"    options: {{members: [{', '.join(names)}]}}"]
-        lines.append("")
-    return "\n".join(lines).strip()
+        inside = [f for f in functions if f.__module__.startswith(f"jaxpool.pooling.{room}.")]
+        parts.append(f"## {heading}\n\n{_directives(inside)}")
+    return "\n\n".join(parts)
+
+
+def api_modules() -> str:
+    """The directives of mkdocstrings for all that `jaxpool.nn` exports, by file."""
+    return _directives([getattr(nn, name) for name in nn.__all__])
+
+
+def _directives(objects: Iterable[Callable]) -> str:
+    files: dict[str, list[str]] = {}
+    for each in objects:
+        files.setdefault(each.__module__, []).append(each.__name__)
+    return "\n".join(
+        f"::: {file}\n    options: {{members: [{', '.join(names)}]}}"
+        for file, names in files.items()
+    )
 
 
 def modes() -> str:

@@ -104,7 +104,7 @@ class LearnedGemPool(LearnedPool):
             negative; outside `jit`, the operator then raises an error.
         eps: Lower bound; smaller elements are replaced by `eps`.
         channels: Number of channels, each with its own power; None for one shared power.
-        **geometry: Arguments of `LearnedPool`: `strides`, `padding` and so on.
+        **geometry: `strides`, `padding`, `dilation`, `ceil_mode` and `axes`, as in `max_pool`.
 
     Example:
         >>> import jax.numpy as jnp
@@ -144,7 +144,7 @@ class LearnedLogSumExpPool(LearnedPool):
         window_shape: Taps per spatial axis; None pools the whole map.
         temperature: Initial temperature.
         channels: Number of channels, each with its own temperature; None for one shared one.
-        **geometry: Arguments of `LearnedPool`: `strides`, `padding` and so on.
+        **geometry: `strides`, `padding`, `dilation`, `ceil_mode` and `axes`, as in `max_pool`.
 
     Example:
         >>> import jax.numpy as jnp
@@ -184,7 +184,7 @@ class LearnedMixedPool(LearnedPool):
         alpha: Initial weight of the maximum, greater than 0 and less than 1.
         channels: Number of channels, each with its own weight; None for one shared weight.
         count_include_pad: Whether padding counts as zeros in the average.
-        **geometry: Arguments of `LearnedPool`: `strides`, `padding` and so on.
+        **geometry: `strides`, `padding`, `dilation`, `ceil_mode` and `axes`, as in `max_pool`.
 
     Example:
         >>> import jax.numpy as jnp
@@ -232,7 +232,7 @@ class GatedPool(LearnedPool):
         count_include_pad: Whether padding counts as zeros in the average.
         kernel_init: Initializer of the filter, of shape `(*window_shape, channels or 1)`.
         rngs: Random streams for the initial filter.
-        **geometry: Arguments of `LearnedPool`: `strides`, `padding` and so on.
+        **geometry: `strides`, `padding`, `dilation`, `ceil_mode` and `axes`, as in `max_pool`.
 
     Example:
         >>> import jax.numpy as jnp
