@@ -22,17 +22,7 @@ Rngs = nnx.Rngs | nnx.RngStream | jax.Array
 
 
 class RandomPool(Pool):
-    """Base class of modules for operators that take a random key.
-
-    As with `nnx.Dropout`, `model.eval()` and `model.train()` switch `deterministic` on and off.
-
-    Args:
-        *args: Positional arguments of the operator after `x`.
-        deterministic: True in inference; None means that every call passes it.
-        rng_collection: The name of the stream of `rngs` to use.
-        rngs: Random streams; None means that every call passes them.
-        **options: Keyword arguments of the operator.
-    """
+    """Base class of modules for operators that take a random key; see `StochasticPool`."""
 
     withheld: ClassVar[frozenset[str]] = frozenset({"key"})
 
@@ -108,7 +98,17 @@ class RandomPool(Pool):
 
 
 class StochasticPool(RandomPool):
-    """`jaxpool.stochastic_pool` as a module: a random element, or its mean in inference."""
+    """`jaxpool.stochastic_pool` as a module: a random element, or its mean in inference.
+
+    As with `nnx.Dropout`, `model.eval()` and `model.train()` switch `deterministic` on and off.
+
+    Args:
+        *args: Positional arguments of the operator after `x`.
+        deterministic: True in inference; None means that every call passes it.
+        rng_collection: The name of the stream of `rngs` to use.
+        rngs: Random streams; None means that every call passes them.
+        **options: Keyword arguments of the operator.
+    """
 
     _operator = staticmethod(pooling.stochastic_pool)
 
@@ -128,13 +128,19 @@ class FractionalPool(RandomPool):
 
 
 class FractionalMaxPool(FractionalPool):
-    """`jaxpool.fractional_max_pool` as a module; in inference, windows are evenly spaced."""
+    """`jaxpool.fractional_max_pool` as a module; in inference, windows are evenly spaced.
+
+    The arguments are those of `StochasticPool`.
+    """
 
     _operator = staticmethod(pooling.fractional_max_pool)
 
 
 class FractionalAvgPool(FractionalPool):
-    """`jaxpool.fractional_avg_pool` as a module; in inference, windows are evenly spaced."""
+    """`jaxpool.fractional_avg_pool` as a module; in inference, windows are evenly spaced.
+
+    The arguments are those of `StochasticPool`.
+    """
 
     _operator = staticmethod(pooling.fractional_avg_pool)
 
