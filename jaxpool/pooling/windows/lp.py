@@ -111,9 +111,7 @@ def _largest(magnitudes: jax.Array, window: Window) -> jax.Array:
 
 def _norm_code(x: jax.Array, *, window: Window, p: float, target: Target) -> jax.Array:
     scaled, plain = (functools.partial(f, window=window, p=p) for f in (_scaled, _plain))
-    if (
-        target is Target.CPUS and not window.is_global
-    ):  # each slice of a divided axis is an exchange
+    if target is Target.CPUS and not window.is_global:  # XLA exchanges a halo for every slice
         for part in engine.separable(window):
             x = _scaled(x, window=part, p=p)
         return x
