@@ -156,3 +156,20 @@ def test_a_slice_of_one_element_is_lowered_without_a_stride():
     single = re.findall(r"stablehlo.slice .*\[(.*)\] .*-> tensor<1x1x4xf32>", text)
     assert single
     assert not any(re.search(r":\d+:\d+", part) for part in single)
+
+
+@pytest.mark.usefixtures("compile_quickly")
+def test_a_divided_plane_of_integers():
+    x = np.random.default_rng(0).integers(-99, 99, (2, 16, 8, 3)).astype(np.int32)
+    mesh = jax.make_mesh((8,), ("a",), axis_types=(AxisType.Auto,))
+    divided = jax.device_put(x, NamedSharding(mesh, P(None, "a")))
+    np.testing.assert_array_equal(jax.jit(jaxpool.global_max_pool)(divided), x.max((1, 2)))
+
+
+def test_axes_that_are_kept_with_size_1_are_not_divided():
+    mesh = jax.make_mesh((8,), ("a",), axis_types=(AxisType.Explicit,))
+    with jax.set_mesh(mesh):
+        x = jax.device_put(np.zeros((8, 8, 4, 2), np.float32), P("a"))
+        y = jaxpool.global_max_pool(x, keepdims=True)
+    assert y.shape == (8, 1, 1, 2)
+    assert jax.typeof(y).sharding.spec == P("a", None, None, None)

@@ -5,7 +5,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from jax import export, lax
 
-from jaxpool.axis import Axis
+from jaxpool.axis import Axis, Filtered, Uneven
 from jaxpool.window import Window
 from tests import oracle
 from tests.geometry import examples
@@ -234,3 +234,13 @@ def test_a_window_is_a_static_argument():
     for _ in range(3):
         compiled(np.arange(4.0), window=Window.resolve((1, 4, 1), (2,)))
     assert traces == [window]
+
+
+def test_uneven_windows_are_refused_where_even_ones_are_needed():
+    window = Window((-2,), (Uneven(5, (0, 2), (2, 3)),))
+    with pytest.raises(TypeError, match="evenly spaced"):
+        _ = window.even_axes
+
+
+def test_every_tap_of_a_filter_reads_an_element():
+    assert Filtered(5, (0.25, 0.5, 0.25), 2).counts(include_pad=False) == (3, 3, 3)

@@ -151,3 +151,9 @@ def test_named_padding_needs_no_strides():
     """`jax.lax` requires strides here, although None means 1."""
     y = ours.reduce_window(jnp.ones(3), 0.0, lax.add, (2,), padding="SAME_LOWER")
     np.testing.assert_array_equal(y, [1, 2, 2])
+
+
+def test_an_error_that_only_jaxpool_raises_is_its_own():
+    """XLA:CPU aborts on int2, which `jax.lax` accepts."""
+    with pytest.raises(TypeError, match="at least 4 bits"):
+        ours.reduce_window(jnp.zeros(3, jnp.int2), np.zeros((), jnp.int2), lax.add, (2,))

@@ -46,8 +46,6 @@ def _code(
     x: jax.Array, *numbers: jax.Array, transposed: bool, count: int, axis: int, target: Target
 ) -> jax.Array:
     sources = numbers[count:] if transposed else numbers[:count]
-    if x.shape[axis] == 0:
-        return jnp.zeros(_shape(x, sources[0], axis), x.dtype)
 
     def step(x: jax.Array, *sources: jax.Array) -> jax.Array:
         wide, terms = widen(x) if len(sources) > 1 else x, []

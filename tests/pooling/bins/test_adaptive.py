@@ -166,3 +166,19 @@ def test_an_empty_axis():
     with pytest.raises(ValueError, match=r"x must not be empty .* got shape \(1, 0, 2\)"):
         jaxpool.adaptive_avg_pool(np.ones((1, 0, 2)), 2)
     assert jaxpool.adaptive_max_pool(jnp.ones((0, 5, 5, 2)), 3).shape == (0, 3, 3, 2)
+
+
+def test_portable_gradients_of_even_bins_beside_uneven_ones():
+    x = np.random.default_rng(0).normal(size=(1, 10, 8, 2)).astype(np.float32)
+
+    def gradient(x):
+        return jax.grad(lambda x: jnp.sin(jaxpool.adaptive_avg_pool(x, (4, 4))).sum())(x)
+
+    expected = jax.jit(gradient)(x)
+    with jaxpool.portable():
+        np.testing.assert_allclose(jax.jit(gradient)(x), expected, rtol=1e-6)
+
+
+def test_none_for_another_number_of_axes():
+    with pytest.raises(ValueError, match="output_shape"):
+        jaxpool.adaptive_max_pool(np.zeros((1, 4, 4, 1), np.float32), (None, 2), axes=(1,))

@@ -224,3 +224,22 @@ def test_maps_of_symbolic_size_are_refused(operator):
 def test_means_of_integers_are_refused(operator):
     with pytest.raises(TypeError, match="features must be of a floating dtype, got int32"):
         operator(np.ones((4, 4, 4), np.int32), np.zeros((1, 4)), 2)
+
+
+def test_traced_indices_of_boxes_without_images():
+    shapes = ((0, 8, 8, 1), np.float32), ((1, 4), np.float32), ((1,), np.int32)
+    features, boxes, image = (jax.ShapeDtypeStruct(*shape) for shape in shapes)
+    with pytest.raises(ValueError, match="boxes must be none"):
+        jax.eval_shape(
+            lambda x, b, i: jaxpool.roi_pool(x, b, 2, batch_indices=i), features, boxes, image
+        )
+
+
+def test_gradients_for_gpu_with_symbolic_boxes():
+    (count,) = export.symbolic_shape("count")
+    shapes = (8, 8, 1), (count, 4)
+    gradient = jax.jit(jax.grad(lambda x, boxes: jaxpool.roi_align(x, boxes, 2).sum()))
+    arguments = (jax.ShapeDtypeStruct(shape, np.float32) for shape in shapes)
+    exported = export.export(gradient, platforms=["cuda"])(*arguments)
+    assert exported.out_avals[0].shape == (8, 8, 1)
+    assert "scatter" not in exported.mlir_module()

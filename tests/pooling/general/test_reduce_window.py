@@ -373,3 +373,8 @@ def test_compat_is_the_same_function():
     x = jnp.arange(6.0)
     ours, theirs = (f(x, 1.0, lax.mul, (2,)) for f in (compat_lax.reduce_window, reduce_window))
     np.testing.assert_array_equal(ours, theirs)
+
+
+def test_windows_of_one_element_copy():
+    x = np.random.default_rng(0).normal(size=(2, 3)).astype(np.float32)
+    np.testing.assert_array_equal(reduce_window(x, 0.0, lax.add, (1, 1)), x)

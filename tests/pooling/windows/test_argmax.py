@@ -6,6 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import jaxpool
+from jaxpool.axis import Axis
+from jaxpool.engine.lower import masked
+from jaxpool.window import Window
 from tests import geometry, oracle
 from tests.geometry import examples
 
@@ -101,3 +104,9 @@ def test_places_of_int64_are_those_of_int32(window, monkeypatch):
     assert [array.dtype for array in wide[:2]] == [jnp.int64] * 2
     for ours, other in zip(wide, narrow, strict=True):
         np.testing.assert_array_equal(ours, other)
+
+
+def test_windows_of_more_taps_than_an_index_can_count():
+    window = Window((-2,), (Axis(2**33, 2**32, 2**32),))
+    with pytest.raises(ValueError, match="fewer than"):
+        masked.index_dtype(window)

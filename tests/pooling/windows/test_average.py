@@ -129,3 +129,14 @@ def test_windows_of_tens_of_thousands_of_taps():
     np.testing.assert_array_equal(pull(jnp.ones_like(y))[0][0, :, 0], counts)
     gradient = jax.grad(lambda x: jaxpool.global_max_pool(x).sum())(x)
     np.testing.assert_array_equal(gradient[0, :, 0], np.eye(1, 40_000)[0])
+
+
+def test_the_gradient_of_a_wide_window_with_strides():
+    """Zeros are put between the cotangents, which are then summed in a chain of small windows."""
+    cotangent = np.arange(118, dtype=np.float32)
+    expected = np.zeros(299, np.float32)
+    for output, value in enumerate(cotangent):
+        expected[2 * output : 2 * output + 65] += value
+    x = np.ones((1, 299, 1), np.float32)
+    _, pull_back = jax.vjp(lambda x: jaxpool.sum_pool(x, 65, strides=2)[0, :, 0], x)
+    np.testing.assert_array_equal(jax.jit(pull_back)(cotangent)[0][0, :, 0], expected)

@@ -1,3 +1,4 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -96,3 +97,24 @@ def test_a_mask_broadcasts(shape):
 def test_an_empty_batch():
     assert jaxpool.max_pool(jnp.zeros((0, 6, 6, 3)), 2).shape == (0, 3, 3, 3)
     assert jaxpool.avg_pool(jnp.zeros((2, 6, 6, 0)), 2).shape == (2, 3, 3, 0)
+
+
+@pytest.mark.parametrize(
+    ("size", "channels", "window", "pads"),
+    [(200, 2, 70, (5, 5)), (16, 24, 2, (0, 0))],
+    ids=["reduced tiles that padding completes", "rows that LLVM would unroll"],
+)
+def test_gradients_of_tiles(size, channels, window, pads):
+    x = -1 - np.random.default_rng(0).random((1, size, channels), np.float32)
+
+    def plain(x):
+        padded = jnp.pad(x, ((0, 0), pads, (0, 0)), constant_values=-jnp.inf)
+        return padded.reshape(1, -1, window, channels).max(2)
+
+    def pooled(x):
+        return jaxpool.max_pool(x, window, padding=(pads,))
+
+    def gradient(function):
+        return jax.jit(jax.grad(lambda x: jnp.sin(function(x)).sum()))(x)
+
+    np.testing.assert_allclose(gradient(pooled), gradient(plain), rtol=1e-6)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 import jaxpool
 from jaxpool.pooling.windows import median
+from jaxpool.pooling.windows._sort_keys import sort_keys
 from tests import constant, geometry, quick
 from tests.geometry import examples
 
@@ -91,3 +92,15 @@ def test_salt_and_pepper_are_removed():
     noisy = np.where(rng.random(image.shape) < 0.05, 1e3, image).astype(np.float32)
     y = jaxpool.median_pool(noisy, 3, strides=1, padding="SAME")
     assert np.abs(y - image).max() < 4
+
+
+def test_sort_keys_have_the_order_of_the_elements():
+    ordered = {
+        "bool": [False, True],
+        "int4": [-8, -1, 0, 7],
+        "uint4": [0, 8, 15],
+        "float32": [-np.inf, -1.5, -1e-30, 0.0, 1e-30, 1.5, np.inf],
+    }
+    for dtype, values in ordered.items():
+        keys = sort_keys(jnp.array(values, dtype))
+        assert np.all(np.diff(np.asarray(keys, np.int64)) > 0), dtype
