@@ -176,8 +176,6 @@ def _without_none(x: jax.Array, output_shape: Any, axes: Ints | None) -> Any:
     if not (isinstance(output_shape, list | tuple) and None in output_shape):
         return output_shape
     positions = pooled_axes(x.ndim, axes, len(output_shape), "output_shape")
-    if len(positions) != len(output_shape):
-        return output_shape  # `sizes.given` raises the error
     return [
         x.shape[position] if entry is None else entry
         for position, entry in zip(positions, output_shape, strict=True)
