@@ -98,6 +98,12 @@ FAULTS = {
         2,
         "checkpoint.npz: damaged",
     ),
+    "garbage_sharded_checkpoint": Fault(
+        "garbage in the arrays of a sharded checkpoint (`shard_state`)",
+        "the folder is named; removed, the run is done again",
+        2,
+        "epoch-3: damaged",
+    ),
     "garbage_baselines": Fault(
         "garbage in baselines.json",
         "the file is named; removed, it is written anew",

@@ -211,6 +211,29 @@ def garbage_checkpoint(lab):
 
 
 @happening
+def garbage_sharded_checkpoint(lab):
+    changes = ("training.data_parallel=true", "training.shard_state=true", "model.widths=[4]")
+    settings = [word for change in changes for word in ("--set", change)]
+
+    def run():
+        return lab.run(*settings, JAX_NUM_CPU_DEVICES="2")
+
+    assert run()[0] == 0
+    expected = results(lab.folder)
+    lab.folder.record("max", 7).unlink()
+    checkpoint = lab.folder.run("max", 7) / "checkpoint"
+    for path in checkpoint.glob("epoch-3/d/*"):
+        path.write_bytes(GARBAGE)
+    status, stderr = run()
+    assert f"remove {checkpoint} to train this again" in stderr
+    yield status, stderr
+    shutil.rmtree(checkpoint)
+    assert run()[0] == 0
+    assert results(lab.folder) == expected
+    shutil.rmtree(lab.folder.path)  # it has another config than the one that all faults share
+
+
+@happening
 def garbage_baselines(lab):
     lab.finish()
     yield from garbage(lab, lab.folder.baselines)

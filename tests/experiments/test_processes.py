@@ -289,7 +289,7 @@ def test_killed_processes_go_on_from_the_last_complete_checkpoint_of_a_sharded_s
     (status, stderr), (other, nothing) = together(lab, *SHARDED)
     assert (status, other, len(stderr.splitlines()), nothing) == (2, 2, 1, ""), (stderr, nothing)
     assert "epoch-1: damaged (" in stderr
-    assert stderr.endswith("; remove it to train this again\n")
+    assert stderr.endswith(f"; remove {index.parent} to train this again\n")
     arrays.write_bytes(content)
     whole = StudyFolder(lab.base / "whole" / "study")
     for ended in (together(lab, *SHARDED), together(lab, *SHARDED, "--out", lab.base / "whole")):
