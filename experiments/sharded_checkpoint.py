@@ -136,7 +136,7 @@ def find(index: Path, like: object, *, fingerprint: str) -> tuple[Path, int] | N
     try:
         files = _checksums(folder)
     except OSError as error:
-        raise RecordError(_damaged(folder, error.strerror)) from error
+        raise RecordError(_damaged(folder, error.strerror or str(error))) from error
     for name in sorted(files.keys() | content.files.keys()):
         if name not in files:
             raise RecordError(_damaged(folder, f"it lacks {name}"))
