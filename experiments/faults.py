@@ -67,7 +67,11 @@ FAULTS = {
         "cannot be written: Not a directory; move the file that is in the way, or give --out",
     ),
     "garbage_config": Fault("garbage in config.toml", "it is written anew", 0),
-    "garbage_summary": Fault("garbage in summary.csv", "it is written anew", 0),
+    "garbage_summary": Fault(
+        "garbage in summary.csv, summary.md, runs.csv, epochs.csv, pareto.png or report.html",
+        "it is written anew",
+        0,
+    ),
     "garbage_environment": Fault(
         "garbage in environment.json of a finished study",
         "the file is named; removed, it is written anew with the measurements",
@@ -97,6 +101,19 @@ FAULTS = {
         "the file is named; removed, the run is done again",
         2,
         "checkpoint.npz: damaged",
+    ),
+    "garbage_sharded_checkpoint": Fault(
+        "garbage in checkpoint.json or in the arrays of a sharded checkpoint (`shard_state`)",
+        "the file or folder is named; removed, the run is done again",
+        2,
+        "epoch-3: damaged",
+    ),
+    "garbage_choice": Fault(
+        "garbage in tuning.json or in trial.json of a tuned study",
+        "the file is named; removed (tuning.json with the runs that follow from it), it is made "
+        "again from the trials",
+        2,
+        "not a valid TuningRecord",
     ),
     "garbage_baselines": Fault(
         "garbage in baselines.json",

@@ -3,11 +3,12 @@
 Parameters, statistics and optimizer state are replicated on every device, or divided among the
 devices with `training.shard_state`. Each device has an equal part of every batch. XLA sums
 gradients and normalisation statistics over the devices, so the results equal those of the whole
-batch on one device, up to the order of sums.
+batch on one device, up to the order of sums. Evaluation divides its chunks of examples in the same
+way.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -20,12 +21,13 @@ from jax.sharding import NamedSharding, PartitionSpec
 from experiments import environment, sharded_checkpoint
 from experiments.compilation import compile_network
 from experiments.config import ConfigError, Study
-from experiments.data import Dataset
-from experiments.executor import Device, Executor, held, streamed
+from experiments.data import Dataset, Stream
+from experiments.evaluation import evaluation_chunks
+from experiments.executor import Device, Executor, examples, held, streamed
 from experiments.placement import divided, mesh, over_batch, read_divided, replicated
 from experiments.programs import State
 from experiments.state_sharding import gathered, state_shardings
-from experiments.streaming import STEPS_AHEAD, score
+from experiments.streaming import STEPS_AHEAD
 
 T = TypeVar("T")
 
@@ -135,26 +137,32 @@ class Parallel(Executor):
         return state, np.atleast_1d(np.mean(jax.device_get(losses), dtype=np.float32)), seconds
 
     def score(self, state: State, size: int, split: tuple[Any, ...]) -> Any:
-        """The scores of one seed on one split; the devices share the examples.
-
-        Every process reads all examples of a split that is streamed.
-        """
+        """The scores of one seed on one split; each chunk is divided among the devices."""
         del size
         if streamed(split):
-            return jax.tree.map(np.atleast_1d, score(state, split[0], self._score_chunk))
-        if id(split) not in self._placed:
-            self._placed[id(split)] = replicated(split, self._mesh)
-        placed = self._placed[id(split)]
-        return jax.tree.map(np.atleast_1d, jax.device_get(self._scores(state, *placed)))
+            total = self._score_streamed(state, split[0])
+        else:
+            if id(split) not in self._placed:
+                order, real = evaluation_chunks(examples(split), self._mesh.size)
+                self._placed[id(split)] = (*divided(split, order, self._mesh), real)
+            total = self._scores(state, *self._placed[id(split)])
+        return jax.tree.map(np.atleast_1d, jax.device_get(total))
 
-    def _score_chunk(self, state: State, inputs: Any, labels: Any) -> Any:
-        return self._scores(state, *replicated((inputs, labels), self._mesh))
+    def _score_streamed(self, state: State, stream: Stream) -> Any:
+        """The scores of all examples of a stream, read chunk by chunk."""
+        order, real = evaluation_chunks(len(stream), self._mesh.size)
+        total = None
+        with closing(read_divided(stream, order, self._mesh)) as chunks:
+            for chunk, counts in zip(chunks, real, strict=True):
+                one = jax.tree.map(lambda array: array[None], (*chunk, counts))
+                part = jax.device_get(self._scores(state, *one))
+                total = part if total is None else jax.tree.map(np.add, total, part)
+        return total
 
-    def _scores(self, state: State, inputs: Any, labels: Any) -> Any:
-        """The scores of examples that are replicated on every device."""
-        count = len(jax.tree.leaves(labels)[0])
-        program = self._program("inference", count, self._evaluate, (state, inputs, labels))
-        return program(state, inputs, labels)
+    def _scores(self, state: State, inputs: Any, labels: Any, real: np.ndarray) -> Any:
+        """The scores of chunks of examples (chunks, examples, ...), summed over all processes."""
+        arguments = (state, inputs, labels, replicated(real, self._mesh))
+        return self._program("inference", real.shape, self._evaluate, arguments)(*arguments)
 
     def _round(
         self, state: State, key_data: jax.Array, inputs: Any, labels: Any
@@ -180,20 +188,18 @@ class Parallel(Executor):
         state, loss = self.programs.step(state, *batch, key, gather=gather)
         return jax.lax.with_sharding_constraint(state, self._shardings), loss
 
-    def _evaluate(self, state: State, inputs: Any, labels: Any) -> Any:
+    def _evaluate(self, state: State, inputs: Any, labels: Any, real: Any) -> Any:
         if self._sharded:
             whole = gathered((state.parameters, state.statistics), self._mesh)
             state = State(*whole, state.optimizer)
-        return self.programs.evaluate(
-            state, inputs, labels, multiple=self._mesh.size, divide=self._divide
-        )
+        return self.programs.evaluate_chunks(state, inputs, labels, real, divide=self._divide)
 
     def _divide(self, batch: T) -> T:
         """A batch (N, ...) inside a program, divided among the devices."""
         return jax.lax.with_sharding_constraint(batch, over_batch(self._mesh))
 
     def _program(
-        self, purpose: Any, size: int, function: Callable[..., Any], arguments: tuple[Any, ...]
+        self, purpose: Any, size: Hashable, function: Callable[..., Any], arguments: tuple[Any, ...]
     ) -> Callable[..., Any]:
         """A program, compiled at first use.
 

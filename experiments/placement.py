@@ -1,7 +1,7 @@
 """Arrays on a mesh of all devices: replicated on every device, or divided along the batch.
 
-The mesh spans the devices of all processes. A process reads and holds only the examples of its own
-devices.
+The mesh spans the devices of all processes. A process sends to its devices, and reads from a
+stream, only the examples of these devices.
 """
 
 from collections.abc import Generator

@@ -18,12 +18,13 @@ from flax import nnx
 from experiments.augmentation import augmented
 from experiments.config import Study
 from experiments.config.training import Augmentation
+from experiments.evaluation import evaluation_chunks
 from experiments.optimizers import build_optimizer, learning_rate
 from experiments.precision import compute_in_bfloat16, inputs_in_bfloat16, outputs_in_float32
 from experiments.tasks import TaskOptions
 
-EVALUATION_CHUNK = 500
-"""Examples evaluated at a time: enough to fill a device, few enough to bound its memory."""
+Sums = dict[str, tuple[jax.Array, jax.Array]]
+"""For each metric, the sum of `value * weight` and the sum of `weight` over examples."""
 
 
 class State(NamedTuple):
@@ -162,38 +163,49 @@ class Programs:
         """The outputs of the network in evaluation mode, for example logits (N, classes)."""
         return self._outputs(self._network(state.parameters, state.statistics), inputs)
 
-    def evaluate(
-        self,
-        state: State,
-        inputs: Any,
-        labels: Any,
-        *,
-        multiple: int = 1,
-        divide: Callable[[Any], Any] = lambda batch: batch,
-    ) -> dict[str, tuple[jax.Array, jax.Array]]:
+    def evaluate(self, state: State, inputs: Any, labels: Any) -> Sums:
         """The task's scores, summed over all examples.
 
         Args:
             state: The state.
             inputs: All inputs.
             labels: The labels of all inputs.
-            multiple: The number of examples per chunk is a multiple of this number.
-            divide: Shards a pytree of arrays (N, ...) over devices.
 
         Returns:
             For each metric, the sum of `value * weight` and the sum of `weight`.
         """
         count = len(jax.tree.leaves(labels)[0])
-        chunks = math.ceil(count / EVALUATION_CHUNK)
-        size = math.ceil(count / chunks / multiple) * multiple
-        spare = chunks * size - count
+        order, real = evaluation_chunks(count)
 
         def chunked(array: jax.Array) -> jax.Array:
-            padded = jnp.pad(array, [(0, spare), *[(0, 0)] * (array.ndim - 1)], mode="edge")
-            return padded.reshape(chunks, size, *array.shape[1:])
+            spare = [(0, order.size - count), *[(0, 0)] * (array.ndim - 1)]
+            return jnp.pad(array, spare, mode="edge").reshape(*order.shape, *array.shape[1:])
 
-        real = jnp.pad(jnp.ones(count, bool), (0, spare)).reshape(chunks, size)
-        keys = jax.random.split(_key(0), chunks)
+        inputs, labels = jax.tree.map(chunked, (inputs, labels))
+        return self.evaluate_chunks(state, inputs, labels, real)
+
+    def evaluate_chunks(
+        self,
+        state: State,
+        inputs: Any,
+        labels: Any,
+        real: Any,
+        *,
+        divide: Callable[[Any], Any] = lambda batch: batch,
+    ) -> Sums:
+        """`evaluate` for examples in chunks, one chunk after the other.
+
+        Args:
+            state: The state.
+            inputs: The inputs; arrays (chunks, examples, ...).
+            labels: The labels of all inputs, in the same form.
+            real: Which examples count (chunks, examples); see `evaluation_chunks`.
+            divide: Shards a pytree of arrays (examples, ...) over devices.
+
+        Returns:
+            For each metric, the sum of `value * weight` and the sum of `weight`.
+        """
+        keys = jax.random.split(_key(0), len(real))
 
         def chunk(part: Any) -> Any:
             *batch, key = part
@@ -209,8 +221,8 @@ class Programs:
                 is_leaf=lambda value: isinstance(value, tuple),
             )
 
-        parts = (*jax.tree.map(chunked, (inputs, labels)), real, keys)
-        return jax.tree.map(lambda column: column.sum(0), jax.lax.map(chunk, parts))
+        sums = jax.lax.map(chunk, (inputs, labels, real, keys))
+        return jax.tree.map(lambda column: column.sum(0), sums)
 
     def _network(self, parameters: Any, statistics: Any) -> Any:
         network = nnx.merge(self.structure, parameters, statistics, copy=True)

@@ -18,7 +18,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import jax
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -136,12 +136,12 @@ def find(index: Path, like: object, *, fingerprint: str) -> tuple[Path, int] | N
     try:
         files = _checksums(folder)
     except OSError as error:
-        _refuse(folder, error)
+        raise RecordError(_damaged(folder, error.strerror or str(error))) from error
     for name in sorted(files.keys() | content.files.keys()):
         if name not in files:
-            raise RecordError(f"{folder}: damaged (it lacks {name}); {_AGAIN}")
+            raise RecordError(_damaged(folder, f"it lacks {name}"))
         if files[name] != content.files.get(name):
-            raise RecordError(f"{folder}: damaged ({name} has changed); {_AGAIN}")
+            raise RecordError(_damaged(folder, f"{name} has changed"))
     return folder, content.epoch
 
 
@@ -171,7 +171,7 @@ def read(folder: Path, like: T, shardings: T) -> T:
     except jax.errors.JaxRuntimeError:
         raise  # perhaps since another process is lost
     except Exception as error:  # TensorStore and orbax raise a dozen kinds
-        raise CollectiveError(f"{folder}: damaged ({_first_line(error)}); {_AGAIN}") from error
+        raise CollectiveError(_damaged(folder, _first_line(error))) from error
     return jax.tree.unflatten(jax.tree.structure(like), [stored[name] for name in wanted])
 
 
@@ -193,11 +193,12 @@ def _read_index(index: Path) -> _Index:
         message = f"{place}: {first['msg']}" if place else first["msg"]
         raise RecordError(f"{index}: damaged ({message}); {_AGAIN}") from error
     except OSError as error:
-        _refuse(index, error)
+        raise RecordError(f"{index}: damaged ({error.strerror}); {_AGAIN}") from error
 
 
-def _refuse(path: Path, error: OSError) -> NoReturn:
-    raise RecordError(f"{path}: damaged ({error.strerror}); {_AGAIN}") from error
+def _damaged(folder: Path, found: str) -> str:
+    """The message for damaged arrays; their index must be removed too, since it names them."""
+    return f"{folder}: damaged ({found}); remove {folder.parent} to train this again"
 
 
 @contextmanager

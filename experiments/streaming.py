@@ -4,7 +4,6 @@ The training step and the scores are those of `Programs`. The loop over steps is
 and part of the compiled program if the dataset is on the device.
 """
 
-import math
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing
 from typing import Any
@@ -15,8 +14,9 @@ import numpy as np
 
 from experiments.compilation import compile_network
 from experiments.data.stream import Batch, Stream
+from experiments.evaluation import evaluation_chunks
 from experiments.executor import Executor, streamed
-from experiments.programs import EVALUATION_CHUNK, Programs, State
+from experiments.programs import Programs, State
 
 STEPS_AHEAD = 2
 """So many steps may wait for the device; each holds a batch."""
@@ -103,10 +103,9 @@ def score(state: State, stream: Stream, run: Callable[[State, Any, Any], Any]) -
         stream: The examples.
         run: Computes the scores of one chunk from state, inputs and labels.
     """
-    chunks = math.ceil(len(stream) / EVALUATION_CHUNK)
-    size = math.ceil(len(stream) / chunks)
+    order, _ = evaluation_chunks(len(stream))
     total = None
-    with closing(stream.batches(np.arange(len(stream)), size)) as batches:
+    with closing(stream.batches(np.arange(len(stream)), order.shape[1])) as batches:
         for inputs, labels in batches:
             part = jax.device_get(run(state, inputs, labels))
             total = part if total is None else jax.tree.map(np.add, total, part)

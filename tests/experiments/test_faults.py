@@ -173,7 +173,15 @@ def garbage_config(lab):
 @happening
 def garbage_summary(lab):
     lab.finish()
-    yield from garbage(lab, lab.folder.summary_csv)
+    names = {"summary.csv", "summary.md", "runs.csv", "epochs.csv", "pareto.png", "report.html"}
+    paths = [lab.folder.path / name for name in names]
+    for path in paths:
+        path.write_bytes(GARBAGE)
+    yield lab.run()
+    assert GARBAGE not in [path.read_bytes() for path in paths]
+    assert {path.name for path in lab.folder.path.iterdir() if path.is_file()} - names == {
+        *("config.toml", "environment.json", ".lock")
+    }
     assert lab.folder.summary_csv.read_text().startswith("variant,")
 
 
@@ -208,6 +216,57 @@ def garbage_measurement(lab):
 def garbage_checkpoint(lab):
     lab.begin()
     yield from garbage(lab, lab.folder.run("max", 7) / "checkpoint.npz")
+
+
+@happening
+def garbage_sharded_checkpoint(lab):
+    changes = ("training.data_parallel=true", "training.shard_state=true", "model.widths=[4]")
+    settings = [word for change in changes for word in ("--set", change)]
+
+    def run():
+        return lab.run(*settings, JAX_NUM_CPU_DEVICES="2")
+
+    assert run()[0] == 0
+    expected = results(lab.folder)
+    lab.folder.record("max", 7).unlink()
+    checkpoint = lab.folder.run("max", 7) / "checkpoint"
+    index = checkpoint / "checkpoint.json"
+    content = index.read_bytes()
+    index.write_bytes(GARBAGE)
+    status, stderr = run()
+    assert (status, f"{index}: damaged" in stderr) == (2, True), stderr
+    index.write_bytes(content)
+    for path in checkpoint.glob("epoch-3/d/*"):
+        path.write_bytes(GARBAGE)
+    status, stderr = run()
+    assert f"remove {checkpoint} to train this again" in stderr
+    yield status, stderr
+    shutil.rmtree(checkpoint)
+    assert run()[0] == 0
+    assert results(lab.folder) == expected
+    shutil.rmtree(lab.folder.path)  # it has another config than the one that all faults share
+
+
+@happening
+def garbage_choice(lab):
+    tuning = '[tuning]\nseeds = [100]\n[tuning.space]\n"training.learning_rate" = [1e-4, 3e-2]\n'
+    lab.config.write_text(f"{CONFIG}\n{tuning}")
+    changes = ("--set", "dataset.validation=0.5")
+    assert lab.run(*changes)[0] == 0
+    expected = results(lab.folder)
+    lab.folder.tuning.write_bytes(GARBAGE)
+    yield lab.run(*changes)
+    lab.folder.tuning.unlink()
+    shutil.rmtree(lab.folder.runs)
+    (trial, _) = lab.folder.path.glob("tuning/**/trial.json")
+    trial.write_bytes(GARBAGE)
+    status, stderr = lab.run(*changes)
+    assert (status, f"{trial}: not a valid" in stderr) == (2, True), stderr
+    trial.unlink()
+    assert lab.run(*changes)[0] == 0
+    assert results(lab.folder) == expected
+    lab.config.write_text(CONFIG)
+    shutil.rmtree(lab.folder.path)  # it has another config than the one that all faults share
 
 
 @happening

@@ -4,13 +4,13 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import checks, environment, parallel, placement, training
+from experiments import checks, environment, evaluation, parallel, placement, training
 from experiments.config import ConfigError
 from experiments.folder import StudyFolder
 from tests.experiments.tiny import tiny_study
 
 CHANGES = (
-    *("training.seeds=[0]", "dataset.validation=0.1", "dataset.train_limit=80"),
+    *("training.seeds=[0]", "dataset.validation=0.125", "dataset.train_limit=80"),
     *("training.epochs=2", "training.augmentation={shift=1, flip=true}"),
 )
 
@@ -30,7 +30,10 @@ def fitted(study, folder):
     return trainer, *trainer.fit((0,), StudyFolder(folder), lambda seeds, lines: None)
 
 
-def test_losses_and_parameters_are_those_of_one_device(studies, tmp_path, compile_quickly):
+def test_losses_scores_and_parameters_are_those_of_one_device(
+    studies, tmp_path, monkeypatch, compile_quickly
+):
+    monkeypatch.setattr(evaluation, "EVALUATION_CHUNK", 4)
     (_, alone, (expected,)), (trainer, state, (found,)) = (
         fitted(study, tmp_path / str(number)) for number, study in enumerate(studies)
     )
@@ -45,6 +48,9 @@ def test_losses_and_parameters_are_those_of_one_device(studies, tmp_path, compil
         assert one.validation_accuracy == other.validation_accuracy
         np.testing.assert_allclose(one.train_loss, other.train_loss, rtol=1e-4)
         np.testing.assert_allclose(one.validation_loss, other.validation_loss, rtol=1e-3)
+    # The 10 examples for validation are 2 chunks of 8; each device holds one example of a chunk.
+    ((inputs, _, _),) = trainer._executor._placed.values()
+    assert {shard.data.shape for shard in inputs.addressable_shards} == {(2, 1, 8, 8, 1)}
     # A checkpoint is the same file; what was begun goes on to the same numbers, bit for bit.
     again, resumed, (history,) = fitted(studies[1], tmp_path / "1")
     assert again is not trainer

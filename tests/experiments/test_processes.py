@@ -191,15 +191,25 @@ def lab(tmp_path):
 def test_two_processes_have_the_losses_of_one(lab):
     ended = together(lab)
     assert [status for status, _ in ended] == [0, 0], ended
-    losses = losses_of(lab.folder)
+    losses, correct = losses_of(lab.folder), correct_of(lab.folder)
     alone = ("--out", lab.base / "alone", "--set", "training.data_parallel=true")
     for number, changes in enumerate((alone, alone[:2])):
         status, stderr = lab.run(*changes, "--set", f"name=n{number}", JAX_NUM_CPU_DEVICES="4")
         assert status == 0, stderr
-        found = losses_of(StudyFolder(lab.base / "alone" / f"n{number}"))
+        folder = StudyFolder(lab.base / "alone" / f"n{number}")
+        assert correct_of(folder) == correct
+        found = losses_of(folder)
         assert found.keys() == losses.keys()
         for seed, expected in losses.items():
             np.testing.assert_allclose(found[seed], expected, rtol=1e-4)
+
+
+def correct_of(folder):
+    """How many of the 50 test examples, which four devices cannot share evenly, are right."""
+    paths = folder.runs.glob("max/seed-*/record.json")
+    records = {path.parent.name: json.loads(path.read_text()) for path in paths}
+    assert {record["test_size"] for record in records.values()} == {50}
+    return {seed: record["test_correct"] for seed, record in records.items()}
 
 
 def losses_of(folder):
@@ -279,7 +289,7 @@ def test_killed_processes_go_on_from_the_last_complete_checkpoint_of_a_sharded_s
     (status, stderr), (other, nothing) = together(lab, *SHARDED)
     assert (status, other, len(stderr.splitlines()), nothing) == (2, 2, 1, ""), (stderr, nothing)
     assert "epoch-1: damaged (" in stderr
-    assert stderr.endswith("; remove it to train this again\n")
+    assert stderr.endswith(f"; remove {index.parent} to train this again\n")
     arrays.write_bytes(content)
     whole = StudyFolder(lab.base / "whole" / "study")
     for ended in (together(lab, *SHARDED), together(lab, *SHARDED, "--out", lab.base / "whole")):

@@ -134,7 +134,7 @@ def test_damaged_and_foreign_checkpoints_are_named(saved, studies):
         content = path.read_bytes()
         for damaged in (content[:-1], bytes([content[0] ^ 1]) + content[1:], None):
             path.unlink() if damaged is None else path.write_bytes(damaged)
-            with pytest.raises(RecordError, match=r"epoch-2: damaged \(.*\); remove it") as error:
+            with pytest.raises(RecordError, match=r"epoch-2: damaged \(.*\); remove /") as error:
                 sharded_checkpoint.find(index, state, fingerprint=mark)
             assert len(str(error.value).splitlines()) == 1
             path.write_bytes(content)

@@ -1,5 +1,8 @@
 """Studies on streams: the numbers of the same study in memory, also when they are interrupted."""
 
+import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import jax
@@ -13,9 +16,12 @@ from experiments.__main__ import app
 from experiments.config import load
 from experiments.data import DataError
 from experiments.folder import StudyFolder
-from experiments.programs import data_order
+from experiments.programs import Programs, data_order
 from experiments.report.rows import read_csv
 from experiments.training import Device, Trainer
+from tests.experiments import divided_scores
+from tests.experiments.test_command_line import ROOT
+from tests.experiments.test_faults import free_port
 from tests.experiments.tiny import TINY
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -199,3 +205,29 @@ def test_a_process_reads_the_examples_of_its_own_devices_only(config):
         np.testing.assert_array_equal(inputs, all_inputs)
         np.testing.assert_array_equal(labels, all_labels)
         assert {shard.data.shape for shard in inputs.addressable_shards} == {(2, 8, 8, 3)}
+
+
+@pytest.mark.thorough
+def test_two_processes_score_a_part_each_and_have_the_scores_of_one(config):
+    file = config.with_name("limited.toml")
+    file.write_text(config.read_text().replace("test = 0.2\n", "test = 0.2\ntest_limit = 18\n"))
+    command = [sys.executable, "-m", "tests.experiments.divided_scores"]
+    address = f"127.0.0.1:{free_port()}"
+    group = [
+        subprocess.Popen([*command, address, str(number), file], cwd=ROOT, stdout=subprocess.PIPE)
+        for number in range(2)
+    ]
+    said = [process.communicate(timeout=300)[0].decode() for process in group]
+    lines = [[line for line in each.splitlines() if line.startswith("[{")] for each in said]
+    (memory, stream), (other_memory, other_stream) = [list(map(json.loads, each)) for each in lines]
+    study = load(file, ())
+    built, test = Programs.build(study, "max"), study.dataset.limited().test
+    expected = jax.jit(built.evaluate)(built.init(divided_scores.SEED), test.inputs, test.labels)
+    for scores, _ in (memory, stream, other_memory, other_stream):
+        assert scores["accuracy"] == list(map(float, expected["accuracy"]))
+        assert scores["accuracy"][1] == scores["loss"][1] == 18
+        np.testing.assert_allclose(scores["loss"], list(map(float, expected["loss"])), rtol=1e-5)
+    # 3 chunks of 8 examples, the last one repeated: process 0 has the first half of each chunk.
+    assert memory[1] == other_memory[1] == 12
+    assert stream[1] == [0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 17, 17]
+    assert other_stream[1] == [4, 5, 6, 7, 12, 13, 14, 15, 17, 17, 17, 17]

@@ -137,7 +137,7 @@ def test_workers_end_with_their_parent(lab, number):
 
 @pytest.fixture
 def cluster(tmp_path):
-    """A Dask scheduler with two workers on loopback; yields its address."""
+    """A Dask scheduler with two workers on loopback; yields its address and their processes."""
     pytest.importorskip("distributed")
     scheduler = tmp_path / "scheduler.json"
     started = []
@@ -147,35 +147,17 @@ def cluster(tmp_path):
         silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         started.append(subprocess.Popen(command, cwd=ROOT, **silent))
 
-    start(
-        "dask_scheduler",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        "0",
-        "--no-dashboard",
-        "--scheduler-file",
-        str(scheduler),
-    )
+    here = ("--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(scheduler))
+    start("dask_scheduler", "--port", "0", *here)
     for _ in range(2):
-        start(
-            "dask_worker",
-            "--nthreads",
-            "1",
-            "--no-nanny",
-            "--no-dashboard",
-            "--host",
-            "127.0.0.1",
-            "--scheduler-file",
-            str(scheduler),
-        )
+        start("dask_worker", "--nthreads", "1", "--no-nanny", *here)
     from distributed import Client
 
     while not scheduler.exists():
         assert not wait(started[0], 0.1)
     with Client(scheduler_file=str(scheduler)) as client:
         client.wait_for_workers(2, timeout=60)
-        yield client.scheduler.address
+        yield client.scheduler.address, started[1:]
     for process in started:
         process.kill()
         process.wait()
@@ -183,7 +165,11 @@ def cluster(tmp_path):
 
 @pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore")  # Dask's own
-def test_a_cluster_gives_the_numbers_of_one_process(lab, cluster):
-    status, stderr = lab.run("--dask", cluster)
-    assert status == 0, stderr
+def test_a_cluster_gives_the_numbers_of_one_process_also_if_a_worker_is_killed(lab, cluster):
+    address, workers = cluster
+    process = lab.popen("--dask", address)
+    begun(process, lab)
+    workers[0].kill()
+    _, stderr = process.communicate(timeout=300)
+    assert process.returncode == 0, stderr
     assert results(lab.folder) == results(lab.whole)

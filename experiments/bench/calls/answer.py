@@ -32,6 +32,22 @@ def check(example: Example, operands: Operands, results: Results) -> Verdict:
     return judge(results, _expected(example, operands), operands.x.dtype)
 
 
+def close(results: Results, others: Results) -> Verdict:
+    """Checks that two programs of one example give the same results, up to rounding.
+
+    Args:
+        results: The results of one program: the value, then its derivative if there is one.
+        others: The results of the other.
+
+    Returns:
+        The largest difference, relative to the largest element, and a description of the first
+        difference that is larger than rounding.
+    """
+    names = ("the value", "the derivative", *["a further result"] * len(others))
+    expected = [_as_expected(other, name) for other, name in zip(others, names, strict=False)]
+    return judge(results, expected, results[0].dtype)
+
+
 def _expected(example: Example, operands: Operands) -> tuple[Expected, ...]:
     function, arrays = whole(operands, example.function)
     wide = [a.astype(np.float64) if np.issubdtype(a.dtype, np.floating) else a for a in arrays]

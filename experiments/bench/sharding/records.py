@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from experiments.bench.case import Dtype
+from experiments.bench.records import Timing
 from experiments.records import Count, NonNegative, Record, read_lines
 
 
@@ -31,6 +32,8 @@ class ShardingRecord(Record):
         at_least: Whether a collective in a loop of data-dependent length was counted once.
         temp_bytes: Temporary memory of the program, per device.
         compile_s: Compilation time in seconds.
+        timing: Times of jaxpool and lax, which ran in turns; None if one of them was not compiled,
+            and in records from before times were measured.
     """
 
     case: str
@@ -50,6 +53,7 @@ class ShardingRecord(Record):
     at_least: bool = False
     temp_bytes: Count | None = None
     compile_s: NonNegative | None = None
+    timing: Timing | None = None
 
     @property
     def received(self) -> float | None:

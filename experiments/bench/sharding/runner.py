@@ -44,10 +44,11 @@ def run(
     contenders: Sequence[str] = (),
     fresh: bool = False,
 ) -> bool:
-    """Compiles the unfinished cases, divided among virtual devices, and writes the tables.
+    """Compiles and times the unfinished cases, divided among virtual devices; writes the tables.
 
     Args:
-        bench: The benchmark; its modes forward and gradient are used.
+        bench: The benchmark; its modes forward and gradient are used, and its budget for each pair
+            of programs.
         out: The folder that holds all results folders; this one is `bench-sharding`.
         console: The console for progress.
         devices: The number of virtual devices.
@@ -90,6 +91,7 @@ def run(
                 modes=modes,
                 contenders=wanted,
                 devices=devices,
+                budget=bench.budget,
                 group=group,
                 output=Path(),
             ),

@@ -22,7 +22,8 @@ _FIELDS = (
         "lax_collectives",
         "lax_received_bytes",
     ),
-    *("bytes_over_lax", "temp_bytes", "compile_s", "reason", "lax_reason"),
+    *("bytes_over_lax", "time_s", "lax_time_s", "time_over_lax"),
+    *("temp_bytes", "compile_s", "reason", "lax_reason"),
 )
 
 
@@ -37,6 +38,13 @@ def ratio(ours: ShardingRecord, lax: ShardingRecord | None) -> float | None:
     if lax is None or ours.received is None or not lax.received or ours.at_least or lax.at_least:
         return None
     return ours.received / lax.received
+
+
+def time_ratio(ours: ShardingRecord, lax: ShardingRecord | None) -> float | None:
+    """Median time of jaxpool divided by that of lax; None if they were not timed."""
+    if lax is None or ours.timing is None or lax.timing is None:
+        return None
+    return ours.timing.median_s / lax.timing.median_s
 
 
 def to_csv(records: Sequence[ShardingRecord]) -> str:
@@ -54,6 +62,9 @@ def to_csv(records: Sequence[ShardingRecord]) -> str:
                 "lax_collectives": lax and lax.collectives,
                 "lax_received_bytes": lax and _whole(lax.received),
                 "bytes_over_lax": _rounded(ratio(ours, lax)),
+                "time_s": _rounded(ours.timing and ours.timing.median_s),
+                "lax_time_s": _rounded(lax and lax.timing and lax.timing.median_s),
+                "time_over_lax": _rounded(time_ratio(ours, lax)),
                 "compile_s": _rounded(ours.compile_s),
                 "lax_reason": lax and lax.reason,
             }
@@ -72,12 +83,15 @@ def summary(title: str, environment: Environment, records: Sequence[ShardingReco
 def headline(environment: Environment, records: Sequence[ShardingRecord]) -> str:
     """The explanation of the figures, and one row per divided axis and direction."""
     about = (
-        f"{records[0].devices} virtual devices of one CPU, jax {environment.versions['jax']}; "
-        "compiled, not run. Received: bytes that each device receives in one call, divided by the "
-        "bytes of its part of the input; 0 means that it computes alone. Ratio: jaxpool's bytes "
-        "over those of the same operator in JAX's own operations (lax). A result that does not "
-        "divide evenly among the devices is gathered on each of them, by jaxpool and lax alike. At "
-        "least: some collectives run in a loop whose length depends on the data, and count once."
+        f"{records[0].devices} virtual devices of one CPU, jax {environment.versions['jax']}. "
+        "Received: bytes that each device receives in one call, divided by the bytes of its part "
+        "of the input; 0 means that it computes alone. Bytes over lax: jaxpool's bytes divided by "
+        "those of the same operator in JAX's own operations (lax). Time over lax: the same for the "
+        "median times of a few calls in turns. All virtual devices share the cores of the machine, "
+        "and exchange bytes through its memory, so only the ratio of times has a meaning; - means "
+        "not measured. A result that does not divide evenly among the devices is gathered on each "
+        "of them, by jaxpool and lax alike. At least: some collectives run in a loop whose length "
+        "depends on the data, and count once."
     )
     groups: dict[tuple[str, str], list[Pair]] = {}
     for pair in pairs(records):
@@ -85,7 +99,8 @@ def headline(environment: Environment, records: Sequence[ShardingRecord]) -> str
             groups.setdefault((pair[0].axis, pair[0].mode), []).append(pair)
     rows = [[axis, MODES[mode], *_sums(found)] for (axis, mode), found in groups.items()]
     heads = ["divided axis", "computed", "operators", "exchange nothing", "received, median"]
-    heads += ["with a form in lax", "no more than lax", "ratio, median", "largest"]
+    heads += ["with a form in lax", "no more than lax", "bytes over lax, median", "largest"]
+    heads += ["time over lax, median", "largest"]
     return f"{about}\n\n{markdown.table(heads, rows)}\n"
 
 
@@ -93,6 +108,7 @@ def _sums(found: Sequence[Pair]) -> list[str]:
     """The figures of one axis and direction."""
     both = [(ours, lax) for ours, lax in found if lax is not None and lax.outcome == "compiled"]
     ratios = [one for ours, lax in both if (one := ratio(ours, lax)) is not None]
+    times = [one for ours, lax in both if (one := time_ratio(ours, lax)) is not None]
     shares = [share for ours, _ in found if (share := _received(ours)) is not None]
     return [
         str(len(found)),
@@ -102,6 +118,8 @@ def _sums(found: Sequence[Pair]) -> list[str]:
         str(sum((ours.received or 0) <= (lax.received or 0) for ours, lax in both)),
         f"{statistics.median(ratios):.2f}" if ratios else "",
         f"{max(ratios):.1f}" if ratios else "",
+        _cell(statistics.median(times) if times else None),
+        _cell(max(times, default=None)),
     ]
 
 
@@ -115,12 +133,14 @@ def _table(records: Sequence[ShardingRecord]) -> str:
             _share(ours),
             "" if lax is None else _kinds(lax),
             "" if lax is None else _share(lax),
-            _ratio_cell(ours, lax),
+            "" if (bytes_over_lax := ratio(ours, lax)) is None else f"{bytes_over_lax:.2f}",
+            _cell(time_ratio(ours, lax)),
         ]
         for ours, lax in pairs(records)
     ]
     heads = ["operator", "divided axis", "computed", "collectives", "received"]
-    return markdown.table([*heads, "lax: collectives", "lax: received", "ratio"], rows)
+    heads += ["lax: collectives", "lax: received", "bytes over lax", "time over lax"]
+    return markdown.table(heads, rows)
 
 
 def _kinds(record: ShardingRecord) -> str:
@@ -143,11 +163,8 @@ def _share(record: ShardingRecord) -> str:
     return f"at least {received:.3g}" if record.at_least else f"{received:.3g}"
 
 
-def _ratio_cell(ours: ShardingRecord, lax: ShardingRecord | None) -> str:
-    found = ratio(ours, lax)
-    if found is None:
-        return ""
-    return f"{found:.2f}"
+def _cell(time_over_lax: float | None) -> str:
+    return "-" if time_over_lax is None else f"{time_over_lax:.2f}"
 
 
 def _absent(records: Sequence[ShardingRecord]) -> str:

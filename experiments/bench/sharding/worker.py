@@ -1,27 +1,26 @@
 """Compiles one case for every axis: `python -m experiments.bench.sharding.worker`.
 
-A separate process, because the number of virtual devices must be set before JAX is initialised. The
-worker reads the job as JSON from standard input, and writes all records at once to the file that
-the job names.
+Where jaxpool and lax are both compiled, both also run, in turns. The worker is a separate process,
+because the number of virtual devices must be set before JAX is initialised. It reads the job as
+JSON from standard input, and writes all records at once to the file that the job names.
 """
 
+import functools
 import sys
-import time
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from experiments.bench.calls import Call
 from experiments.bench.case import Case, Dtype
-from experiments.bench.contenders import LeftOut, Operands, compiled, jaxpool, lax
+from experiments.bench.config import Budget
+from experiments.bench.contenders import LeftOut, Operands, jaxpool, lax
 from experiments.bench.contenders.compiled import Function
 from experiments.bench.sharding import plain
-from experiments.bench.sharding.collectives import traffic
+from experiments.bench.sharding.program import DividedProgram, divide, race
 from experiments.bench.sharding.records import ShardingRecord
 from experiments.records import Record, append_lines
 
@@ -38,6 +37,7 @@ class ShardingJob(Record):
         modes: The programs to compile: `forward`, `gradient`.
         contenders: The implementations to compile: `jaxpool`, `lax`.
         devices: The number of virtual devices.
+        budget: The time limit of each pair of programs.
         group: The name of this process in the records.
         output: The file for the records.
     """
@@ -47,6 +47,7 @@ class ShardingJob(Record):
     modes: tuple[str, ...]
     contenders: tuple[str, ...]
     devices: int
+    budget: Budget
     group: str
     output: Path
 
@@ -83,101 +84,76 @@ def axes(problem: Case | Call) -> tuple[str, ...]:
 
 
 def run(job: ShardingJob) -> list[ShardingRecord]:
-    """Compiles a case for every mode, divided axis and contender."""
+    """Compiles a case for every mode, divided axis and contender, and times it beside lax."""
     return [
-        job.record(mode, axis, contender, **_found(job, mode, axis, contender))
+        job.record(mode, axis, contender, **fields)
         for mode in job.modes
         for axis in range(len(axes(job.problem)))
-        for contender in job.contenders
+        for contender, fields in _contest(job, mode, axis).items()
     ]
 
 
-def _found(job: ShardingJob, mode: str, axis: int, contender: str) -> dict[str, Any]:
-    """The result of one program, as fields of its record."""
-    shape = input_shape(job.problem)
-    if shape[axis] % job.devices:
-        reason = f"{shape[axis]} elements do not divide evenly among {job.devices} devices"
-        return {"outcome": "left_out", "reason": reason}
-    try:
-        function, operands = _function(job, mode, contender)
-        return {"outcome": "compiled", **measure(function, operands, axis, job.devices)}
-    except LeftOut as reason:
-        return {"outcome": "left_out", "reason": str(reason)}
-    except Exception as error:  # A compiler error is recorded as a result.
-        if isinstance(error, NotImplementedError) or _NO_DERIVATIVE in str(error):
-            return {"outcome": "left_out", "reason": "JAX has no such derivative"}
-        traceback.print_exc()
-        return {"outcome": "failed", "reason": f"{type(error).__name__}: {error}"[:500]}
+def _contest(job: ShardingJob, mode: str, axis: int) -> dict[str, dict[str, Any]]:
+    """The fields of the records of all contenders in one mode with one divided axis."""
+    fields: dict[str, dict[str, Any]] = {}
+    programs: dict[str, DividedProgram] = {}
+    for name in job.contenders:
+        try:
+            programs[name] = _divided(job, mode, axis, name)
+            fields[name] = {"outcome": "compiled", **programs[name].figures(job.devices)}
+        except LeftOut as reason:
+            fields[name] = {"outcome": "left_out", "reason": str(reason)}
+        except Exception as error:  # A compiler error is recorded as a result.
+            fields[name] = _failed(error)
+    if len(fields) > 1 and all(each["outcome"] == "compiled" for each in fields.values()):
+        try:
+            for name, timing in race(programs, job.budget).items():
+                fields[name]["timing"] = timing
+        except Exception as error:  # So is a wrong result.
+            fields["jaxpool"] = _failed(error)
+    return fields
+
+
+def _failed(error: Exception) -> dict[str, Any]:
+    """The fields of the record of a program that could not be compiled, parsed or run."""
+    if isinstance(error, NotImplementedError) or _NO_DERIVATIVE in str(error):
+        return {"outcome": "left_out", "reason": "JAX has no such derivative"}
+    traceback.print_exception(error)
+    return {"outcome": "failed", "reason": f"{type(error).__name__}: {error}"[:500]}
+
+
+def _divided(job: ShardingJob, mode: str, axis: int, contender: str) -> DividedProgram:
+    """The program of one contender."""
+    size = input_shape(job.problem)[axis]
+    if size % job.devices:
+        raise LeftOut(f"{size} elements do not divide evenly among {job.devices} devices")
+    function, operands = _function(job, mode, contender)
+    return divide(function, operands, axis, job.devices)
 
 
 def _function(job: ShardingJob, mode: Any, contender: str) -> tuple[Function, Operands]:
-    """The implementation of the operator by a contender, and the shapes of its operands."""
-
-    def shaped(shape: tuple[int, ...]) -> Any:
-        return np.broadcast_to(np.zeros((), jax.numpy.dtype(job.dtype)), shape)
-
+    """The implementation of the operator by a contender, and its operands."""
     match job.problem:
         case Case() as case:
             ours = contender == "jaxpool"
             function = (lambda x: jaxpool.pool(case, x)) if ours else lax.function(case)
-            x, y, others = shaped(case.shape), shaped(case.output_shape), ()
+            shapes, others = (case.shape, case.output_shape), ()
         case Call() as call:
             example = call.example()
             function = example.function if contender == "jaxpool" else plain.of(call)
             if function is None:
                 raise LeftOut("lax has no form of it in one or a few operations")
-            results = call.shapes(job.dtype)[1]
-            x, y = shaped(example.shape), shaped(results[0].shape)
+            shapes = (example.shape, call.shapes(job.dtype)[1][0].shape)
             others = example.others if contender == "jaxpool" else ()
+    x, y = (_normal(shape, job.dtype, seed) for seed, shape in enumerate(shapes))
     return function, Operands(mode, x, y, x, others=others)
 
 
-def measure(function: Function, operands: Operands, axis: int, devices: int) -> dict[str, Any]:
-    """Compiles a function whose input is divided along one axis, and parses the program.
-
-    The derivative and other operands of the input's shape are sharded like the input. Other
-    operands are replicated. XLA chooses the sharding of the result and its cotangent; a result that
-    does not divide evenly is replicated.
-
-    Args:
-        function: Of x and further operands.
-        operands: The shapes of the operands; no element is read.
-        axis: The axis of x to divide.
-        devices: The number of devices.
-
-    Returns:
-        Fields of a `ShardingRecord`.
-
-    Raises:
-        UnreadableProgramError: The text of the program cannot be parsed.
-    """
-    mesh = jax.make_mesh((devices,), ("shard",), axis_types=(AxisType.Auto,))
-    divided = NamedSharding(mesh, PartitionSpec(*[None] * axis, "shard"))
-    everywhere = NamedSharding(mesh, PartitionSpec())
-    computation, arrays = compiled.whole(operands, function)
-    with_derivative = operands.has_derivative
-    others = [divided if o.shape == operands.x.shape else everywhere for o in operands.others]
-    shapes = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in arrays]
-    results = jax.eval_shape(computation, *shapes)
-    jitted: Callable[..., Any] = jax.jit(
-        computation,
-        in_shardings=(divided, *([None] * with_derivative), *others),
-        out_shardings=tuple(
-            divided if with_derivative and i == 1 else None for i in range(len(results))
-        ),
-    )
-    started = time.perf_counter()
-    program = jitted.lower(*shapes).compile()
-    seconds = time.perf_counter() - started
-    found = traffic(program.as_text(), devices)
-    memory = program.memory_analysis()
-    return {
-        "counts": found.counts,
-        "received_bytes": found.received,
-        "at_least": found.at_least,
-        "temp_bytes": None if memory is None else memory.temp_size_in_bytes,
-        "compile_s": seconds,
-    }
+@functools.cache
+def _normal(shape: tuple[int, ...], dtype: Dtype, seed: int) -> np.ndarray:
+    """Normal elements, equal for all contenders."""
+    drawn = np.random.default_rng(seed).standard_normal(shape, np.float32)
+    return drawn.astype(jax.numpy.dtype(dtype))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from experiments import boxes, programs, records
+from experiments import boxes, evaluation, records
 from experiments.__main__ import app
 from experiments.config import ConfigError, load
 from experiments.folder import StudyFolder
@@ -118,7 +118,7 @@ def test_scores_by_hand():
 def test_evaluation_counts_every_region_once(config, monkeypatch):
     study = load(config, ["variants.align.head=global"])
     built, test = Programs.build(study, "align"), study.dataset.limited().test
-    monkeypatch.setattr(programs, "EVALUATION_CHUNK", 4)  # 3 chunks of 4 for 10 scenes
+    monkeypatch.setattr(evaluation, "EVALUATION_CHUNK", 4)  # 3 chunks of 4 for 10 scenes
     parts = jax.jit(built.evaluate)(built.init(0), test.inputs, test.labels)
     assert int(parts["accuracy"][1]) == (test.labels["class"] > 0).sum()
     assert int(parts["accuracy_background"][1]) == (test.labels["class"] == 0).sum()

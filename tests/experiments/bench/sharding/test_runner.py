@@ -6,10 +6,11 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from experiments import environment
 from experiments.__main__ import app
 from experiments.bench.calls import Call
 from experiments.bench.case import Case
-from experiments.bench.sharding import runner, table, worker
+from experiments.bench.sharding import program, runner, table, worker
 from experiments.bench.sharding.collectives import UnreadableProgramError
 from experiments.bench.sharding.records import read
 from experiments.bench.sharding.worker import ShardingJob
@@ -18,6 +19,11 @@ CONFIG = """
 title = "A tiny pooling"
 contenders = ["jaxpool", "lax"]
 modes = ["forward", "jvp"]
+
+[budget]
+seconds = 0.01
+samples = 2
+min_samples = 1
 
 [[cases]]
 name = "tiny"
@@ -78,10 +84,15 @@ def test_every_axis_has_a_record_and_a_row(first):
         ("channels", "compiled"),
     ]
     assert rows[0]["received_bytes"] == rows[0]["lax_received_bytes"] == "0"
+    assert [float(row["time_over_lax"] or 0) > 0 for row in rows] == [True, False, True]
+    times = [found["batch", name].timing.median_s for name in ("jaxpool", "lax")]
+    assert float(rows[0]["time_over_lax"]) == pytest.approx(times[0] / times[1], rel=1e-3)
     page = (folder / "summary.md").read_text()
     assert page.startswith("# A tiny pooling, divided among 2 devices")
     assert (folder / "headline.md").read_text().strip() in page
-    assert "| batch | forward | 1 | 1 | 0 | 1 | 1 |  |  |" in page
+    ratio = f"{times[0] / times[1]:.2f}"
+    assert f"| batch | forward | 1 | 1 | 0 | 1 | 1 |  |  | {ratio} | {ratio} |" in page
+    assert f"| tiny | batch | forward | none | 0 | none | 0 |  | {ratio} |" in page
     assert "| tiny | length | forward | left out |" in page
     assert "- jaxpool left out: 9 elements do not divide evenly" in page
 
@@ -109,6 +120,7 @@ def test_what_is_done_is_not_done_again_and_the_rest_is_refused(first, command):
 def job(problem, **changes):
     values = {"problem": problem, "dtype": "float32", "modes": ("gradient",), "devices": 8}
     values |= {"contenders": ("jaxpool", "lax"), "group": "g", "output": "unused"}
+    values["budget"] = {"seconds": 0.01, "samples": 1, "min_samples": 1}
     return ShardingJob.model_validate_json(json.dumps({**values, **changes}, default=_dumped))
 
 
@@ -119,7 +131,12 @@ def _dumped(section):
 CASE = Case(name="c", operator="max", shape=(8, 32, 8), window=2, strides=2)
 
 
-@pytest.mark.usefixtures("compile_quickly")
+@pytest.fixture
+def without_times(monkeypatch):
+    monkeypatch.setattr(worker, "race", lambda programs, budget: {})
+
+
+@pytest.mark.usefixtures("compile_quickly", "without_times")
 def test_a_window_inside_each_part_needs_no_exchange_and_one_across_needs_a_halo():
     records = worker.run(job(CASE))
     assert {(r.axis, r.received) for r in records if r.contender == "jaxpool"} == {
@@ -155,7 +172,7 @@ def test_no_derivative_is_left_out_and_an_unreadable_program_is_a_failure(monkey
     def unreadable(text, devices):
         raise UnreadableProgramError(f"{len(text)} signs, {devices} devices")
 
-    monkeypatch.setattr(worker, "traffic", unreadable)
+    monkeypatch.setattr(program, "traffic", unreadable)
     records = worker.run(job(CASE, contenders=["jaxpool"], modes=["forward"]))
     assert {r.outcome for r in records} == {"failed"}
     assert records[0].received is None
@@ -187,3 +204,22 @@ def test_the_ratio_compares_bytes_only_where_both_exchange_any():
     assert table.ratio(ours, lax) == 3
     assert table.ratio(ours, lax.model_copy(update={"received_bytes": {}})) is None
     assert table.ratio(ours, None) is None
+
+
+@pytest.mark.usefixtures("compile_quickly")
+def test_a_result_that_differs_from_that_of_lax_is_a_failure(monkeypatch):
+    monkeypatch.setattr(worker.lax, "function", lambda case: lambda x: x[:, 1::2])
+    ours, lax, *_ = worker.run(job(CASE, modes=["forward"]))
+    assert (ours.outcome, ours.timing, lax.timing) == ("failed", None, None)
+    assert "WrongResultError: jaxpool differs from lax: the value is off by" in ours.reason
+
+
+def test_records_without_times_have_a_dash():
+    records = [
+        job(CASE).record("forward", 0, name, outcome="compiled") for name in ("jaxpool", "lax")
+    ]
+    assert records[0].timing is None
+    here = environment.capture()
+    page = table.summary("t", here, records)
+    assert "| c | batch | forward | none | 0 | none | 0 |  | - |" in page
+    assert "| batch | forward | 1 | 1 | 0 | 1 | 1 |  |  | - | - |" in page
