@@ -108,10 +108,41 @@ def panels(rows: Sequence[SummaryRow]) -> dict[str, list[SummaryRow]]:
     keys = cost_keys(rows)
     if not keys:
         return {}
+    others = [key for key in rows[0].swept if key not in keys]
     found: dict[str, list[SummaryRow]] = {}
     for row in rows:
-        others = (f"{key} = {value}" for key, value in row.swept.items() if key not in keys)
-        found.setdefault(", ".join(others), []).append(row)
+        found.setdefault(row.at(others), []).append(row)
+    return found
+
+
+def line_key(rows: Sequence[SummaryRow]) -> str:
+    """The swept key along which a plot of accuracy against cost joins the cells of a variant.
+
+    Args:
+        rows: The rows of a study with a sweep.
+
+    Returns:
+        The first key that changes the cost, or the first key if none does.
+    """
+    return [*cost_keys(rows), *rows[0].swept][0]
+
+
+def lines(rows: Sequence[SummaryRow]) -> dict[tuple[str, str], list[SummaryRow]]:
+    """The rows of one plot, grouped by the line that joins them.
+
+    Args:
+        rows: The rows of a plot of accuracy against cost, from a study with a sweep.
+
+    Returns:
+        The rows of each line, by variant and by the values of the other swept keys that vary in the
+        plot. These values are an empty text if only `line_key` varies.
+    """
+    along = line_key(rows)
+    varying = [key for key in rows[0].swept if len({str(row.swept[key]) for row in rows}) > 1]
+    others = [key for key in varying if key != along]
+    found: dict[tuple[str, str], list[SummaryRow]] = {}
+    for row in rows:
+        found.setdefault((row.variant, row.at(others)), []).append(row)
     return found
 
 

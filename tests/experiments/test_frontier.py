@@ -1,3 +1,4 @@
+import json
 import math
 
 import pytest
@@ -6,6 +7,8 @@ from experiments import frontier
 from experiments.frontier import Curve
 from experiments.report import conclusion
 from experiments.report import frontier as picture
+from experiments.report.page import charts
+from experiments.report.page.looks import looks
 
 WIDTHS = (8, 16, 32)
 
@@ -138,6 +141,57 @@ def test_estimates_are_compared_among_themselves(crossing):
     first, second = conclusion.at_equal_cost([*crossing, *estimated])
     assert first.startswith("At 10k examples/s or more:")
     assert second.startswith("At 10k examples/s or more, estimated for H100:")
+
+
+@pytest.fixture
+def three_keys(crossing):
+    """`crossing` with two depths, the smaller at half the cost, and two sizes of data."""
+    return [
+        row.model_copy(
+            update={
+                "swept": {"dataset.train_limit": limit, **row.swept, "model.depth": depth},
+                "flops_per_example": depth * row.flops_per_example,
+            }
+        )
+        for limit in (100, 200)
+        for depth in (1, 2)
+        for row in crossing
+    ]
+
+
+def test_a_line_joins_cells_that_differ_in_one_key_only(crossing, three_keys):
+    assert frontier.line_key(three_keys) == "model.widths"
+    (panel, rows), _ = frontier.panels(three_keys).items()
+    assert panel == "dataset.train_limit = 100"
+    found = frontier.lines(rows)
+    assert list(found) == [
+        (variant, f"model.depth = {depth}") for depth in (1, 2) for variant in ("max", "strided")
+    ]
+    for (variant, at), joined in found.items():
+        assert [row.swept["model.widths"] for row in joined] == [[width] for width in WIDTHS]
+        assert {(row.variant, row.at(["model.depth"])) for row in joined} == {(variant, at)}
+    assert list(frontier.lines(crossing)) == [("max", ""), ("strided", "")]
+    assert picture.plot("title", three_keys).startswith(b"\x89PNG")
+
+
+def test_the_page_draws_these_lines(crossing, three_keys):
+    variants = looks(["max", "strided"])
+    chart = charts.frontier("f", three_keys, variants)
+    assert "that differ only in `model.widths`," in chart.caption
+    assert [option.label for option in chart.options[::5]] == [
+        f"inference, examples/s, at dataset.train_limit = {limit}" for limit in (100, 200)
+    ]
+    line = '"strokeDash": {"field": "line"'
+    for option in chart.options:
+        assert line in json.dumps(option.spec)
+        points = option.spec["data"]["values"]
+        assert [point["line"] for point in points] == ["model.depth = 1"] * 6 + [
+            "model.depth = 2"
+        ] * 6
+    assert not any(
+        line in json.dumps(option.spec)
+        for option in charts.frontier("f", crossing, variants).options
+    )
 
 
 def test_the_picture_has_a_panel_per_value_of_a_key_that_costs_nothing(crossing):

@@ -16,7 +16,8 @@
       domainColor: ink("--soft"), tickColor: ink("--soft"), labelFontSize: 12, titleFontSize: 12,
       titleFontWeight: 400, labelOverlap: true,
     };
-    return { background: null, font: "system-ui, sans-serif", view: { stroke: null }, axis };
+    const legend = { labelColor: ink("--ink"), labelFontSize: 12, labelLimit: 400 };
+    return { background: null, font: "system-ui, sans-serif", view: { stroke: null }, axis, legend };
   }
 
   async function draw(figure) {
