@@ -22,7 +22,7 @@ from experiments import environment, sharded_checkpoint
 from experiments.compilation import compile_network
 from experiments.config import ConfigError, Study
 from experiments.data import Dataset, Stream
-from experiments.executor import Device, Executor, held, streamed
+from experiments.executor import Compilations, Device, Executor, held, streamed
 from experiments.programs import State
 from experiments.state_sharding import gathered, state_shardings
 from experiments.streaming import STEPS_AHEAD, score
@@ -138,8 +138,10 @@ class Parallel(Executor):
         data: The dataset, of `host`.
     """
 
-    def __init__(self, study: Study, variant: str, data: Device):
-        super().__init__(study, variant, data)
+    def __init__(
+        self, study: Study, variant: str, data: Device, compiled: Compilations | None = None
+    ):
+        super().__init__(study, variant, data, compiled)
         self._mesh = mesh()
         self._placed: dict[int, Any] = {}
         self._sharded = study.of(variant).training.shard_state
