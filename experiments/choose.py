@@ -13,7 +13,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Literal
 
-from experiments import statistics
+from experiments import quantiles
 from experiments.contrasts import Contrast, judge
 from experiments.merge import together
 from experiments.records import RecordError
@@ -54,7 +54,7 @@ def _interval(low: float | None, high: float | None) -> Interval | None:
 def _why_no_p99_interval(row: SummaryRow) -> str:
     if row.device_source == "estimated" or row.latency_ms_p99_ci95_low is not None:
         return ""
-    needed = f"a 95% interval of p99 needs {statistics.fewest_for_quantile(0.99)} samples"
+    needed = f"a 95% interval of p99 needs {quantiles.fewest_for_quantile(0.99)} samples"
     if row.latency_samples is None:
         return f"this summary.csv is of an older version without it, so measure again; {needed}"
     return needed

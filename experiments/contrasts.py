@@ -49,11 +49,15 @@ class Contrast:
         return Contrast(self.second, self.first, -self.difference, self.adjusted_p, self.confidence)
 
 
-def judge(pairs: Iterable[tuple[Sample, Sample]]) -> list[Contrast]:
+def judge(
+    pairs: Iterable[tuple[Sample, Sample]], variances: Mapping[str, float] | None = None
+) -> list[Contrast]:
     """Computes the contrasts of all comparisons that are made together.
 
     Args:
         pairs: The pairs to compare; each pair of variants occurs once.
+        variances: Variance that the mean accuracy of a variant has from other sources than the
+            seeds, by name, independent between variants; None for no such variance.
 
     Returns:
         A contrast per pair, in the order given.
@@ -65,9 +69,11 @@ def judge(pairs: Iterable[tuple[Sample, Sample]]) -> list[Contrast]:
         >>> contrast.significant, [round(end, 3) for end in contrast.interval or ()]
         (True, [0.039, 0.068])
     """
+    further = variances or {}
     named = [
-        (first, second, statistics.paired_difference(ours, theirs))
+        (first, second, statistics.paired_difference(ours, theirs, variance))
         for (first, ours), (second, theirs) in pairs
+        for variance in [further.get(first, 0.0) + further.get(second, 0.0)]
     ]
     p_values = [difference.p for _, _, difference in named]
     corrected = zip(statistics.holm(p_values), statistics.holm_confidences(p_values), strict=True)

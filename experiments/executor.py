@@ -18,6 +18,8 @@ from experiments.data import Dataset, Split, Stream
 from experiments.programs import Programs, State, data_order
 
 T = TypeVar("T")
+Compilations = dict[Any, Callable[..., Any]]
+"""Compiled programs by purpose and shape."""
 
 
 @dataclass(frozen=True)
@@ -65,13 +67,17 @@ class Executor:
         study: The study.
         variant: One of its variants.
         data: The dataset, on the device.
+        compiled: The compiled programs of executors with the same `program_fingerprint`; programs
+            that are compiled here are added.
     """
 
-    def __init__(self, study: Study, variant: str, data: Device):
+    def __init__(
+        self, study: Study, variant: str, data: Device, compiled: Compilations | None = None
+    ):
         self.programs = Programs.build(study, variant)
         self._shuffle, self._data = study.of(variant).training.shuffle, data
         self._examples = examples(data.train)
-        self._compiled: dict[Any, Callable[..., Any]] = {}
+        self._compiled = {} if compiled is None else compiled
 
     def split(self, name: str) -> Any:
         """The `"test"` or `"validation"` split."""

@@ -16,14 +16,17 @@ from rich.console import Console
 
 from experiments import parallel, processes, toml
 from experiments.config import Study, dump
-from experiments.executor import Device
+from experiments.executor import Compilations, Device
 from experiments.programs import State
 
 
 class Leader(parallel.Parallel):
     """`Parallel` for process 0 of several."""
 
-    def __init__(self, study: Study, variant: str, data: Device):
+    def __init__(
+        self, study: Study, variant: str, data: Device, compiled: Compilations | None = None
+    ):
+        del compiled  # not shared: XLA may tune a GPU's kernels only if all processes compile
         super().__init__(study, variant, data)
         study = study.of(variant)
         alone: dict[str, Any] = {"variants": {variant: study.variants[variant]}, "sweep": {}}

@@ -16,7 +16,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments import statistics
+from experiments import quantiles
 from experiments.compilation import compile_network, no_cache
 from experiments.config import MeasurementOptions as Options
 from experiments.config import Study
@@ -81,7 +81,7 @@ def latency(milliseconds: Sequence[float] | NDArray[np.float64]) -> Latency:
         The record.
     """
     p50, p95, p99 = (float(p) for p in np.percentile(milliseconds, (50, 95, 99)))
-    low, high = statistics.quantile_interval(milliseconds, 0.99) or (None, None)
+    low, high = quantiles.quantile_interval(milliseconds, 0.99) or (None, None)
     return Latency(p50=p50, p95=p95, p99=p99, samples=len(milliseconds), p99_low=low, p99_high=high)
 
 
@@ -196,7 +196,7 @@ def _timed(program: Callable[[], Any], repeats: int = 1) -> float:
 
 
 def _throughput(samples: list[float]) -> Throughput:
-    median, low, high = statistics.median_interval(samples)
+    median, low, high = quantiles.median_interval(samples)
     return Throughput(
         median=median,
         low=min(samples) if low is None else low,

@@ -23,7 +23,7 @@ from experiments.compilation import compile_network
 from experiments.config import ConfigError, Study
 from experiments.data import Dataset, Stream
 from experiments.evaluation import evaluation_chunks
-from experiments.executor import Device, Executor, examples, held, streamed
+from experiments.executor import Compilations, Device, Executor, examples, held, streamed
 from experiments.placement import divided, mesh, over_batch, read_divided, replicated
 from experiments.programs import State
 from experiments.state_sharding import gathered, state_shardings
@@ -61,8 +61,10 @@ class Parallel(Executor):
         data: The dataset, of `host`.
     """
 
-    def __init__(self, study: Study, variant: str, data: Device):
-        super().__init__(study, variant, data)
+    def __init__(
+        self, study: Study, variant: str, data: Device, compiled: Compilations | None = None
+    ):
+        super().__init__(study, variant, data, compiled)
         self._mesh = mesh()
         self._placed: dict[int, Any] = {}
         self._sharded = study.of(variant).training.shard_state

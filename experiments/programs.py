@@ -78,14 +78,13 @@ class Programs:
             return study.model.build(info, slots, head, rngs)
 
         steps = study.steps_per_epoch
-        schedule = learning_rate(study.training, steps)
         return cls(
             network=network,
             structure=nnx.split(nnx.eval_shape(lambda: network(nnx.Rngs(0))))[0],
             task=study.scored_for,
             augmentation=study.training.augmentation,
-            optimizer=build_optimizer(study.training, schedule),
-            learning_rate=schedule,
+            optimizer=build_optimizer(study.training, steps),
+            learning_rate=learning_rate(study.training, steps),
             batch_size=study.training.batch_size,
             steps_per_epoch=steps,
             bfloat16=study.training.precision == "bfloat16",

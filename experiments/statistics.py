@@ -13,11 +13,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import optimize, special, stats
 
 CONFIDENCE = 0.95
 SIGNIFICANT = 0.05
+NORMAL_95 = float(stats.norm.ppf(0.5 + CONFIDENCE / 2))
+"""Half the width of a 95% interval, in standard deviations of a normal distribution."""
+_LEAST_TAIL = 1e-30  # far below it, quantiles are infinite in floating point
 _ROUNDING = 1e-12  # the differences of equal accuracies are equal only up to rounding errors
 
 
@@ -49,12 +51,14 @@ class Difference:
         mean: The mean difference; None if no seed is shared.
         std: The sample standard deviation of the differences (n - 1); None for fewer than two.
         p: Two-sided p-value of "no difference"; None if the data allow no test.
+        variance: Variance that the mean has from other sources than the seeds.
     """
 
     n: int
     mean: float | None = None
     std: float | None = None
     p: float | None = None
+    variance: float = 0.0
 
     def __neg__(self) -> "Difference":
         """The difference with its sides swapped: second minus first."""
@@ -73,7 +77,7 @@ class Difference:
         """
         if self.mean is None or not self.std:
             return None
-        return _t_interval(self.n, self.mean, self.std, confidence)
+        return _t_interval(self.n, self.mean, self.std, confidence, self.variance)
 
     @property
     def effect(self) -> float | None:
@@ -91,13 +95,21 @@ class Difference:
 
 
 def estimate(
-    values: Sequence[float], bounds: tuple[float, float] = (-math.inf, math.inf)
+    values: Sequence[float],
+    bounds: tuple[float, float] = (-math.inf, math.inf),
+    variance: float = 0.0,
 ) -> MeanEstimate:
     """The mean with its t-interval, mean ± t(n - 1) std / sqrt(n).
+
+    If the mean has further variance v, for instance of measured throughputs, the half-widths add as
+    squares: mean ± sqrt(t(n - 1)^2 std^2 / n + z^2 v) with the normal quantile z. This covers 95 to
+    98% of means. The interval of Welch and Satterthwaite is narrower, but wrong with three seeds:
+    at the level 0.05 / 3 of Holm's method, it misses 4.4% of means instead of 1.7%.
 
     Args:
         values: One number per seed, at least one.
         bounds: The range of possible values of the quantity; the interval is clipped to this range.
+        variance: Variance that the mean has from other sources than the seeds.
 
     Returns:
         The estimate. One value has no interval, since its spread is unknown. Equal values have no
@@ -121,21 +133,24 @@ def estimate(
     std = float(np.std(values, ddof=1))
     if std <= _ROUNDING:
         return MeanEstimate(n, mean, 0.0, None, None)
-    low, high = _t_interval(n, mean, std, CONFIDENCE)
+    low, high = _t_interval(n, mean, std, CONFIDENCE, variance)
     return MeanEstimate(n, mean, std, max(low, bounds[0]), min(high, bounds[1]))
 
 
-def paired_difference(first: Mapping[int, float], second: Mapping[int, float]) -> Difference:
+def paired_difference(
+    first: Mapping[int, float], second: Mapping[int, float], variance: float = 0.0
+) -> Difference:
     """The mean of first minus second over the seeds that both have.
 
-    Normally the p-value is that of a paired t-test. If all differences are equal, t is undefined:
-    the interval would have width 0 and p would be 0, which a few seeds cannot justify. Then there
-    is no interval, and p is that of the exact sign-flip test: 1 if the differences are 0, else 2 /
-    2^n.
+    Normally the p-value is that of a paired t-test, with further variance as in `estimate`. If all
+    differences are equal, t is undefined: the interval would have width 0 and p would be 0, which a
+    few seeds cannot justify. Then there is no interval, and p is that of the exact sign-flip test:
+    1 if the differences are 0, else 2 / 2^n.
 
     Args:
         first: Value by seed.
         second: Value by seed.
+        variance: Variance that the mean has from other sources than the seeds.
 
     Returns:
         The difference. With one shared seed, only its mean is known.
@@ -156,7 +171,7 @@ def paired_difference(first: Mapping[int, float], second: Mapping[int, float]) -
     std = float((ours - theirs).std(ddof=1))
     if std <= _ROUNDING:
         return Difference(n, mean, 0.0, 1.0 if abs(mean) <= _ROUNDING else 2.0 ** (1 - n))
-    return Difference(n, mean, std, float(stats.ttest_rel(ours, theirs).pvalue))
+    return Difference(n, mean, std, _p_value(n, mean, std, variance), variance)
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
@@ -215,75 +230,6 @@ def holm_confidences(p_values: Sequence[float | None]) -> list[float]:
     return levels
 
 
-def quantile_interval(
-    values: Sequence[float] | NDArray[np.float64], share: float
-) -> tuple[float, float] | None:
-    """The 95% interval of a quantile, without assumptions about the distribution.
-
-    Both ends are order statistics of the sample: the number of values below the true quantile, out
-    of n independent values, has a binomial distribution with probability `share`. Each tail has at
-    most 2.5%.
-
-    Args:
-        values: The sample.
-        share: The quantile: 0.5 is the median, 0.99 the 99th percentile.
-
-    Returns:
-        The interval, or None if there are fewer than `fewest_for_quantile(share)` values.
-
-    Example:
-        >>> quantile_interval([3.0, 1.0, 2.0, 5.0, 4.0, 6.0], 0.5)
-        (1.0, 6.0)
-    """
-    if len(values) < fewest_for_quantile(share):
-        return None
-    ordered = np.sort(np.asarray(values, float))
-    below, not_above = stats.binom.interval(CONFIDENCE, len(ordered), share)
-    return float(ordered[int(below) - 1]), float(ordered[int(not_above)])
-
-
-def fewest_for_quantile(share: float) -> int:
-    """The smallest sample that gives a quantile a 95% interval.
-
-    The largest of n values is below the quantile with probability share^n, and the smallest is
-    above it with probability (1 - share)^n. Neither probability may exceed 2.5%.
-
-    Args:
-        share: The quantile, between 0 and 1.
-
-    Returns:
-        The number of values.
-
-    Example:
-        >>> fewest_for_quantile(0.5), fewest_for_quantile(0.99)
-        (6, 368)
-    """
-    return math.ceil(math.log((1 - CONFIDENCE) / 2) / math.log(max(share, 1 - share)))
-
-
-def median_interval(values: Sequence[float]) -> tuple[float, float | None, float | None]:
-    """The median with its 95% interval; see `quantile_interval`.
-
-    Args:
-        values: The sample, at least one value.
-
-    Returns:
-        The median, and the ends of the interval. Both ends are None for fewer than 6 values, which
-        give no 95% interval.
-
-    Raises:
-        ValueError: `values` is empty.
-
-    Example:
-        >>> median_interval([3.0, 1.0, 2.0, 5.0, 4.0, 6.0])
-        (3.5, 1.0, 6.0)
-    """
-    if not len(values):
-        raise ValueError("values is empty: a median needs at least one")
-    low, high = quantile_interval(values, 0.5) or (None, None)
-    return float(np.median(values)), low, high
-
-
 def sampling_margin(accuracy: float, size: int) -> float:
     """Half the width of the 95% Wilson interval of an accuracy, for a random test set.
 
@@ -301,11 +247,35 @@ def sampling_margin(accuracy: float, size: int) -> float:
         >>> round(sampling_margin(0.98, 602), 4)
         0.0116
     """
-    z = stats.norm.ppf(0.5 + CONFIDENCE / 2)
+    z = NORMAL_95
     spread = math.sqrt(accuracy * (1 - accuracy) / size + (z / (2 * size)) ** 2)
     return float(z * spread / (1 + z**2 / size))
 
 
-def _t_interval(n: int, mean: float, std: float, confidence: float) -> tuple[float, float]:
-    low, high = stats.t.interval(confidence, n - 1, loc=mean, scale=std / math.sqrt(n))
-    return float(low), float(high)
+def _t_interval(
+    n: int, mean: float, std: float, confidence: float, variance: float
+) -> tuple[float, float]:
+    half = _half_width(n, std, variance, (1 - confidence) / 2)
+    return mean - half, mean + half
+
+
+def _half_width(n: int, std: float, variance: float, tail: float) -> float:
+    """Half the width of the interval of a mean whose tails each have probability `tail`."""
+    t, z = special.stdtrit(n - 1, tail), special.ndtri(tail)
+    return math.hypot(t * std / math.sqrt(n), z * math.sqrt(variance))
+
+
+def _p_value(n: int, mean: float, std: float, variance: float) -> float:
+    """The p-value for which 0 is an end of the interval of the mean."""
+    if variance == 0:
+        return float(2 * special.stdtr(n - 1, -abs(mean) * math.sqrt(n) / std))
+
+    def beyond(log_tail: float) -> float:
+        return _half_width(n, std, variance, math.exp(log_tail)) - abs(mean)
+
+    least, most = math.log(_LEAST_TAIL), math.log(0.5)
+    if beyond(least) <= 0:
+        return 2 * _LEAST_TAIL
+    if beyond(most) >= 0:
+        return 1.0
+    return 2 * math.exp(optimize.root_scalar(beyond, bracket=(least, most)).root)

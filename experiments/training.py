@@ -22,7 +22,7 @@ import numpy as np
 from experiments import lockstep, parallel, records, streaming
 from experiments.config import Study
 from experiments.data import Dataset
-from experiments.executor import Device, Executor, streamed
+from experiments.executor import Compilations, Device, Executor, streamed
 from experiments.folder import StudyFolder
 from experiments.programs import State
 from experiments.records import EpochMetrics, Origin, RunRecord
@@ -135,14 +135,22 @@ class Trainer:
         variant: One of its variants.
         data: The study's dataset; see `loaded`.
         origin: What is recorded as having made the runs.
+        compiled: Compiled programs to share; see `Executor`.
     """
 
-    def __init__(self, study: Study, variant: str, data: Device, origin: Origin | None = None):
+    def __init__(
+        self,
+        study: Study,
+        variant: str,
+        data: Device,
+        origin: Origin | None = None,
+        compiled: Compilations | None = None,
+    ):
         study = study.of(variant)
         self._variant = variant
         self._fingerprint = study.fingerprint(variant)
         self._sharded, self._data = study.training.shard_state, data
-        self._executor = _executor(study, data)(study, variant, data)
+        self._executor = _executor(study, data)(study, variant, data, compiled)
         self._programs = self._executor.programs
         self._origin = origin
         self._rounds = study.rounds

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from experiments.bench.config import Budget
 from experiments.bench.contenders.elsewhere import Turns
 from experiments.bench.records import Timing
-from experiments.statistics import median_interval
+from experiments.quantiles import median_interval
 
 Run = Callable[[], Any]
 Name = TypeVar("Name", bound=Hashable)

@@ -96,12 +96,14 @@ def at_equal_cost(rows: Sequence[SummaryRow]) -> list[str]:
 def _at_speed(speed: float, found: Sequence[frontier.Curve], panel: str, estimated: str) -> str:
     meeting = {curve.variant: curve for curve in found if curve.meets(speed)}
     reached = {variant: curve.at(speed) for variant, curve in meeting.items()}
+    variances = {variant: curve.variance(speed) for variant, curve in meeting.items()}
     means = {
-        variant: statistics.estimate(list(by_seed.values()), bounds=(0, 1))
+        variant: statistics.estimate(list(by_seed.values()), (0, 1), variances[variant])
         for variant, by_seed in reached.items()
     }
     ranked = sorted(reached, key=lambda variant: -means[variant].mean)
-    pairs = judge(combinations([(variant, reached[variant]) for variant in ranked], 2))
+    samples = [(variant, reached[variant]) for variant in ranked]
+    pairs = judge(combinations(samples, 2), variances)
     claims = [pair for pair in pairs if pair.first == ranked[0] and pair.significant]
     place = f"At {words.short_si(speed)} examples/s or more"
     place += f", estimated for {estimated}" if estimated else ""

@@ -20,8 +20,9 @@ Cost = Callable[[SummaryRow], float]
 def plot(title: str, rows: Sequence[SummaryRow]) -> bytes | None:
     """Draws a curve per variant: test accuracy against throughput, and against latency.
 
-    If other keys are swept that do not change the cost, such as the size of the training set, each
-    combination of their values gets a row of panels.
+    If several keys that change the cost are swept, each combination of the values of all but the
+    first has a curve of its own. Each combination of values of the keys that do not change the
+    cost, such as the size of the training set, has a row of panels.
 
     Args:
         title: The heading.
@@ -47,8 +48,9 @@ def plot(title: str, rows: Sequence[SummaryRow]) -> bytes | None:
         for speed in frontier.common_costs(frontier.curves(shown)):
             left.axvline(speed, color="#BBBBBB", linewidth=1, linestyle=":", zorder=0)
     every[0][0].legend(frameon=False, fontsize=9)
-    keys = words.listed(frontier.cost_keys(rows))
-    said = f"{title}. One curve per variant over {keys}. Bars: 95% intervals over seeds"
+    along, *others = frontier.cost_keys(rows)
+    each = f"variant, {words.listed(others)}" if others else "variant"
+    said = f"{title}. One curve per {each} over {along}. Bars: 95% intervals over seeds"
     figure.suptitle(textwrap.fill(said, 110), fontsize=10)
     image = io.BytesIO()
     figure.savefig(image, format="png", metadata={"Software": None})
@@ -56,9 +58,12 @@ def plot(title: str, rows: Sequence[SummaryRow]) -> bytes | None:
 
 
 def _panel(axes: Axes, rows: Sequence[SummaryRow], cost: Cost) -> None:
-    for index, variant in enumerate(dict.fromkeys(row.variant for row in rows)):
-        own = sorted((row for row in rows if row.variant == variant), key=cost)
-        curve(axes, index, [cost(row) for row in own], own)
+    found = frontier.lines(rows)
+    variants, others = (list(dict.fromkeys(names)) for names in zip(*found, strict=True))
+    for (variant, at), joined in found.items():
+        own = sorted(joined, key=cost)
+        x = [cost(row) for row in own]
+        curve(axes, variants.index(variant), x, own, at, others.index(at))
     costs = [cost(row) for row in rows]
     axes.set_xscale("log")
     axes.set_xlim(min(costs) / 1.15, max(costs) * 1.15)

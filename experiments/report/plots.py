@@ -19,6 +19,7 @@ from experiments.report.rows import SummaryRow
 # is too pale for text on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+_DASHES = ("-", "--", ":", "-.")
 _GREY = "#888888"
 _MOST_LABELS = 12
 _LEAST_PADDING = 0.3  # percentage points; otherwise the noise of a single variant fills the plot
@@ -157,7 +158,14 @@ def accuracy_ends(row: SummaryRow) -> tuple[float, float]:
     return 100 * min(low, mean), 100 * max(high, mean)
 
 
-def curve(axes: Axes, index: int, x: Sequence[float], rows: Sequence[SummaryRow]) -> None:
+def curve(
+    axes: Axes,
+    index: int,
+    x: Sequence[float],
+    rows: Sequence[SummaryRow],
+    at: str = "",
+    style: int = 0,
+) -> None:
     """Draws the accuracies of one variant as a line with their intervals.
 
     Args:
@@ -165,6 +173,8 @@ def curve(axes: Axes, index: int, x: Sequence[float], rows: Sequence[SummaryRow]
         index: The index of the variant, which selects colour and marker.
         x: The x coordinate of each row.
         rows: The variant's rows.
+        at: The settings that tell this line from others of the variant; empty if it has one line.
+        style: The index of these settings, which selects the dashes of the line.
     """
     means = [100 * row.test_accuracy_mean for row in rows]
     ends = [accuracy_ends(row) for row in rows]
@@ -175,7 +185,8 @@ def curve(axes: Axes, index: int, x: Sequence[float], rows: Sequence[SummaryRow]
             [mean - low for mean, (low, _) in zip(means, ends, strict=True)],
             [high - mean for mean, (_, high) in zip(means, ends, strict=True)],
         ],
-        label=rows[0].variant,
+        label=f"{rows[0].variant}, {at}" if at else rows[0].variant,
+        linestyle=_DASHES[style % len(_DASHES)],
         color=COLOURS[index % len(COLOURS)],
         marker=MARKERS[index % len(MARKERS)],
         markersize=5,

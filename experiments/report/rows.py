@@ -7,7 +7,7 @@ published study can be compared without its runs.
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -26,6 +26,7 @@ from experiments.records import (
     RunRecord,
     VariantName,
 )
+from experiments.report import words
 from experiments.tasks import METRICS
 
 
@@ -113,6 +114,10 @@ class SummaryRow(Record):
         """The key that identifies the row in its study."""
         key = f"{self.cell}/{self.variant}" if self.swept else self.variant
         return f"{key} on {self.device}" if self.device_source == "estimated" else key
+
+    def at(self, keys: Iterable[str]) -> str:
+        """The values of some swept keys, for readers: `dataset.train_limit = 1000`."""
+        return ", ".join(f"{key} = {words.plain(self.swept[key])}" for key in keys)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

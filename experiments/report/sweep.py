@@ -27,16 +27,15 @@ def plot(title: str, rows: Sequence[SummaryRow]) -> bytes:
         A PNG.
     """
     key, *others = rows[0].swept
-    panels: dict[tuple[Any, ...], list[SummaryRow]] = {}
+    panels: dict[str, list[SummaryRow]] = {}
     for row in rows:
-        panels.setdefault(tuple(str(row.swept[other]) for other in others), []).append(row)
+        panels.setdefault(row.at(others), []).append(row)
     figure = Figure(figsize=(max(7, 4.2 * len(panels)), 4.8), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
     every = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-    for axes, (values, shown) in zip(every, panels.items(), strict=True):
+    for axes, (panel, shown) in zip(every, panels.items(), strict=True):
         _panel(axes, key, shown)
-        named = ", ".join(f"{k} = {v}" for k, v in zip(others, values, strict=True))
-        axes.set_title(named, fontsize=9)
+        axes.set_title(panel, fontsize=9)
     every[0].set_ylabel("test accuracy, % (up is better)")
     every[-1].legend(frameon=False, fontsize=9)
     figure.suptitle(f"{title}. Bars: 95% intervals over seeds", fontsize=10)

@@ -6,7 +6,7 @@ record, trial.json, is written last.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,12 @@ from experiments.choices import TrialRecord
 from experiments.config import Study, differences, dump
 from experiments.data import Dataset
 from experiments.folder import StudyFolder, TrialFolder
+from experiments.optimizers import program_fingerprint
 from experiments.progress import display
 from experiments.records import Origin, RecordError
+
+_PROGRAMS = 4
+"""Programs kept for later trials that differ in learning rate or weight decay only."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,7 @@ class Trials:
     ):
         self._whole, self._folder, self._kind = whole, folder, kind
         self._load, self._origin, self._console = load, origin, console
+        self._compiled = lru_cache(_PROGRAMS)(lambda _fingerprint: {})
         self.granted: dict[Path, tuple[int, TrialRecord]] = {}
 
     def run(self, candidates: Sequence[Candidate], rung: Rung) -> dict[str, list[TrialRecord]]:
@@ -166,7 +171,8 @@ class Trials:
         show: Callable[..., None],
     ) -> None:
         study = rung.study(one)
-        trainer = training.Trainer(study, one.variant, self._data)
+        compiled = self._compiled(program_fingerprint(study, one.variant))
+        trainer = training.Trainer(study, one.variant, self._data, compiled=compiled)
         for seeds in groups:
             _, histories = trainer.fit(
                 seeds, place, lambda seeds, lines: show(one.folder, seeds, lines, study.rounds)

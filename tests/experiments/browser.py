@@ -23,8 +23,14 @@ _FLAGS = (
     "--disable-sync",
     "--remote-debugging-pipe",
 )
+_KEYS = {"Tab": 9, "Escape": 27, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}
+"""Keys that a script can press, with Windows' codes, by which Chromium knows them."""
 _SCRIPT = """(async () => {
   const settled = () => new Promise((done) => setTimeout(done, 100));
+  const press = (key) => new Promise((done) => {
+    addEventListener("keyup", () => done(), { once: true });
+    pressKey(key);
+  });
   while (!document.documentElement.dataset.ready) await settled();
   %s
 })()"""
@@ -75,7 +81,8 @@ class Browser:
 
         Args:
             page: The file.
-            script: The body of an async function; `settled()` waits for the page to redraw.
+            script: The body of an async function; `settled()` waits for the page to redraw, and
+                `press(key)` presses a key of the keyboard.
             width: The width of the window in pixels.
             dark: Whether the reader prefers dark pages.
         """
@@ -86,6 +93,7 @@ class Browser:
             self._call(f"{domain}.enable", session)
         size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
         self._call("Emulation.setDeviceMetricsOverride", session, **size)
+        self._call("Runtime.addBinding", session, name="pressKey")
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self._call("Emulation.setEmulatedMedia", session, features=[scheme])
         self._events.clear()
@@ -120,15 +128,19 @@ class Browser:
         sent = [e for e in self._events if e["method"] == "Network.requestWillBeSent"]
         return [event["params"]["request"]["url"] for event in sent]
 
-    def _call(self, method: str, session: str | None = None, **parameters: Any) -> dict[str, Any]:
+    def _send(self, method: str, session: str | None, **parameters: Any) -> int:
         self._calls += 1
         message = {"id": self._calls, "method": method, "params": parameters}
         if session is not None:
             message["sessionId"] = session
         os.write(self._out, json.dumps(message).encode() + b"\0")
+        return self._calls
+
+    def _call(self, method: str, session: str | None = None, **parameters: Any) -> dict[str, Any]:
+        number = self._send(method, session, **parameters)
         while True:
             answer = self._read()
-            if answer.get("id") == self._calls:
+            if answer.get("id") == number:
                 assert "error" not in answer, f"{method}: {answer['error']}"
                 return answer["result"]
             self._keep(answer)
@@ -136,6 +148,11 @@ class Browser:
     def _keep(self, message: dict[str, Any]) -> None:
         if "method" in message:
             self._events.append(message)
+        if message.get("method") == "Runtime.bindingCalled":
+            key = message["params"]["payload"]
+            pressed = {"key": key, "code": key, "windowsVirtualKeyCode": _KEYS[key]}
+            for kind in ("keyDown", "keyUp"):
+                self._send("Input.dispatchKeyEvent", message["sessionId"], type=kind, **pressed)
 
     def _read(self) -> dict[str, Any]:
         end = time.monotonic() + _PATIENCE_S

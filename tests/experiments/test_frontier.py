@@ -1,11 +1,16 @@
+import json
 import math
 
+import numpy as np
 import pytest
 
 from experiments import frontier
+from experiments.contrasts import judge
 from experiments.frontier import Curve
 from experiments.report import conclusion
 from experiments.report import frontier as picture
+from experiments.report.page import charts
+from experiments.report.page.looks import looks
 
 WIDTHS = (8, 16, 32)
 
@@ -64,6 +69,47 @@ def test_curves_that_never_cost_the_same_are_not_compared():
     assert frontier.common_costs([curve(), slow]) == []
 
 
+def noisy(rng, variant, speeds):
+    """Cells that are 2 points apart, with three seeds, and throughputs measured to 10%."""
+    order = np.argsort(measured := speeds * np.exp(0.1 * rng.standard_normal(4)))
+    accuracies = 0.9 - 0.02 * np.arange(4) + 0.003 * rng.standard_normal((3, 4))
+    by_seed = {seed: tuple(own) for seed, own in enumerate(accuracies[:, order])}
+    return Curve(variant, tuple(measured[order]), by_seed, (0.1,) * 4)
+
+
+def test_the_interval_at_equal_throughput_covers_the_truth_although_throughputs_have_errors():
+    """250 studies of two variants: 95% of the intervals must cover the true difference.
+
+    Without the variance of the throughputs, about 75% of the intervals do.
+    """
+    rng, speed, studies = np.random.default_rng(0), 20_000.0, 250
+    speeds = np.array([1e4, 1.6e4, 2.6e4, 4.2e4]), np.array([0.8e4, 1.4e4, 2.4e4, 4e4])
+    first, second = (0.9 - 0.02 * np.interp(np.log(speed), np.log(own), range(4)) for own in speeds)
+    covered = naive = 0
+    for _ in range(studies):
+        pair = [noisy(rng, name, own) for name, own in zip("ab", speeds, strict=True)]
+        samples = [(curve.variant, curve.at(speed)) for curve in pair]
+        variances = {curve.variant: curve.variance(speed) for curve in pair}
+        for variance in (variances, None):
+            (contrast,) = judge([tuple(samples)], variance)
+            low, high = contrast.interval
+            inside = low <= first - second <= high
+            covered += inside and variance is not None
+            naive += inside and variance is None
+    assert 0.94 * studies <= covered < studies
+    assert naive < 0.85 * studies
+
+
+def test_the_variance_of_exact_throughputs_is_0_and_that_of_measured_ones_follows_the_slope():
+    assert curve().variance(5_000.0) == curve(errors=(0.0, 0.0, 0.0)).variance(5_000.0) == 0
+    # A mean of 0.92 at 1,000 and of 0.8 at 10,000 examples/s: a slope of 0.12 / log(10) in the
+    # logarithm of the throughput. In the middle, the error is half of the sum of both errors.
+    one = curve(errors=(0.01, 0.01, 0.01))
+    expected = (0.12 / math.log(10)) ** 2 * 2 * (0.01 / 2) ** 2
+    assert one.variance(math.sqrt(1e3 * 1e4)) == pytest.approx(expected, rel=0.1)
+    assert one.variance(100.0) == 0  # every cell is faster
+
+
 def swept(make_rows, accuracies, speeds):
     """Rows of a sweep over widths; accuracies and speeds by variant and width."""
     rows = []
@@ -105,8 +151,8 @@ def test_only_keys_that_change_the_network_make_a_frontier(crossing):
 def test_the_sentence_compares_at_equal_cost(crossing):
     said = conclusion.at_equal_cost(crossing)
     assert said == [
-        "At 10k examples/s or more: `strided` 89.10 ± 0.43 % and `max` 80.10 ± 0.25 %. `strided` "
-        "is more accurate than `max` by 9.00 points (95% CI 8.75 to 9.25, p < 0.001, after Holm)."
+        "At 10k examples/s or more: `strided` 89.10 ± 0.44 % and `max` 80.10 ± 0.26 %. `strided` "
+        "is more accurate than `max` by 9.00 points (95% CI 8.73 to 9.27, p < 0.001, after Holm)."
     ]
     assert conclusion.conclude(crossing).sentences[0] == said[0]
 
@@ -138,6 +184,57 @@ def test_estimates_are_compared_among_themselves(crossing):
     first, second = conclusion.at_equal_cost([*crossing, *estimated])
     assert first.startswith("At 10k examples/s or more:")
     assert second.startswith("At 10k examples/s or more, estimated for H100:")
+
+
+@pytest.fixture
+def three_keys(crossing):
+    """`crossing` with two depths, the smaller at half the cost, and two sizes of data."""
+    return [
+        row.model_copy(
+            update={
+                "swept": {"dataset.train_limit": limit, **row.swept, "model.depth": depth},
+                "flops_per_example": depth * row.flops_per_example,
+            }
+        )
+        for limit in (100, 200)
+        for depth in (1, 2)
+        for row in crossing
+    ]
+
+
+def test_a_line_joins_cells_that_differ_in_one_key_only(crossing, three_keys):
+    assert frontier.line_key(three_keys) == "model.widths"
+    (panel, rows), _ = frontier.panels(three_keys).items()
+    assert panel == "dataset.train_limit = 100"
+    found = frontier.lines(rows)
+    assert list(found) == [
+        (variant, f"model.depth = {depth}") for depth in (1, 2) for variant in ("max", "strided")
+    ]
+    for (variant, at), joined in found.items():
+        assert [row.swept["model.widths"] for row in joined] == [[width] for width in WIDTHS]
+        assert {(row.variant, row.at(["model.depth"])) for row in joined} == {(variant, at)}
+    assert list(frontier.lines(crossing)) == [("max", ""), ("strided", "")]
+    assert picture.plot("title", three_keys).startswith(b"\x89PNG")
+
+
+def test_the_page_draws_these_lines(crossing, three_keys):
+    variants = looks(["max", "strided"])
+    chart = charts.frontier("f", three_keys, variants)
+    assert "that differ only in `model.widths`," in chart.caption
+    assert [option.label for option in chart.options[::5]] == [
+        f"inference, examples/s, at dataset.train_limit = {limit}" for limit in (100, 200)
+    ]
+    line = '"strokeDash": {"field": "line"'
+    for option in chart.options:
+        assert line in json.dumps(option.spec)
+        points = option.spec["data"]["values"]
+        assert [point["line"] for point in points] == ["model.depth = 1"] * 6 + [
+            "model.depth = 2"
+        ] * 6
+    assert not any(
+        line in json.dumps(option.spec)
+        for option in charts.frontier("f", crossing, variants).options
+    )
 
 
 def test_the_picture_has_a_panel_per_value_of_a_key_that_costs_nothing(crossing):

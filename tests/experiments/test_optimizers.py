@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 
 from experiments.config import Training
-from experiments.optimizers import build_optimizer, learning_rate
+from experiments.optimizers import build_optimizer, learning_rate, program_fingerprint
+from tests.experiments.tiny import tiny_study
 
 
 def training(**changes):
@@ -52,7 +53,7 @@ def test_a_warmup_as_long_as_training_is_allowed():
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 def test_only_kernels_decay(optimizer):
     options = training(optimizer=optimizer, weight_decay=0.1)
-    rule = build_optimizer(options, learning_rate(options, 5))
+    rule = build_optimizer(options, 5)
     parameters = {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}
     nothing = {"kernel": jnp.zeros((2, 2)), "bias": jnp.zeros(2)}
     updates, _ = rule.update(nothing, rule.init(parameters), parameters)
@@ -62,7 +63,7 @@ def test_only_kernels_decay(optimizer):
 
 def test_sgd_is_nesterov_momentum():
     options = training(optimizer="sgd", schedule="constant", momentum=0.5)
-    rule = build_optimizer(options, learning_rate(options, 5))
+    rule = build_optimizer(options, 5)
     parameters, gradient = {"w": jnp.zeros((1, 1))}, {"w": jnp.ones((1, 1))}
     state, steps = rule.init(parameters), []
     for _ in range(3):
@@ -81,7 +82,7 @@ def test_momentum_without_nesterov_and_decay_that_passes_through_it():
         weight_decay=0.1,
         coupled_decay=True,
     )
-    rule = build_optimizer(options, learning_rate(options, 5))
+    rule = build_optimizer(options, 5)
     parameters, gradient = {"w": jnp.full((1, 1), 10.0)}, {"w": jnp.ones((1, 1))}
     state, steps = rule.init(parameters), []
     for _ in range(3):
@@ -89,3 +90,13 @@ def test_momentum_without_nesterov_and_decay_that_passes_through_it():
         steps.append(float(update["w"][0, 0]))
     # Gradient and decay are 1 + 0.1 * 10 = 2; the trace is 2, 3, 3.5.
     np.testing.assert_allclose(steps, [-1, -1.5, -1.75], rtol=1e-6)
+
+
+def test_programs_differ_unless_only_learning_rate_and_weight_decay_do(tmp_path):
+    def fingerprint(*changes):
+        return program_fingerprint(tiny_study(tmp_path, *changes), "max")
+
+    same = fingerprint("training.learning_rate=0.3", "training.weight_decay=0.1")
+    assert fingerprint() == same != program_fingerprint(tiny_study(tmp_path), "strided")
+    for change in ("weight_decay=0", "epochs=4", "schedule='constant'", "optimizer='sgd'"):
+        assert fingerprint(f"training.{change}") != same, change

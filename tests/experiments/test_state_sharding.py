@@ -69,7 +69,8 @@ def test_a_device_holds_its_part_of_the_state_and_whole_what_cannot_be_divided(r
         leaf.nbytes for leaf in jax.tree.leaves(sharded) if leaf.sharding.is_fully_replicated
     )
     assert set(held.values()) == {(total - whole) // 8 + whole}
-    assert whole == 3 * 40 + 2 * 4  # ten biases with their moments, and two counters
+    # Ten biases with their moments, three counters, learning rate and weight decay.
+    assert whole == 3 * 40 + 5 * 4
     shardings = jax.tree.map(lambda leaf: leaf.sharding, sharded)
     assert state_sharding.bytes_per_device(sharded, shardings) == (total - whole) // 8 + whole
 

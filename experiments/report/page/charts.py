@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from experiments.frontier import line_key, lines, panels
 from experiments.report import words
 from experiments.report.page.looks import Look, scales
 from experiments.report.page.vega import ZOOM, Chart, Option, Spec, axis, frame, zoomed
@@ -26,6 +27,8 @@ _COSTS = (
     CostAxis("latency_ms_p95", "latency of one example, ms, p95", "left"),
     CostAxis("latency_ms_p99", "latency of one example, ms, p99", "left"),
 )
+_DASHES: Spec = {"field": "line", "type": "nominal", "legend": {"title": None, "orient": "top"}}
+"""The encoding that tells lines of one variant apart."""
 _ESTIMATED_COSTS = (
     *_COSTS[:2],
     CostAxis("latency_ms_p50", "latency of one example, ms", "left"),
@@ -34,6 +37,9 @@ _ESTIMATED_COSTS = (
 
 def frontier(place: str, rows: Sequence[SummaryRow], found: Sequence[Look]) -> Chart:
     """Accuracy against each cost for the rows of one device; of a sweep, one curve per variant.
+
+    A sweep of several keys has a drawing for each combination of values of the keys that do not
+    change the cost. In a drawing, a curve joins cells that differ in `frontier.line_key` only.
 
     Args:
         place: The chart's id in the page.
@@ -49,7 +55,8 @@ def frontier(place: str, rows: Sequence[SummaryRow], found: Sequence[Look]) -> C
         + ("." if estimated else ", of throughput over repetitions.")
     )
     if first.swept:
-        caption += " A line joins the cells of one variant, in the order of the sweep."
+        along = f" that differ only in `{line_key(rows)}`" if len(first.swept) > 1 else ""
+        caption += f" A line joins the cells of one variant{along}, in the order of the sweep."
     else:
         caption += (
             " Dashed line: the best means. Overlapping bars do not show which variant is better."
@@ -59,7 +66,13 @@ def frontier(place: str, rows: Sequence[SummaryRow], found: Sequence[Look]) -> C
         title=f"{first.device_source.capitalize()} on {first.device}",
         caption=f"{caption} {ZOOM}",
         options=[
-            Option(cost.title, _frontier(cost, rows, found), "x", "log")
+            Option(
+                f"{cost.title}, at {panel}" if panel else cost.title,
+                _frontier(cost, shown, found),
+                "x",
+                "log",
+            )
+            for panel, shown in (panels(rows) or {"": rows}).items()
             for cost in (_ESTIMATED_COSTS if estimated else _COSTS)
         ],
         choice="against",
@@ -76,9 +89,9 @@ def sweep(rows: Sequence[SummaryRow], found: Sequence[Look]) -> list[Chart]:
     charts = []
     for index, key in enumerate(rows[0].swept):
         groups: dict[str, list[SummaryRow]] = {}
+        others = [other for other in rows[0].swept if other != key]
         for row in rows:
-            others = [f"{k} = {v}" for k, v in row.swept.items() if k != key]
-            groups.setdefault(", ".join(others) or key, []).append(row)
+            groups.setdefault(row.at(others) or key, []).append(row)
         charts.append(
             Chart(
                 id=f"sweep-{index}",
@@ -104,6 +117,8 @@ def ends(row: SummaryRow) -> dict[str, float]:
 
 def _frontier(cost: CostAxis, rows: Sequence[SummaryRow], found: Sequence[Look]) -> Spec:
     front = set() if rows[0].swept else {row.key for row in _front(rows, cost)}
+    curves = lines(rows) if rows[0].swept else {}
+    others = {row.key: at for (_, at), own in curves.items() for row in own}
     data = []
     for index, row in enumerate(rows):
         value = getattr(row, cost.field)
@@ -117,6 +132,7 @@ def _frontier(cost: CostAxis, rows: Sequence[SummaryRow], found: Sequence[Look])
                 **_said(row),
                 "shown": f"{words.si(value)}",
                 "index": index,
+                "line": others.get(row.key, ""),
                 "front": row.key in front,
             }
         )
@@ -125,8 +141,9 @@ def _frontier(cost: CostAxis, rows: Sequence[SummaryRow], found: Sequence[Look])
     x, y = axis("cost", title, "~s"), axis("accuracy", "test accuracy, %")
     colour = {"color": looks["color"]}
     line = {"x": x, "y": y, "order": {"field": "index"}}
+    dashes = {"strokeDash": _DASHES} if any(others.values()) else {}
     joined = (
-        {"mark": {"type": "line", "opacity": 0.6}, "encoding": {**line, **colour}}
+        {"mark": {"type": "line", "opacity": 0.6}, "encoding": {**line, **colour, **dashes}}
         if rows[0].swept
         else {
             "mark": {

@@ -6,6 +6,7 @@
   const charts = JSON.parse(document.getElementById("charts").textContent);
   const hidden = new Set(); // variants that the reader has switched off
   const drawn = new Map(); // the result of vegaEmbed, by figure
+  const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
   const ink = (name) => getComputedStyle(root).getPropertyValue(name).trim();
 
@@ -15,7 +16,8 @@
       domainColor: ink("--soft"), tickColor: ink("--soft"), labelFontSize: 12, titleFontSize: 12,
       titleFontWeight: 400, labelOverlap: true,
     };
-    return { background: null, font: "system-ui, sans-serif", view: { stroke: null }, axis };
+    const legend = { labelColor: ink("--ink"), labelFontSize: 12, labelLimit: 400 };
+    return { background: null, font: "system-ui, sans-serif", view: { stroke: null }, axis, legend };
   }
 
   async function draw(figure) {
@@ -52,6 +54,48 @@
     for (const figure of document.querySelectorAll("figure[data-chart]")) await draw(figure);
   }
 
+  // Moves from point to point with the arrow keys: Vega receives the events of a pointer at the
+  // point, so it shows the same text as on hover, which the <output> then announces.
+  function followKeys(figure) {
+    const chart = figure.querySelector(".chart");
+    const announced = figure.querySelector("output");
+    let current = null;
+
+    function send(point, kind) {
+      const { e: clientX, f: clientY } = point.getScreenCTM();
+      point.dispatchEvent(new PointerEvent(kind, { clientX, clientY, bubbles: true }));
+    }
+
+    function moveTo(point) {
+      current?.classList.remove("current");
+      if (current?.isConnected) send(current, "mouseout"); // Vega hides the text
+      current = point;
+      announced.textContent = "";
+      if (!point) return;
+      point.classList.add("current");
+      point.scrollIntoView({ block: "nearest" });
+      send(point, "pointermove"); // Vega shows the text
+      const rows = [...document.querySelectorAll("#vg-tooltip-element tr")];
+      announced.textContent = rows
+        .map((row) => [...row.cells].map((cell) => cell.textContent).join(": ")).join("; ");
+    }
+
+    chart.addEventListener("blur", () => moveTo(null));
+    chart.addEventListener("keydown", (event) => {
+      if (event.target !== chart) return; // Vega's menu is inside
+      if (event.key === "Escape") chart.blur();
+      if (!(event.key in arrows)) return;
+      event.preventDefault(); // no scrolling
+      const [right, down] = arrows[event.key];
+      const found = [...chart.querySelectorAll('[aria-roledescription="point"]')]
+        .map((point) => ({ point, at: point.getScreenCTM() }))
+        .sort(({ at: a }, { at: b }) => right ? a.e - b.e || a.f - b.f : a.f - b.f || a.e - b.e);
+      const index = found.findIndex(({ point }) => point === current);
+      const next = found[index < 0 ? 0 : index + right + down];
+      if (next) moveTo(next.point);
+    });
+  }
+
   const url = URL.createObjectURL(
     new Blob([window.dataTablesModule], { type: "text/javascript" }));
   const { default: DataTable } = await import(url);
@@ -85,6 +129,7 @@
   }
   for (const figure of document.querySelectorAll("figure[data-chart]")) {
     figure.addEventListener("change", () => draw(figure));
+    followKeys(figure);
   }
   darkness.addEventListener("change", drawAll);
   await drawAll();

@@ -95,6 +95,9 @@ def test_in_a_browser_the_dots_are_drawn(lines, tmp_path, browser):
         const answer = { points: points(), rows: count("#ratios tbody tr") };
         document.querySelector('.variants input[value="torch"]').click(); await settled();
         answer.without = points();
+        document.querySelector(".chart").focus();
+        await press("ArrowDown");
+        answer.said = document.querySelector("output").textContent.split("; ").slice(0, 3);
         answer.wide = document.documentElement.scrollWidth - innerWidth;
         answer.hacked = window.hacked ?? "no";
         return answer;
@@ -102,4 +105,11 @@ def test_in_a_browser_the_dots_are_drawn(lines, tmp_path, browser):
         width=400,
     )
     assert found.complaints == []
-    assert found.answer == {"points": 6, "rows": 4, "without": 4, "wide": 0, "hacked": "no"}
+    assert found.answer == {
+        "points": 6,
+        "rows": 4,
+        "without": 4,
+        "said": ["case: narrow", "computes: max 2x16x16x4 k3 s1 SAME", "against: lax"],
+        "wide": 0,
+        "hacked": "no",
+    }

@@ -9,7 +9,7 @@ import signal
 import pytest
 from rich.console import Console
 
-from experiments import environment, records, tuning
+from experiments import environment, executor, records, tuning
 from experiments.config import load
 from experiments.folder import StudyFolder
 from experiments.records import RunRecord
@@ -59,21 +59,26 @@ def chosen(folder):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """A tuned study, run once: its config, its folder, its output, and the splits it scored."""
+    """A tuned study, run once: its config, folder, output, scored splits and compilations."""
     base = tmp_path_factory.mktemp("tuned")
     config, folder = write(base), StudyFolder(base / "tiny")
-    scored = []
-    original = Trainer._scores
+    scored, compiled = [], []
+    original, compile_network = Trainer._scores, executor.compile_network
 
     def spy(self, state, size, split):
         scored.append((len(split[1]), folder.tuning.exists()))
         return original(self, state, size, split)
 
+    def counted(lowered, purpose):
+        compiled.append((purpose, folder.tuning.exists()))
+        return compile_network(lowered, purpose)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Trainer, "_scores", spy)
+        patch.setattr(executor, "compile_network", counted)
         process = command("run", config, "--out", base, *SETS)
     assert process.exit_code == 0, process.stderr
-    return config, folder, process.stdout, scored
+    return config, folder, process.stdout, scored, compiled
 
 
 @pytest.fixture
@@ -114,7 +119,7 @@ def test_each_variant_has_what_was_best_on_the_validation_split(finished):
 
 
 def test_trials_neither_score_the_test_split_nor_record_it(finished):
-    _, folder, _, scored = finished
+    _, folder, _, scored, _ = finished
     before = [size for size, tuned in scored if not tuned]
     after = [size for size, tuned in scored if tuned]
     assert set(before) == {48}
@@ -124,8 +129,13 @@ def test_trials_neither_score_the_test_split_nor_record_it(finished):
     assert not any("test" in path.read_text() for path in [*files, folder.tuning])
 
 
+def test_trials_that_differ_in_numbers_only_share_their_programs(finished):
+    *_, compiled = finished
+    assert [purpose for purpose, tuned in compiled if not tuned] == ["training", "inference"]
+
+
 def test_tables_show_what_was_chosen_and_who_was_not_tuned(finished):
-    _, folder, printed, _ = finished
+    _, folder, printed, *_ = finished
     rate = chosen(folder)["cells"][""]["max"]["choice"]["training.learning_rate"]
     with folder.summary_csv.open() as file:
         rows = {row["variant"]: row for row in csv.DictReader(file)}
@@ -145,7 +155,7 @@ def test_tables_show_what_was_chosen_and_who_was_not_tuned(finished):
 
 
 def test_a_finished_study_needs_no_trials_any_more(finished, copied):
-    _, _, printed, _ = finished
+    _, _, printed, *_ = finished
     folder, again = copied
     shutil.rmtree(folder.path / "tuning")
     kept = {path: path.stat().st_mtime_ns for path in folder.path.rglob("*.json")}

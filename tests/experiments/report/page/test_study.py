@@ -262,6 +262,56 @@ def test_in_a_browser_the_page_sorts_hides_variants_and_fetches_nothing(swept, b
     assert answer["hacked"] == "no"
 
 
+def test_in_a_browser_the_arrow_keys_go_from_point_to_point(summarised, browser):
+    found = browser.visit(
+        summarised.page,
+        """
+        const figure = document.querySelector("figure");
+        const chart = figure.querySelector(".chart");
+        const current = () => figure.querySelectorAll(".current");
+        const tooltip = () => document.querySelector("#vg-tooltip-element.visible");
+        const answer = { stops: 0, said: [] };
+        figure.querySelector("input:checked").focus();
+        while (document.activeElement !== chart && answer.stops++ < 9) await press("Tab");
+        answer.outline = getComputedStyle(chart).outlineStyle;
+        const keys = ["ArrowRight", "ArrowRight", "ArrowRight", "ArrowLeft", "ArrowUp"];
+        for (const key of keys) {
+          await press(key);
+          answer.said.push(figure.querySelector("output").textContent);
+        }
+        answer.shown = [current().length, tooltip().textContent];
+        await press("Escape");
+        answer.left = [current().length, tooltip(), document.activeElement === chart];
+        figure.closest("section").querySelector(".variants input").click(); await settled();
+        chart.focus();
+        await press("ArrowRight");
+        answer.toggled = figure.querySelector("output").textContent;
+        await press("Tab");
+        answer.inside = [chart.contains(document.activeElement), current().length];
+        return answer;
+        """,
+    )
+    assert found.complaints == []
+    answer = found.answer
+    assert answer["stops"] == 1
+    assert answer["outline"] == "solid"
+    assert [said.partition("; test")[0] for said in answer["said"]] == [
+        f"variant: {variant}; at: dataset.train_limit = {size}"
+        for variant, size in (
+            ("max", 1000),
+            ("max", 100),
+            ("average", 1000),
+            ("max", 100),
+            ("strided", 1000),
+        )
+    ]
+    assert answer["shown"][0] == 1
+    assert answer["shown"][1].startswith("variantstridedatdataset.train_limit = 1000test accuracy")
+    assert answer["left"] == [0, None, False]
+    assert answer["toggled"].startswith("variant: average;")
+    assert answer["inside"] == [True, 0]
+
+
 @pytest.mark.parametrize("width", [400, 1000])
 def test_in_a_dark_browser_nothing_is_wider_than_the_screen(summarised, browser, width):
     found = browser.visit(
