@@ -119,7 +119,6 @@ def _dumped(section):
 CASE = Case(name="c", operator="max", shape=(8, 32, 8), window=2, strides=2)
 
 
-@pytest.mark.usefixtures("compile_quickly")
 def test_a_window_inside_each_part_needs_no_exchange_and_one_across_needs_a_halo():
     records = worker.run(job(CASE))
     assert {(r.axis, r.received) for r in records if r.contender == "jaxpool"} == {
@@ -134,7 +133,6 @@ def test_a_window_inside_each_part_needs_no_exchange_and_one_across_needs_a_halo
     assert across["batch"].received == 0
 
 
-@pytest.mark.usefixtures("compile_quickly")
 def test_operands_beside_the_input_and_operators_without_a_form_in_lax():
     call = Call(name="u", operator="max_unpool", shape=(8, 16, 16, 8), window=2, strides=2)
     records = worker.run(job(call, modes=["forward"]))
