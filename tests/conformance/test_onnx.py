@@ -111,24 +111,35 @@ def cases(name):
     return [case for case in node._NodeTestCases if case.model.graph.node[0].op_type == name]
 
 
+def attributes(case):
+    (call,) = case.model.graph.node
+    return {a.name: helper.get_attribute_value(a) for a in call.attribute}
+
+
 @pytest.mark.parametrize("name", OPERATORS)
 def test_onnx_backend_node_tests(name, record_property):
     operator, at_least = OPERATORS[name]
     found = cases(name)
     assert len(found) >= at_least
     record_property("cases", len(found))
-    for case in found:
-        (call,) = case.model.graph.node
-        attributes = {a.name: helper.get_attribute_value(a) for a in call.attribute}
-        assert case.data_sets, case.name
-        for (x, *rest), outputs in case.data_sets:
-            results = quick.jit(lambda x: operator(attributes, x, *rest))(x)  # noqa: B023
-            assert results[0].dtype == outputs[0].dtype, case.name
-            # The second output, the indices, is optional.
-            for result, expected in zip(results, outputs, strict=False):
-                np.testing.assert_allclose(
-                    result, expected, rtol=case.rtol, atol=case.atol, err_msg=case.name
-                )
+    sets = [(case, *data) for case in found for data in case.data_sets]
+    assert len(sets) >= len(found)
+    firsts = [x for _, (x, *_), _ in sets]
+
+    @quick.jit
+    def every(firsts):  # further operands are constants
+        return [
+            operator(attributes(case), x, *rest)
+            for x, (case, (_, *rest), _) in zip(firsts, sets, strict=True)
+        ]
+
+    for (case, _, outputs), results in zip(sets, every(firsts), strict=True):
+        assert results[0].dtype == outputs[0].dtype, case.name
+        # The second output, the indices, is optional.
+        for result, expected in zip(results, outputs, strict=False):
+            np.testing.assert_allclose(
+                result, expected, rtol=case.rtol, atol=case.atol, err_msg=case.name
+            )
 
 
 def test_onnx_has_no_case_of_global_lp_pool(record_property):

@@ -5,13 +5,24 @@ import hashlib
 import pytest
 import tomli_w
 
-from experiments import records
+from experiments import compilation, records
 from experiments.folder import StudyFolder
 from experiments.report.plan import read_plan
 from experiments.report.rows import gather, to_csv
+from tests import quick
 from tests.experiments.browser import Browser, find
 
 TEST_SIZE = 1000
+
+
+@pytest.fixture(autouse=True, scope="module")
+def networks_are_compiled_quickly(compile_quickly):
+    """Half of the time of the lab's tests is compilation, and no result of theirs depends on it."""
+    with pytest.MonkeyPatch.context() as patch:
+        for options in compilation._CPU_OPTIONS.values():
+            for name, value in quick.options().items():
+                patch.setitem(options, name, value)
+        yield
 
 
 def measurement(variant, speed=10_000.0, noise=0.02, **changes):

@@ -450,7 +450,7 @@ def lost_peer(lab):
     shutil.rmtree(lab.folder.path)  # it has another config than the one that all faults share
 
 
-ORDINARY = {"interrupt", "file_size"}
+ORDINARY = {"interrupt"}
 CASES = [
     name if name in ORDINARY else pytest.param(name, marks=pytest.mark.thorough) for name in FAULTS
 ]

@@ -30,9 +30,7 @@ def fitted(study, folder):
     return trainer, *trainer.fit((0,), StudyFolder(folder), lambda seeds, lines: None)
 
 
-def test_losses_scores_and_parameters_are_those_of_one_device(
-    studies, tmp_path, monkeypatch, compile_quickly
-):
+def test_losses_scores_and_parameters_are_those_of_one_device(studies, tmp_path, monkeypatch):
     monkeypatch.setattr(evaluation, "EVALUATION_CHUNK", 4)
     (_, alone, (expected,)), (trainer, state, (found,)) = (
         fitted(study, tmp_path / str(number)) for number, study in enumerate(studies)

@@ -158,7 +158,7 @@ def test_a_step_keeps_its_state_in_float32_and_convolves_in_bfloat16(studies):
         assert all(types.count("xbf16") == 2 for types in operands)
 
 
-def test_losses_in_bfloat16_come_near_those_in_float32(studies, compile_quickly):
+def test_losses_in_bfloat16_come_near_those_in_float32(studies):
     inputs, labels = np.tile(IMAGES[:, :8, :8, :1], (4, 1, 1, 1)), np.arange(16) % 3
     losses = {}
     for precision, study in studies.items():

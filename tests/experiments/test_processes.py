@@ -99,9 +99,7 @@ class Wire:
         self.sent.append((dict(header), payload))
 
 
-def test_a_follower_makes_the_calls_of_process_0_and_has_its_state(
-    tmp_path, monkeypatch, compile_quickly
-):
+def test_a_follower_makes_the_calls_of_process_0_and_has_its_state(tmp_path, monkeypatch):
     changes = "training.seeds=[3]", "training.epochs=2", "dataset.validation=0.2"
     study = tiny_study(tmp_path, "training.data_parallel=true", *changes)
     wire = Wire(monkeypatch)
@@ -129,9 +127,7 @@ def test_a_follower_makes_the_calls_of_process_0_and_has_its_state(
     assert losses == [json.loads(line)["train_loss"] for line in lines]
 
 
-def test_a_follower_makes_writes_and_reads_its_part_of_a_sharded_state(
-    tmp_path, monkeypatch, compile_quickly
-):
+def test_a_follower_makes_writes_and_reads_its_part_of_a_sharded_state(tmp_path, monkeypatch):
     changes = ("training.data_parallel=true", "training.shard_state=true", "model.widths=[16]")
     study = tiny_study(tmp_path, *changes)
     wire, folder = Wire(monkeypatch), tmp_path / "checkpoint" / "epoch-1"

@@ -37,7 +37,7 @@ def fitted(study, folder):
 
 
 @pytest.fixture(scope="module")
-def runs(studies, tmp_path_factory, compile_quickly):
+def runs(studies, tmp_path_factory):
     """Both trained: folders, trainers, states and histories."""
     folders = [tmp_path_factory.mktemp(name) for name in ("replicated", "sharded")]
     return [

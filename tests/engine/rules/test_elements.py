@@ -76,7 +76,7 @@ def test_the_derivative_is_that_of_the_elements_chosen():
     assert gradient.sum() == 3
 
 
-@pytest.mark.parametrize("k", [9, 31])
+@pytest.mark.parametrize("k", [pytest.param(9, marks=pytest.mark.thorough), 31])
 @pytest.mark.parametrize("pool", ["median", "stochastic"])
 def test_wide_windows_take_bounded_memory(pool, k):
     """Value and derivative; stacked taps would take 3.5 inputs per tap."""

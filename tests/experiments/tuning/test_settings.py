@@ -17,8 +17,6 @@ from experiments.training import Trainer
 from tests.experiments.test_command_line import KILLER, command, python, results
 from tests.experiments.tiny import TINY
 
-pytestmark = pytest.mark.usefixtures("compile_quickly")
-
 TUNING = """
 [tuning]
 seeds = [100, 101]

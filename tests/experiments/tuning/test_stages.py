@@ -14,7 +14,7 @@ from experiments.records import RecordError, RunRecord
 from tests.experiments.test_command_line import command
 from tests.experiments.tiny import TINY
 
-pytestmark = [pytest.mark.usefixtures("compile_quickly"), pytest.mark.thorough]
+pytestmark = pytest.mark.thorough
 
 SEARCH = """
 [search]

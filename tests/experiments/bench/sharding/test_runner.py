@@ -136,7 +136,7 @@ def without_times(monkeypatch):
     monkeypatch.setattr(worker, "race", lambda programs, budget: {})
 
 
-@pytest.mark.usefixtures("compile_quickly", "without_times")
+@pytest.mark.usefixtures("without_times")
 def test_a_window_inside_each_part_needs_no_exchange_and_one_across_needs_a_halo():
     records = worker.run(job(CASE))
     assert {(r.axis, r.received) for r in records if r.contender == "jaxpool"} == {
@@ -151,7 +151,6 @@ def test_a_window_inside_each_part_needs_no_exchange_and_one_across_needs_a_halo
     assert across["batch"].received == 0
 
 
-@pytest.mark.usefixtures("compile_quickly")
 def test_operands_beside_the_input_and_operators_without_a_form_in_lax():
     call = Call(name="u", operator="max_unpool", shape=(8, 16, 16, 8), window=2, strides=2)
     records = worker.run(job(call, modes=["forward"]))
@@ -206,7 +205,6 @@ def test_the_ratio_compares_bytes_only_where_both_exchange_any():
     assert table.ratio(ours, None) is None
 
 
-@pytest.mark.usefixtures("compile_quickly")
 def test_a_result_that_differs_from_that_of_lax_is_a_failure(monkeypatch):
     monkeypatch.setattr(worker.lax, "function", lambda case: lambda x: x[:, 1::2])
     ours, lax, *_ = worker.run(job(CASE, modes=["forward"]))
