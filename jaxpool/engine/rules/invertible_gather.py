@@ -86,7 +86,7 @@ def flat_indices(numbers: jax.Array, size: int, axis: int) -> jax.Array:
     rows = np.arange(before, dtype=np.int32)[:, None, None] * np.int32(size)
     columns = jnp.arange(after, dtype=np.int32)
     places = numbers.reshape(before, -1, after).astype(np.int32)
-    return ((rows + places) * np.int32(after) + columns).reshape(-1)
+    return ((places + rows) * np.int32(after) + columns).reshape(-1)
 
 
 def _type(x: Any, *numbers: Any, transposed: bool, count: int, axis: int) -> Any:
