@@ -22,8 +22,8 @@ SLOW = {
 }
 
 # Tests that repeat one check over a table. Of a test with the value n, `make test` runs every n-th
-# case; the others are marked `thorough`. (An operator has 24 cases in test_modes.py, so 25 runs each
-# operator once, in another mode than the operator before, and each mode about twice.)
+# case; the others are marked `thorough`. (An operator has 24 cases in test_modes.py, so 25 takes it
+# in another mode than the operator before it, and each mode about twice.)
 ONE_IN = {
     "test_modes.py::test_every_mode_gives_the_result_of_a_plain_call": 25,
     "test_modes.py::test_operands_that_vary_over_devices": 5,

@@ -98,14 +98,21 @@ def test_few_more_bytes_are_exchanged_than_by_lax(name, axis, mode):
     assert 0 < received[0] <= received[1] * {"forward": forward, "gradient": gradient}[mode]
 
 
+def _pooled_with_places(x):
+    y, places = jaxpool.adaptive_max_pool_with_argmax(x, 7)
+    return y + places
+
+
+def _unpooled(x):
+    return jaxpool.max_unpool(*jaxpool.max_pool_with_argmax(x, 3, strides=2), 24)
+
+
 @pytest.mark.usefixtures("compile_quickly")
 @pytest.mark.parametrize("axis", [0, 3], ids=["batch", "channels"])
-def test_indices_of_uneven_bins_need_no_exchange_of_images_or_channels(axis):
-    def function(x):
-        y, places = jaxpool.adaptive_max_pool_with_argmax(x, 7)
-        return y + places
-
-    x, y = (np.broadcast_to(np.float32(0), (8, n, n, 8)) for n in (24, 7))
+@pytest.mark.parametrize("function", [_pooled_with_places, _unpooled])
+def test_computed_places_need_no_exchange_of_images_or_channels(function, axis):
+    x = np.broadcast_to(np.float32(0), (8, 24, 24, 8))
+    y = np.broadcast_to(np.float32(0), jax.eval_shape(function, x).shape)
     operands = Operands("gradient", x, y, x, others=())
     assert measure(function, operands, axis, 8)["counts"] == {}
 
@@ -138,7 +145,8 @@ def test_indices_and_gradients_of_maxima_are_those_of_one_device():
             has_aux=True,
         )
         _, tangent = jax.jvp(lambda x: jaxpool.max_pool(x, 3, strides=1), (x,), (jnp.cos(x),))
-        return y, places, pull_back(jnp.ones_like(y)), tangent
+        unpooled = jaxpool.max_unpool(y, places, 16)
+        return y, places, pull_back(jnp.ones_like(y)), tangent, unpooled
 
     mesh = jax.make_mesh((8,), ("a",), axis_types=(AxisType.Auto,))
     expected = jax.jit(function)(x)

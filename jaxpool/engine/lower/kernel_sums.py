@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxpool.axis import NO_TAP, Axis, Reader
+from jaxpool.axis import Reader
 from jaxpool.engine.lower import taps, tiles
 from jaxpool.engine.lower.row_gather import pad_pooled
 from jaxpool.engine.plan import tuning
@@ -56,10 +57,17 @@ def weighted_sum(
 
     def term(tap: Any) -> jax.Array:
         exists = taps.read_at(present, exact, tap) if outside else None
-        value = weigh([taps.read_at(x, exact, tap) for x in padded], ys, exists)
-        return jnp.broadcast_to(value, shape)
+        return weigh([taps.read_at(x, exact, tap) for x in padded], ys, exists)
 
-    return _add_up(term, np.array(list(taps.every_tap(window)), np.int32))
+    if window.taps <= tuning.WRITTEN_OUT:
+        total = functools.reduce(operator.add, map(term, np.array(list(taps.every_tap(window)))))
+        return jnp.broadcast_to(total, shape)
+
+    def step(total: jax.Array, number: jax.Array, tap: Any) -> jax.Array:
+        del number
+        return total + term(tap)
+
+    return taps.loop(step, jnp.zeros(shape, inner[0].dtype), exact)
 
 
 def weighted_sum_transpose(
@@ -70,8 +78,7 @@ def weighted_sum_transpose(
     shape = lax.broadcast_shapes(*(window.input_shape(x.shape) for x in (g, *xs, *ys)))
     if 0 in window.output:
         return jnp.zeros(shape, g.dtype)
-    shifts = taps.every_shift(window)
-    if target is CPU and len(shifts) <= tuning.WRITTEN_OUT:
+    if math.prod(len(axis.readers()) for axis in window.axes) <= tuning.WRITTEN_OUT:
 
         def read(readers: tuple[Reader, ...], g: jax.Array, *ys: jax.Array) -> jax.Array:
             return taps.where_read(kernel(*xs, *ys) * g, window, readers, 0)
@@ -79,52 +86,18 @@ def weighted_sum_transpose(
         outer = ((y, None) for y in (g, *ys))
         return taps.sum_over_readers(window, read, *outer, target=target, by_copy=False)
 
-    groups = taps.phases(window)
-    furthest = [max(shift.shifts[i] for shift in shifts) for i in range(len(groups))]
-    members = [tiles.split(x, _grouped(window, groups), _zero(x)) for x in xs]
-    present = jnp.ones(window.output_shape([1] * len(shape)), bool)
-    padded = [_pad_for_shifts(y, window, groups, furthest) for y in (g, present, *ys)]
+    padding, exact = taps.fitted(window)
+    padded = [taps.pad_to_fit(x, window, _zero(x))[0] for x in xs]
 
-    def term(shift: Any, used: Any) -> jax.Array:
-        at = [furthest[i] - shift[i] for i in range(len(groups))]
-        g, exists, *ys = (tiles.expand(taps.cut(y, window, at, groups), window) for y in padded)
-        exists &= tiles.place(used, window, len(shape))
-        return jnp.where(exists, kernel(*members, *ys) * g, 0)
+    def add(total: jax.Array, number: jax.Array, tap: Any) -> jax.Array:
+        del number
+        x = [taps.read_at(each, exact, tap) for each in padded]
+        return taps.add_at(total, kernel(*x, *ys) * g, exact, tap)
 
-    numbers = np.array([shift.shifts for shift in shifts], np.int32)
-    used = np.array([shift.taps != NO_TAP for shift in shifts])
-    return tiles.join(_add_up(term, numbers, used), window)
+    total = taps.loop(add, jnp.zeros(exact.input_shape(shape), g.dtype), window)
+    crop = ((-low, -high, 0) for low, high in padding)
+    return pad_pooled(total, window, _zero(total), crop)
 
 
 def _zero(x: jax.Array) -> np.ndarray:
     return np.zeros((), x.dtype)
-
-
-def _add_up(term: Callable[..., jax.Array], *columns: np.ndarray) -> jax.Array:
-    """The sum of `term(*row)` over the rows of a table."""
-    if len(columns[0]) <= tuning.WRITTEN_OUT:
-        return functools.reduce(operator.add, map(term, *columns))
-    table = [jnp.asarray(column) for column in columns]
-    first = term(*(column[0] for column in table))
-
-    def add(i: Any, total: jax.Array) -> jax.Array:
-        return total + term(*(column[i] for column in table))
-
-    return lax.fori_loop(1, len(columns[0]), add, first)
-
-
-def _grouped(window: Window, groups: Sequence[int]) -> Window:
-    """Windows of the width of the stride that tile all positions that are read."""
-    axes = []
-    for axis, count in zip(window.even_axes, groups, strict=True):
-        high = count * axis.stride - axis.size - axis.low
-        axes.append(Axis(axis.size, axis.stride, axis.stride, 1, axis.low, high))
-    return Window(window.positions, tuple(axes))
-
-
-def _pad_for_shifts(
-    y: jax.Array, window: Window, groups: Sequence[int], furthest: Sequence[int]
-) -> jax.Array:
-    """An output-shaped array, padded on the low side with False or 0 for every shift."""
-    sides = zip(furthest, groups, window.output, strict=True)
-    return pad_pooled(y, window, _zero(y), ((j, count - n, 0) for j, count, n in sides))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import math
+import operator
 from typing import Any
 
 import jax
@@ -68,8 +71,6 @@ def scatter_to_winners(
     """Add each output's value to the input that won it: the transpose of `select_winners`."""
     if window.taps > tuning.UNROLLED_TAPS and window.is_even and not window.is_tiling:
         return narrow(_scatter_in_a_loop(widen(y), window, winner), y.dtype, target=target)
-    if target is not CPU and window.is_even:
-        return _by_shift(widen(y), window, winner).astype(y.dtype)
     if window.is_tiling and half_order.supports(y.dtype):  # one reader per input: no sum
         bits = _by_reader(half_order.to_bits(y), window, winner, target=target)
         return half_order.from_bits(bits, y.dtype)
@@ -95,12 +96,13 @@ def _by_reader(y: jax.Array, window: Window, winner: jax.Array, *, target: Targe
     """For every input, sum over its readers the values of the outputs that it won."""
     single = all(len(axis.readers()) == 1 for axis in window.axes)
     unrolled = isinstance(y.shape[-1], int) and y.shape[-1] in tuning.UNROLLED_ROW
-    by_bits = single and y.dtype == np.float32 and unrolled
+    by_bits = target is CPU and single and y.dtype == np.float32 and unrolled
     choose = _where_equal_by_bits if by_bits else _where_equal
 
     def term(readers: tuple[Reader, ...], index: jax.Array, value: jax.Array) -> jax.Array:
         readers = tuple(map(_without_ends, window.positions, readers))
-        return choose(index, _number(readers, window, y.ndim, winner.dtype), value)
+        number = _number(readers, window, y.ndim, winner.dtype, target=target)
+        return choose(index, number, value)
 
     none = no_winner(winner.dtype)
     return taps.sum_over_readers(window, term, (winner, none), (y, None), target=target)
@@ -125,21 +127,20 @@ def _where_equal_by_bits(winner: jax.Array, number: jax.Array, y: jax.Array) -> 
     return lax.bitcast_convert_type(lax.bitcast_convert_type(y, np.int32) & mask, np.float32)
 
 
-def _number(readers: tuple[Reader, ...], window: Window, ndim: int, dtype: np.dtype) -> jax.Array:
-    """The number of the tap that reads each input; a reserved number if none does."""
-    number = jnp.zeros((1,) * ndim, dtype)
+def _number(
+    readers: tuple[Reader, ...], window: Window, ndim: int, dtype: np.dtype, *, target: Target
+) -> jax.Array:
+    """The number of the tap that reads each input; a reserved number if none does.
+
+    A constant off CPU, where XLA would compute the numbers in kernels of their own.
+    """
+    inputs = math.prod(axis.size for axis in window.axes)
+    xp: Any = jnp if target is CPU or inputs > tuning.ROW_NUMBERS else np
+    number, gaps = xp.zeros((1,) * ndim, dtype), []
     for reader, axis, position in zip(readers, window.axes, window.positions, strict=True):
-        tap = jnp.asarray(row_gather.along(reader.taps.astype(dtype), position, ndim))
-        number = number * np.array(axis.window, dtype) + tap
-    return taps.where_read(number, window, readers, no_winner(dtype) - 1)
-
-
-def _by_shift(y: jax.Array, window: Window, winner: jax.Array) -> jax.Array:
-    """`scatter_to_winners` in groups of `stride` inputs, which share their readers."""
-
-    def is_read(numbers: np.ndarray) -> jax.Array:
-        numbers = np.where(numbers == NO_TAP, no_winner(winner.dtype) - 1, numbers)
-        members = tiles.place(numbers.astype(winner.dtype), window, y.ndim)
-        return tiles.expand(winner, window) == members
-
-    return tiles.sum_over_shifts(y, window, is_read)
+        tap = row_gather.along(reader.taps, position, ndim)
+        number = number * np.array(axis.window, dtype) + xp.asarray(tap.astype(dtype))
+        gaps += [xp.asarray(tap == NO_TAP)] if (tap == NO_TAP).any() else []
+    if gaps:
+        number = xp.where(functools.reduce(operator.or_, gaps), no_winner(dtype) - 1, number)
+    return jnp.asarray(number)

@@ -13,13 +13,13 @@ import jax
 import numpy as np
 from jax import lax
 
-from jaxpool.axis import NO_TAP, Axis, Reader
+from jaxpool.axis import Axis, Reader
 from jaxpool.engine.lower import native, taps, tiles
 from jaxpool.engine.lower.isolate import isolate
 from jaxpool.engine.lower.precision import Accumulation, narrow
 from jaxpool.engine.plan import layout, planner
 from jaxpool.engine.plan.dispatch import NATIVE, rule
-from jaxpool.engine.plan.target import CPU, CPUS, TPU, TPUS, Target
+from jaxpool.engine.plan.target import CPUS, TPU, TPUS, Target
 from jaxpool.monoid import SUM
 from jaxpool.window import Window
 
@@ -187,13 +187,9 @@ def _transpose_along(y: jax.Array, window: Window, *, fusible: bool, target: Tar
 def _sum_of_readers(y: jax.Array, *, window: Window, target: Target) -> jax.Array:
     """The sum of the outputs that read each input."""
     zero = np.zeros((), y.dtype)
-    if window.is_even and (target is not CPU or window.is_tiling):
-        return tiles.sum_over_shifts(
-            y, window, lambda numbers: tiles.place(numbers != NO_TAP, window, y.ndim)
-        )
 
     def term(readers: tuple[Reader, ...], value: jax.Array) -> jax.Array:
         value = taps.apply_weights_of_readers(value, window, readers)
         return taps.where_read(value, window, readers, zero)
 
-    return taps.sum_over_readers(window, term, (y, None), target=target)
+    return taps.sum_over_readers(window, term, (y, None), target=target, repeat=window.is_tiling)

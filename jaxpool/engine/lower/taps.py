@@ -3,9 +3,9 @@
 Output `o` and tap `t` of an axis meet at input `i = o * stride + t * dilation - low`.
 
 - *Forward*, tap `t` of all outputs is one strided slice of the input.
-- *Backward*, write `i + low = q * stride + r` with the phase `r < stride`. Input `(q, r)` is read
-  by output `q - j` through the one tap `t` with `t * dilation = j * stride + r`. So a few shifts
-  `j`, each of which serves all phases at once, cover every reader of every input without a scatter.
+- *Backward*, write `i + low = q * stride + r` with `r < stride`. Output `q - j` reads input `i`
+  through the one tap `t` with `t * dilation = j * stride + r`. So a few shifts `j` cover every
+  reader of every input without a scatter.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import functools
 import itertools
 import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -23,7 +22,7 @@ import numpy as np
 from jax import lax
 
 from jaxpool.axis import NO_TAP, Axis, PooledAxis, Reader
-from jaxpool.engine.lower import row_gather
+from jaxpool.engine.lower import row_gather, tiles
 from jaxpool.engine.lower.precision import widen
 from jaxpool.engine.lower.row_gather import Numbers, pad_pooled
 from jaxpool.engine.plan import tuning
@@ -214,46 +213,13 @@ def pad_to_fit(x: jax.Array, window: Window, fill: np.ndarray) -> tuple[jax.Arra
     return pad_pooled(x, window, fill, ((low, high, 0) for low, high in padding)), exact
 
 
-@dataclass(frozen=True)
-class Shift:
-    """One shift of the backward reading: per axis `j`, and the tap number of each phase."""
-
-    shifts: tuple[int, ...]
-    taps: np.ndarray  # (stride_1, ..., stride_d), row-major tap numbers or NO_TAP
-
-
-def phases(window: Window) -> list[int]:
-    """The number of groups of `stride` inputs per axis, including the padded low side."""
-    return [-(-(axis.size + axis.low) // axis.stride) for axis in window.even_axes]
-
-
-def every_shift(window: Window) -> list[Shift]:
-    """The shifts that together cover every pair of input and reader once."""
-    per_axis = []
-    for axis in window.even_axes:
-        groups: dict[int, list[int]] = {}
-        for t in range(axis.window):
-            j, r = divmod(t * axis.dilation, axis.stride)
-            groups.setdefault(j, [NO_TAP] * axis.stride)[r] = t
-        per_axis.append(sorted(groups.items()))
-    result = []
-    for combination in itertools.product(*per_axis):
-        taps = np.zeros((), np.int64)
-        used = np.ones((), bool)
-        for axis, (_, numbers) in zip(window.axes, combination, strict=True):
-            numbers = np.array(numbers)
-            taps = taps[..., None] * axis.window + numbers
-            used = used[..., None] & (numbers != NO_TAP)
-        result.append(Shift(tuple(j for j, _ in combination), np.where(used, taps, NO_TAP)))
-    return result
-
-
 def sum_over_readers(
     window: Window,
     term: Callable[..., jax.Array],
     *arrays: tuple[jax.Array, np.ndarray | None],
     target: Target,
     by_copy: bool = True,
+    repeat: bool = False,
 ) -> jax.Array:
     """For every input, the sum over the outputs that read it, one reader at a time.
 
@@ -263,18 +229,22 @@ def sum_over_readers(
         arrays: Output-shaped arrays, each with the value to use where an output does not exist.
         target: The target of the program.
         by_copy: See `elements`.
+        repeat: Whether to read even windows by `tiles.reader_of_outputs` on CPU, too.
     """
     every = [
         (readers, dict(zip(window.positions, (r.outputs for r in readers), strict=True)))
         for readers in itertools.product(*(axis.readers() for axis in window.axes))
     ]
+    numbers = [rows for _, rows in every]
     take: list[Callable[[Numbers], jax.Array]] = [
-        row_gather.reader(x, [numbers for _, numbers in every], fill, target=target)
+        tiles.reader_of_outputs(x, window, numbers, fill, target=target)
+        if window.is_even and (repeat or target is not CPU)
+        else row_gather.reader(x, numbers, fill, target=target)
         if by_copy
         else functools.partial(row_gather.take, x, divided=target.is_divided)
         for x, fill in arrays
     ]
-    terms = [term(readers, *(read(numbers) for read in take)) for readers, numbers in every]
+    terms = [term(readers, *(read(rows) for read in take)) for readers, rows in every]
     return functools.reduce(operator.add, terms)
 
 

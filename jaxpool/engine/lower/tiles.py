@@ -1,24 +1,23 @@
 """The tiled layout: every pooled axis written as (groups, members).
 
 If `stride >= window`, no two windows share an input, and a pooling is a reshape followed by a
-reduction over the members. The backward pass of any window uses this layout too, with the stride as
-the group size (see `taps`).
+reduction over the members. In the backward pass of any even window, `stride` members share the
+outputs that they read.
 """
 
 from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxpool.engine.lower import taps
-from jaxpool.engine.lower.row_gather import pad
+from jaxpool.axis import Axis
+from jaxpool.engine.lower.row_gather import Numbers, pad, pad_pooled, take
 from jaxpool.engine.plan.target import Target
 from jaxpool.window import Window
 
@@ -55,55 +54,9 @@ def split(x: jax.Array, window: Window, fill: np.ndarray) -> jax.Array:
     return tiles if limits == shape else lax.slice(tiles, [0] * len(shape), limits)
 
 
-def join(tiles: jax.Array, window: Window) -> jax.Array:
-    """The inverse of `split` for (groups, stride) tiles, without the padding."""
-    ndim = tiles.ndim - len(window.axes)
-    members = member_positions(window, ndim)
-    shape = [size for i, size in enumerate(tiles.shape) if i not in members]
-    config = [(0, 0, 0)] * ndim
-    for position, axis, member in zip(window.positions, window.even_axes, members, strict=True):
-        shape[position] *= tiles.shape[member]
-        config[position] = (-axis.low, axis.low + axis.size - shape[position], 0)
-    return pad(tiles.reshape(shape), np.zeros((), tiles.dtype), config)
-
-
 def expand(y: jax.Array, window: Window) -> jax.Array:
     """An output-shaped array with a member axis of size one after each pooled axis."""
     return lax.expand_dims(y, member_positions(window, y.ndim))
-
-
-def sum_over_shifts(
-    y: jax.Array, window: Window, is_read: Callable[[np.ndarray], Any]
-) -> jax.Array:
-    """For every input, the sum over the outputs that read it, by groups of `stride` inputs.
-
-    `is_read(taps)` returns the mask of the outputs to add, for one tap number per member of a
-    group.
-    """
-    terms = []
-    for shift in taps.every_shift(window):
-        chosen = jnp.where(is_read(shift.taps), expand(y, window), np.zeros((), y.dtype))
-        terms.append(_shifted(chosen, window, shift))
-    return join(functools.reduce(operator.add, terms), window)
-
-
-def _shifted(tiles: jax.Array, window: Window, shift: taps.Shift) -> jax.Array:
-    """Output `q - j` at group `q`: tiles of outputs aligned with their groups, 0 where none is.
-
-    The shift pads, and XLA:CPU compiles one branch per padded operand. So select among the members
-    before the shift.
-    """
-    ndim = tiles.ndim - len(window.axes)
-    config = [(0, 0, 0)] * tiles.ndim
-    for member, output, count, j in zip(
-        member_positions(window, ndim),
-        window.output,
-        taps.phases(window),
-        shift.shifts,
-        strict=True,
-    ):
-        config[member - 1] = (j, count - output - j, 0)
-    return pad(tiles, np.zeros((), tiles.dtype), config)
 
 
 def place(members: np.ndarray, window: Window, ndim: int) -> np.ndarray:
@@ -146,3 +99,50 @@ def inside(window: Window, ndim: int) -> np.ndarray | None:
         valid = ((at >= 0) & (at < axis.size)).reshape(shape)
         result = valid if result is None else result & valid
     return result
+
+
+def reader_of_outputs(
+    y: jax.Array,
+    window: Window,
+    every: Sequence[Numbers],
+    fill: np.ndarray | None,
+    *,
+    target: Target,
+) -> Callable[[Numbers], jax.Array]:
+    """`row_gather.reader` for the readers of all inputs of even windows, by slices only.
+
+    Adjacent inputs read adjacent elements of an array that repeats each output `stride` times.
+    """
+    axes = dict(zip(window.positions, window.even_axes, strict=True))
+    nothing = np.asarray(0 if fill is None else fill, y.dtype)
+    y = _repeated(y, window)
+
+    def rows(numbers: Numbers, position: int, axis: Axis) -> np.ndarray:
+        first = numbers[position][:1] * axis.stride + axis.low % axis.stride
+        return first + np.arange(axis.size)
+
+    low, config = dict.fromkeys(axes, 0), []
+    if not target.is_divided:  # a padded copy would be divided otherwise than the inputs
+        for position, axis in axes.items():
+            ends = np.concatenate([rows(numbers, position, axis) for numbers in every])
+            low[position] = max(0, -int(ends.min(initial=0)))
+            high = max(0, int(ends.max(initial=-1)) + 1 - y.shape[position])
+            config.append((low[position], high, 0))
+        y = pad_pooled(y, window, nothing, config)
+
+    def read(numbers: Numbers) -> jax.Array:
+        at = {p: rows(numbers, p, axis) + low[p] for p, axis in axes.items()}
+        return take(y, at, nothing, padded=True)
+
+    return read
+
+
+def _repeated(y: jax.Array, window: Window) -> jax.Array:
+    """Each output `stride` times along each axis; `jnp.repeat` per axis is slower on TPU."""
+    members = member_positions(window, y.ndim)
+    shape = list(y.shape)
+    for member, axis in zip(members, window.even_axes, strict=True):
+        shape.insert(member, axis.stride)
+    kept = [i for i in range(len(shape)) if i not in members]
+    merged = (axis.output * axis.stride for axis in window.even_axes)
+    return lax.broadcast_in_dim(y, shape, kept).reshape(window.replaced(y.shape, merged))

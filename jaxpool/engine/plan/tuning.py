@@ -68,7 +68,7 @@ MERGED_ROW_PADDED = 15
 PADDED_COPY_BYTES = 2**25
 # XLA:CPU: longest merged axis. k1025 on 8x65536x8, gradient, to compile: 8.5 -> 2.1 s.
 MERGED_AXIS = 16_384
-# XLA:CPU: most row numbers in one constant, 4 MB.
+# XLA:CPU: most row numbers in one constant, 4 MB; off CPU most numbers of taps in one constant.
 ROW_NUMBERS = 2**20
 # XLA:CPU: lengths of loops that LLVM unrolls whole. k2 s2 on 128x28x28x32, backward: 10 -> 1.4 ms.
 UNROLLED_ROW = range(17, 33)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jax.typing import ArrayLike
 
 from jaxpool import engine
 from jaxpool.checks import Ints
+from jaxpool.engine.plan.target import Target
+from jaxpool.engine.rules.invertible_gather import flat_indices, is_flat, take_along
+from jaxpool.engine.rules.primitives import search
 from jaxpool.pooling import arguments, sizes
 from jaxpool.pooling.sharding import explicit_sharding
 
@@ -71,45 +76,60 @@ def max_unpool(
         shape[position] = size
     if 0 in shape:
         return jnp.zeros(shape, values.dtype)
-    total = math.prod(shape)
-    neighbours = positions == tuple(range(positions[0], positions[-1] + 1))
-    if neighbours and isinstance(total, int) and max(total, values.size) < 2**31:
-        # All planes as one: a scatter into many planes needs one index per axis (2x slower on CPU).
-        places = _flat_indices(places, positions, plane)
-        return _place(values.reshape(-1), places.reshape(-1), total).reshape(shape)
-    place = _place
-    for _ in range(values.ndim - len(positions)):
-        place = jax.vmap(place, in_axes=(0, 0, None))
-    sources, targets = (sizes.gather_planes(array, positions) for array in (values, places))
-    return sizes.spread_planes(place(sources, targets, plane), outputs)
-
-
-def _flat_indices(places: jax.Array, positions: tuple[int, ...], plane: int) -> jax.Array:
-    """Flat indices into the whole result, from flat indices into its planes; -1 if outside."""
-    before, after = places.ndim + positions[0], places.ndim + positions[-1] + 1
-    rows, columns = math.prod(places.shape[:before]), math.prod(places.shape[after:])
-    place = places.reshape(rows, -1, columns)
-    inside = (place >= 0) & (place < plane)
-    row = np.arange(rows, dtype=np.int32)[:, None, None]
-    whole = (row * np.int32(plane) + place.astype(np.int32)) * np.int32(columns)
-    return jnp.where(inside, whole + np.arange(columns, dtype=np.int32)[None, None, :], -1)
+    if positions == tuple(range(positions[0], positions[-1] + 1)):
+        before, after = values.shape[: positions[0]], shape[len(shape) + positions[-1] + 1 :]
+        view = (*before, -1, math.prod(after))
+        return _place(values.reshape(view), places.reshape(view), plane).reshape(shape)
+    planes, numbers = (sizes.gather_planes(x, positions)[..., None] for x in (values, places))
+    return sizes.spread_planes(_place(planes, numbers, plane)[..., 0], outputs)
 
 
 def _place(values: jax.Array, places: jax.Array, plane: int) -> jax.Array:
-    """Scatter into one plane: every position receives the last value with its index.
+    """Scatter `(*batch, values, channels)` into planes: every position gets its last value.
 
     A scatter-max of value numbers followed by a gather is deterministic in any execution order; a
     scatter of the values is not.
     """
-    dtype = engine.place_dtype(max(values.size, plane + 1))
-    numbers = jnp.arange(values.size, dtype=dtype)
+    dtype = engine.place_dtype(max(values.shape[-2], plane + 1))
     inside = (places >= 0) & (places < plane)
-    places = jnp.where(inside, places, plane).astype(dtype)  # one extra position for the rest
-    last = jnp.full(plane + 1, -1, dtype).at[places].max(numbers, mode="promise_in_bounds")
-    is_last = inside & (last.at[places].get(mode="promise_in_bounds") == numbers)
-    return engine.invertible_gather(
-        values, [last[:plane]], [jnp.where(is_last, places, -1)], axis=-1
-    )
+    places = jnp.where(inside, places, plane).astype(dtype)
+    last = _last_numbers(places, plane=plane)
+    places = jnp.where(inside & _are_last(places, last), places, -1)
+    return engine.invertible_gather(values, [last], [places], axis=-2)
+
+
+def _last_numbers_code(places: jax.Array, *, plane: int, target: Target) -> jax.Array:
+    """For each position of a plane, the number of the last value with this index; -1 for none.
+
+    An index of `plane` has no position.
+    """
+    *batch, count, channels = places.shape
+    numbers = np.broadcast_to(np.arange(count, dtype=places.dtype)[:, None], places.shape[-2:])
+
+    def last(places: jax.Array, numbers: jax.Array, size: int) -> jax.Array:
+        nothing = jnp.full(size + 1, -1, places.dtype)
+        return nothing.at[places].max(numbers, mode="promise_in_bounds")[:size]
+
+    if is_flat((*batch, max(count, plane), channels), target):
+        # All planes as one: a scatter into many planes needs one index per axis (2x slower on CPU).
+        total = math.prod(batch) * plane * channels
+        numbers = jnp.broadcast_to(numbers, places.shape).reshape(-1)
+        at = jnp.where(places.reshape(-1) < plane, flat_indices(places, plane, -2), total)
+        return last(at, numbers, total).reshape(*batch, plane, channels)
+    function = jax.vmap(functools.partial(last, size=plane), in_axes=1, out_axes=1)
+    for _ in batch:
+        function = jax.vmap(function, in_axes=(0, None))
+    return function(places, jnp.asarray(numbers))
+
+
+def _are_last_code(places: jax.Array, last: jax.Array, *, target: Target) -> jax.Array:
+    """Whether each value is the last one with its index."""
+    found = take_along(last, jnp.minimum(places, last.shape[-2] - 1), -2, target)
+    return found == lax.broadcasted_iota(found.dtype, found.shape, found.ndim - 2)
+
+
+_last_numbers = search("jaxpool_last_numbers", _last_numbers_code, ["plane"])
+_are_last = search("jaxpool_are_last", _are_last_code, [])
 
 
 def _checked(indices: Any, values: jax.Array, plane: int) -> jax.Array:
