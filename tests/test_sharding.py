@@ -11,7 +11,7 @@ from jax.sharding import PartitionSpec as P
 
 import jaxpool
 from experiments.bench.contenders import Operands
-from experiments.bench.sharding.worker import measure
+from experiments.bench.sharding.program import divide
 
 SHAPE = (8, 40, 40, 8)
 
@@ -83,6 +83,10 @@ AGAINST_LAX = {
 }
 
 
+def figures(function, operands, axis):
+    return divide(function, operands, axis, 8).figures(8)
+
+
 @pytest.mark.usefixtures("compile_quickly")
 @pytest.mark.parametrize("mode", ["forward", "gradient"])
 @pytest.mark.parametrize("axis", [1, 2], ids=["height", "width"])
@@ -92,7 +96,7 @@ def test_few_more_bytes_are_exchanged_than_by_lax(name, axis, mode):
     x = np.broadcast_to(np.float32(0), SHAPE)
     y = np.broadcast_to(np.float32(0), jax.eval_shape(ours, x).shape)
     received = [
-        sum(measure(f, Operands(mode, x, y, x, others=()), axis, 8)["received_bytes"].values())
+        sum(figures(f, Operands(mode, x, y, x, others=()), axis)["received_bytes"].values())
         for f in (ours, of_lax)
     ]
     assert 0 < received[0] <= received[1] * {"forward": forward, "gradient": gradient}[mode]
@@ -114,7 +118,7 @@ def test_computed_places_need_no_exchange_of_images_or_channels(function, axis):
     x = np.broadcast_to(np.float32(0), (8, 24, 24, 8))
     y = np.broadcast_to(np.float32(0), jax.eval_shape(function, x).shape)
     operands = Operands("gradient", x, y, x, others=())
-    assert measure(function, operands, axis, 8)["counts"] == {}
+    assert figures(function, operands, axis)["counts"] == {}
 
 
 @pytest.mark.usefixtures("compile_quickly")

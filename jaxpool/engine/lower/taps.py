@@ -83,8 +83,8 @@ def loop(step: Callable[..., Any], start: Any, window: Window) -> Any:
     sizes = [axis.window for axis in window.axes]
 
     def turn(number: jax.Array, carry: Any) -> Any:
-        tap = []
-        rest = number
+        number = jnp.asarray(number, np.int32)  # int64 if x64 is enabled
+        tap, rest = [], number
         for size in reversed(sizes):
             tap.insert(0, rest % size)
             rest = rest // size

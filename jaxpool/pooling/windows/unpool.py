@@ -107,7 +107,7 @@ def _last_numbers_code(places: jax.Array, *, plane: int, target: Target) -> jax.
     numbers = np.broadcast_to(np.arange(count, dtype=places.dtype)[:, None], places.shape[-2:])
 
     def last(places: jax.Array, numbers: jax.Array, size: int) -> jax.Array:
-        nothing = jnp.full(size + 1, -1, places.dtype)
+        nothing = jnp.full(size + 1, -1, numbers.dtype)
         return nothing.at[places].max(numbers, mode="promise_in_bounds")[:size]
 
     if is_flat((*batch, max(count, plane), channels), target):
