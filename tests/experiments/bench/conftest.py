@@ -7,6 +7,12 @@ from experiments.bench.config import Bench
 from experiments.bench.records import COPY, BenchRecord
 
 
+@pytest.fixture(autouse=True)
+def _no_collection_of_garbage(monkeypatch):
+    """Benchmarks collect garbage before they time; after thousands of tests, it takes seconds."""
+    monkeypatch.setattr(timing.gc, "collect", lambda: None)
+
+
 @pytest.fixture
 def bench():
     """A benchmark of two small cases."""
