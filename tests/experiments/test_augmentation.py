@@ -5,7 +5,7 @@ import numpy as np
 from experiments.augmentation import augmented
 from experiments.config.training import Augmentation
 
-IMAGES = jnp.arange(1.0, 1 + 40 * 5 * 4 * 2).reshape(40, 5, 4, 2)
+IMAGES = jnp.asarray(np.arange(1, 1 + 40 * 5 * 4 * 2, dtype=np.float32).reshape(40, 5, 4, 2))
 SIGNALS = IMAGES[:, :, 0]
 KEY = jax.random.key(3)
 

@@ -9,8 +9,8 @@ from jax.experimental.compilation_cache import compilation_cache
 from experiments import compilation
 from experiments.compilation import compile_network
 
-IMAGES = jnp.arange(2.0 * 8 * 8 * 3).reshape(2, 8, 8, 3)
-KERNEL = jnp.linspace(-1, 1, 3 * 3 * 3 * 4).reshape(3, 3, 3, 4)
+IMAGES = np.arange(2 * 8 * 8 * 3, dtype=np.float32).reshape(2, 8, 8, 3)
+KERNEL = np.linspace(-1, 1, 3 * 3 * 3 * 4, dtype=np.float32).reshape(3, 3, 3, 4)
 
 
 def convolve(x, kernel):

@@ -1,6 +1,7 @@
 import inspect
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
@@ -9,7 +10,7 @@ import jaxpool
 from experiments.models import Head, HeadError
 from experiments.models.regions import REGION_HEADS
 
-X = jax.random.normal(jax.random.key(0), (2, 8, 8, 16))
+X = jnp.asarray(np.random.default_rng(0).normal(size=(2, 8, 8, 16)), np.float32)
 BOXES = np.array(
     [[[0, 0, 7, 7], [1.2, 2.1, 5.7, 6.4], [4, 4, 5, 5]], [[3, 0, 7, 4], [0, 0, 8, 8], [2, 2, 6, 3]]]
 )

@@ -10,7 +10,7 @@ from experiments.models import Head, Slot, SlotError
 from experiments.models.resnet import ResNetOptions
 
 INFO = DatasetInfo(input_shape=(12, 9, 3), classes=10, train_size=9, test_size=9)
-IMAGES = jax.random.normal(jax.random.key(1), (3, 12, 9, 3))
+IMAGES = jnp.asarray(np.random.default_rng(1).normal(size=(3, 12, 9, 3)), np.float32)
 STRIDED, NONE = Slot("strided", stride=2), Slot("none")
 BLUR = Slot("max_blur_pool", arguments={"window_shape": 2, "strides": 2, "padding": "SAME"})
 

@@ -7,7 +7,7 @@ from flax import nnx
 import jaxpool
 from experiments.models import Slot, SlotError, slot
 
-X = jax.random.normal(jax.random.key(0), (2, 6, 4, 3))
+X = jnp.asarray(np.random.default_rng(0).normal(size=(2, 6, 4, 3)), np.float32)
 
 
 def test_a_slot_applies_the_operator_it_names():

@@ -1,4 +1,5 @@
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
@@ -10,7 +11,7 @@ from experiments.models.small_cnn import SmallCNN, SmallCNNOptions
 from experiments.models.stage import normalisation
 from tests.experiments.tiny import write_tiny
 
-IMAGES = jax.random.normal(jax.random.key(1), (5, 8, 8, 2))
+IMAGES = jnp.asarray(np.random.default_rng(1).normal(size=(5, 8, 8, 2)), np.float32)
 INFO = DatasetInfo(input_shape=(8, 8, 2), classes=3, train_size=5, test_size=5)
 SIGNALS = DatasetInfo(input_shape=(8, 2), classes=3, train_size=5, test_size=5, kind="signal")
 
