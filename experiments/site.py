@@ -129,8 +129,8 @@ def _study(study: StudyFolder) -> IndexLine:
     plan, rows = read_plan(study), read_csv(study.summary_csv)
     where = study.environment
     environment = read(where, Environment) if where.is_file() else None
-    beside = report.baselines(study.path)
-    page = study_page.page(study, plan, rows, beside, INDEX, ASSETS)
+    untrained = report.baselines(study.path)
+    page = study_page.page(study, plan, rows, untrained, INDEX, ASSETS)
     sentences = conclude(rows).sentences
     found = " ".join(sentences[:_MOST_SENTENCES])
     if len(sentences) > _MOST_SENTENCES:

@@ -98,8 +98,8 @@ def run(
         _estimate(chosen, folder, here.origin, plugins, console)
         rows = report.summarise(folder.path)
     source = study.published.source if study.published else ""
-    beside, chose = report.baselines(folder.path), report.choices(folder.path, rows)
-    report.show(rows, console, study.name, beside, source, chose)
+    untrained, chose = report.baselines(folder.path), report.choices(folder.path, rows)
+    report.show(rows, console, study.name, untrained, source, chose)
     console.print(f"results: {folder.path}", highlight=False, soft_wrap=True)
     return not any(row.diverged for row in rows)
 

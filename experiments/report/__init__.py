@@ -45,9 +45,9 @@ def summarise(folder: Path) -> list[SummaryRow]:
         write_atomically(study.summary_csv, to_csv(rows))
         write_atomically(study.runs_csv, tidy.runs_csv(study, plan))
         write_atomically(study.epochs_csv, tidy.epochs_csv(study, plan))
-    title, beside, said = _title(plan, rows), baselines(folder), choices(folder, rows)
+    title, untrained, said = _title(plan, rows), baselines(folder), choices(folder, rows)
     table = summary.to_markdown(
-        title, rows, conclude(rows), beside, plan.source, said, plan.question
+        title, rows, conclude(rows), untrained, plan.source, said, plan.question
     )
     write_atomically(study.summary_md, table)
     devices: dict[str, list[SummaryRow]] = {}
@@ -60,7 +60,7 @@ def summarise(folder: Path) -> list[SummaryRow]:
             write_atomically(study.frontier_of(device), picture)
     if plan.sweep:
         write_atomically(study.sweep, sweep.plot(title, devices[""]))
-    write_atomically(study.page, page.page(study, plan, rows, beside))
+    write_atomically(study.page, page.page(study, plan, rows, untrained))
     return rows
 
 
@@ -100,7 +100,7 @@ def show(
     rows: Sequence[SummaryRow],
     console: Console,
     title: str | None = None,
-    beside: Baselines | None = None,
+    untrained: Baselines | None = None,
     source: str = "",
     chose: Sequence[str] = (),
 ) -> None:
@@ -110,11 +110,11 @@ def show(
         rows: The rows returned by `summarise`.
         console: Where to print; a console that is no terminal is widened to fit the table.
         title: A heading, or None.
-        beside: The metrics of methods without training, or None.
+        untrained: The metrics of methods without training, or None.
         source: The source of the accuracies in the column "published"; empty if there are none.
         chose: The sentences returned by `choices`.
     """
-    terminal.show(rows, conclude(rows), console, title, beside, source, chose)
+    terminal.show(rows, conclude(rows), console, title, untrained, source, chose)
 
 
 def _published(plan: Plan, cell: str, variant: str) -> float | None:

@@ -22,32 +22,32 @@ ESTIMATES = (
 
 
 def notes(
-    rows: Sequence[SummaryRow], conclusion: Conclusion, beside: Baselines | None, source: str
+    rows: Sequence[SummaryRow], conclusion: Conclusion, untrained: Baselines | None, source: str
 ) -> list[str]:
     """All notes under a table, without its legend.
 
     Args:
         rows: The rows of the variants.
         conclusion: The conclusion.
-        beside: The metrics of methods without training, or None.
+        untrained: The metrics of methods without training, or None.
         source: The source of the accuracies in the column "published"; empty if there are none.
     """
     return [
         *where_and_how(rows),
         *conclusion.notes,
-        *beside_lines(beside),
+        *baseline_lines(untrained),
         *published_lines(source),
     ]
 
 
-def beside_lines(beside: Baselines | None) -> list[str]:
+def baseline_lines(untrained: Baselines | None) -> list[str]:
     """One line per method without training."""
-    if beside is None:
+    if untrained is None:
         return []
     lines = {}
-    first, *others = beside.cells.values()
+    first, *others = untrained.cells.values()
     differ = any(other != first for other in others)  # cells may share their test set
-    for cell, methods in beside.cells.items():
+    for cell, methods in untrained.cells.items():
         where = f"At {words.cell(cell)}: " if differ else ""
         for method, metrics in methods.items():
             said = ", ".join(_said(name, value) for name, value in metrics.items())

@@ -14,7 +14,7 @@ def to_markdown(
     title: str,
     rows: Sequence[SummaryRow],
     conclusion: Conclusion,
-    beside: Baselines | None = None,
+    untrained: Baselines | None = None,
     source: str = "",
     chose: Sequence[str] = (),
     question: str = "",
@@ -25,7 +25,7 @@ def to_markdown(
         title: The title of the study.
         rows: The rows of the variants.
         conclusion: The conclusion.
-        beside: The metrics of methods without training, or None.
+        untrained: The metrics of methods without training, or None.
         source: The source of the accuracies in the column "published".
         chose: Sentences on the choices before the final runs.
         question: The question that the study is to answer, or an empty string.
@@ -49,7 +49,7 @@ def to_markdown(
     if estimates := estimated(rows):
         lines += [_table(estimates, estimate_columns(rows)), "", markdown.escape(notes.ESTIMATES)]
         lines += [""]
-    under = notes.notes(rows, conclusion, beside, source)
+    under = notes.notes(rows, conclusion, untrained, source)
     lines += [f"- {markdown.escape(note)}" for note in under]
     return "\n".join(lines) + "\n"
 

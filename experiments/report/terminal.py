@@ -21,7 +21,7 @@ def show(
     conclusion: Conclusion,
     console: Console,
     title: str | None,
-    beside: Baselines | None = None,
+    untrained: Baselines | None = None,
     source: str = "",
     chose: Sequence[str] = (),
 ) -> None:
@@ -33,7 +33,7 @@ def show(
         console: The console. If it is too narrow for all columns, the table is divided into
             several. A console that is no terminal shows a star instead of bold text.
         title: A heading, or None.
-        beside: The metrics of methods without training, or None.
+        untrained: The metrics of methods without training, or None.
         source: The source of the accuracies in the column "published".
         chose: Sentences on the choices before the final runs.
     """
@@ -51,7 +51,7 @@ def show(
     if chose:
         console.print(Text(" ".join(chose)))
     legend = notes.LEGEND.format(Mark="*" if mark else "Bold")
-    for note in (legend, *notes.notes(rows, conclusion, beside, source)):
+    for note in (legend, *notes.notes(rows, conclusion, untrained, source)):
         console.print(Text(note, style="dim"))
 
 

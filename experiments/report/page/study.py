@@ -43,7 +43,7 @@ def page(
     study: StudyFolder,
     plan: Plan,
     rows: Sequence[SummaryRow],
-    beside: Baselines | None = None,
+    untrained: Baselines | None = None,
     index: str = "",
     assets: str = "",
 ) -> str:
@@ -53,7 +53,7 @@ def page(
         study: The study's folder; learning curves are read from its runs, if it contains runs.
         plan: The study's plan.
         rows: The study's rows.
-        beside: The metrics of methods without training, or None.
+        untrained: The metrics of methods without training, or None.
         index: The page to link back to; empty for none.
         assets: The folder of the libraries' files, relative to the page; if empty, the page
             contains them.
@@ -92,7 +92,7 @@ def page(
         "sentences_apart": bool(plan.sweep),
         "notes": [
             *conclusion.notes,
-            *notes.beside_lines(beside),
+            *notes.baseline_lines(untrained),
             *notes.published_lines(plan.source),
         ],
         "looks": found,

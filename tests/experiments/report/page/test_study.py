@@ -153,8 +153,8 @@ def hostile(study):
         targets=(HOSTILE,),
         source=HOSTILE,
     )
-    beside = Baselines(cells={"": {HOSTILE: {HOSTILE: 0.5}}})
-    return rows, page(study, plan, rows, beside)
+    untrained = Baselines(cells={"": {HOSTILE: {HOSTILE: 0.5}}})
+    return rows, page(study, plan, rows, untrained)
 
 
 def test_markup_in_names_stays_text(swept):
