@@ -435,8 +435,8 @@ def together(lab, *changes, **options):
 
 @happening
 def lost_peer(lab):
-    # Process 1 is killed in the second round of the second run.
-    killed = ("-c", KILLER, "experiments.parallel", "divided", "5")
+    # Process 1 is killed in the second round of the second run. (The test split is divided once.)
+    killed = ("-c", KILLER, "experiments.parallel", "divided", "6")
     (status, stderr), (lost, _) = together(lab, second=killed)
     assert lost == 128 + signal.SIGKILL
     yield status, stderr

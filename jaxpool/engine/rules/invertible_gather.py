@@ -82,7 +82,7 @@ def flat_indices(numbers: jax.Array, size: int, axis: int) -> jax.Array:
     axis += numbers.ndim
     before, after = math.prod(numbers.shape[:axis]), math.prod(numbers.shape[axis + 1 :])
     rows = np.arange(before, dtype=np.int32)[:, None, None] * np.int32(size)
-    columns = jnp.arange(after, dtype=np.int32)
+    columns = jnp.arange(after, dtype=np.int32)[None, None, :]
     places = numbers.reshape(before, -1, after).astype(np.int32)
     return ((places + rows) * np.int32(after) + columns).reshape(-1)
 
