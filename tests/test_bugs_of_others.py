@@ -127,3 +127,26 @@ def test_the_part_of_a_window_beyond_the_padding_counts_in_the_average(shape):
     y = jaxpool.avg_pool(jnp.ones(shape), 5, ceil_mode=True)
     assert y.shape[1] == -(-shape[1] // 5)
     np.testing.assert_array_equal(y, jnp.ones_like(y))
+
+
+def test_the_derivative_of_a_sum_is_wrong_if_a_divided_axis_does_not_fit():
+    """XLA's partitioner, for `lax.reduce_window`: each of 8 devices has 7 of 56 rows, stride 2."""
+    draw = np.random.default_rng(0).normal
+    x, dy = np.float32(draw(size=(2, 56, 16, 4))), np.float32(draw(size=(2, 28, 8, 4)))
+    mesh = jax.make_mesh((8,), ("rows",), axis_types=(jax.sharding.AxisType.Auto,))
+    rows = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(None, "rows"))
+    divided = {"in_shardings": (rows, None), "out_shardings": rows}
+
+    def derivative(pool, **shardings):
+        return jax.jit(lambda x, dy: jax.vjp(pool, x)[1](dy)[0], **shardings)(x, dy)
+
+    def of_lax(x):
+        window = (1, 2, 2, 1)
+        return jax.lax.reduce_window(x, 0.0, jax.lax.add, window, window, "VALID")
+
+    def ours(x):
+        return jaxpool.sum_pool(x, 2, strides=2)
+
+    alone = derivative(of_lax)
+    assert np.abs(derivative(of_lax, **divided) - alone).max() > 1
+    np.testing.assert_array_equal(derivative(ours, **divided), alone)

@@ -1,7 +1,7 @@
 """A program whose input is divided among devices: its figures, and its time beside another one."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,11 +24,13 @@ class DividedProgram:
 
     Attributes:
         program: The compiled program.
+        computation: What it computes, as a function.
         arrays: Its operands, on the host.
         compile_s: Compilation time in seconds.
     """
 
     program: jax.stages.Compiled
+    computation: Callable[..., Any]
     arrays: tuple[np.ndarray, ...]
     compile_s: float
 
@@ -50,6 +52,11 @@ class DividedProgram:
             "temp_bytes": None if memory is None else memory.temp_size_in_bytes,
             "compile_s": self.compile_s,
         }
+
+    def complaint(self, results: tuple[np.ndarray, ...]) -> str:
+        """How results of the program differ from those on one device; empty if they do not."""
+        alone = tuple(map(np.asarray, jax.jit(self.computation)(*self.arrays)))
+        return close(results, alone).complaint
 
     def placed(self) -> Callable[[], Any]:
         """A function that runs the program once, with operands that are on the devices before."""
@@ -91,7 +98,7 @@ def divide(function: Function, operands: Operands, axis: int, devices: int) -> D
     )
     started = time.perf_counter()
     program = jitted.lower(*shapes).compile()
-    return DividedProgram(program, arrays, time.perf_counter() - started)
+    return DividedProgram(program, computation, arrays, time.perf_counter() - started)
 
 
 def race(programs: Mapping[str, DividedProgram], budget: Budget) -> dict[str, Timing]:
@@ -116,9 +123,18 @@ def race(programs: Mapping[str, DividedProgram], budget: Budget) -> dict[str, Ti
     first, *rest = results
     for other in rest:
         if complaint := close(results[first], results[other]).complaint:
-            raise WrongResultError(f"{first} differs from {other}: {complaint}")
+            wrong = [name for name in programs if programs[name].complaint(results[name])]
+            raise WrongResultError(wrong or [first], f"{first} differs from {other}: {complaint}")
     return timing.interleave(runs, firsts, budget, seed=0)
 
 
 class WrongResultError(Exception):
-    """Two programs of one computation give different results."""
+    """Two programs of one computation give different results.
+
+    Attributes:
+        contenders: Those whose result changes when the input is divided; else the first.
+    """
+
+    def __init__(self, contenders: Sequence[str], message: str):
+        super().__init__(message)
+        self.contenders = contenders

@@ -20,7 +20,7 @@ from experiments.bench.config import Budget
 from experiments.bench.contenders import LeftOut, Operands, jaxpool, lax
 from experiments.bench.contenders.compiled import Function
 from experiments.bench.sharding import plain
-from experiments.bench.sharding.program import DividedProgram, divide, race
+from experiments.bench.sharding.program import DividedProgram, WrongResultError, divide, race
 from experiments.bench.sharding.records import ShardingRecord
 from experiments.records import Record, append_lines
 
@@ -109,8 +109,8 @@ def _contest(job: ShardingJob, mode: str, axis: int) -> dict[str, dict[str, Any]
         try:
             for name, timing in race(programs, job.budget).items():
                 fields[name]["timing"] = timing
-        except Exception as error:  # So is a wrong result.
-            fields["jaxpool"] = _failed(error)
+        except WrongResultError as error:  # So is a wrong result.
+            fields.update(dict.fromkeys(error.contenders, _failed(error)))
     return fields
 
 

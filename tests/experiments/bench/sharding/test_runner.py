@@ -2,10 +2,13 @@
 
 import csv
 import json
+from functools import partial
 
+import jax
 import pytest
 from typer.testing import CliRunner
 
+import jaxpool
 from experiments import environment
 from experiments.__main__ import app
 from experiments.bench.calls import Call
@@ -210,6 +213,21 @@ def test_a_result_that_differs_from_that_of_lax_is_a_failure(monkeypatch):
     ours, lax, *_ = worker.run(job(CASE, modes=["forward"]))
     assert (ours.outcome, ours.timing, lax.timing) == ("failed", None, None)
     assert "WrongResultError: jaxpool differs from lax: the value is off by" in ours.reason
+
+
+def test_the_contender_whose_result_changes_when_divided_is_to_blame(monkeypatch):
+    """The derivative of lax's sum does: tests/test_bugs_of_others.py."""
+    window = (1, 2, 2, 1)
+    add = partial(jax.lax.reduce_window, init_value=0.0, computation=jax.lax.add)
+    pool = partial(add, window_dimensions=window, window_strides=window, padding="VALID")
+    monkeypatch.setattr(worker.lax, "function", lambda case: pool)
+    monkeypatch.setattr(worker.jaxpool, "pool", lambda case, x: jaxpool.sum_pool(x, 2, strides=2))
+    case = Case(name="c", operator="max", shape=(2, 56, 16, 4), window=2, strides=2)
+    found = worker.run(job(case, modes=["gradient"]))
+    height = {record.contender: record for record in found if record.axis == "height"}
+    assert height["jaxpool"].outcome == "compiled"
+    assert height["lax"].outcome == "failed"
+    assert "WrongResultError: jaxpool differs from lax: the derivative" in height["lax"].reason
 
 
 def test_records_without_times_have_a_dash():
