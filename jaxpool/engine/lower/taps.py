@@ -13,7 +13,7 @@ from __future__ import annotations
 import functools
 import itertools
 import operator
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import jax
@@ -51,7 +51,8 @@ def read_at(x: jax.Array, window: Window, tap: Any) -> jax.Array:
         return read(x, window, tuple(map(int, tap)))
     starts = [tap[i] * axis.dilation for i, axis in enumerate(window.axes)]
     spans = [(axis.output - 1) * axis.stride + 1 for axis in window.even_axes]
-    part = cut(x, window, starts, spans)
+    begin = window.replaced([np.int32(0)] * x.ndim, starts)
+    part = lax.dynamic_slice(x, begin, window.replaced(x.shape, spans))
     strides = (axis.stride if axis.output > 1 else 1 for axis in window.even_axes)
     return lax.slice(part, [0] * x.ndim, part.shape, window.replaced([1] * x.ndim, strides))
 
@@ -67,15 +68,6 @@ def add_at(x: jax.Array, y: jax.Array, window: Window, tap: Any) -> jax.Array:
 def interior_pad(y: jax.Array, window: Window, fill: np.ndarray) -> jax.Array:
     """The outputs at the positions of their first taps: interior padding of stride - 1."""
     return pad_pooled(y, window, fill, ((0, 0, axis.stride - 1) for axis in window.even_axes))
-
-
-def cut(x: jax.Array, window: Window, starts: Sequence[Any], sizes: Sequence[int]) -> jax.Array:
-    """A dynamic slice along the pooled axes."""
-    begin = window.replaced([np.int32(0)] * x.ndim, starts)
-    size = window.replaced(x.shape, sizes)
-    if not any(isinstance(start, jax.Array) for start in starts):
-        return lax.slice(x, begin, [b + n for b, n in zip(begin, size, strict=True)])
-    return lax.dynamic_slice(x, begin, size)
 
 
 def loop(step: Callable[..., Any], start: Any, window: Window) -> Any:
