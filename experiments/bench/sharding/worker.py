@@ -109,8 +109,10 @@ def _contest(job: ShardingJob, mode: str, axis: int) -> dict[str, dict[str, Any]
         try:
             for name, timing in race(programs, job.budget).items():
                 fields[name]["timing"] = timing
-        except WrongResultError as error:  # So is a wrong result.
+        except WrongResultError as error:  # So is a wrong result,
             fields.update(dict.fromkeys(error.contenders, _failed(error)))
+        except Exception as error:  # and an error at run time.
+            fields["jaxpool"] = _failed(error)
     return fields
 
 
