@@ -16,7 +16,7 @@ test: $(VENV)/.installed-test  ## every kind of test, and the doctests
 test-quick: $(VENV)/.installed-test  ## the library's fast tests, about one minute
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not thorough" tests/engine tests/pooling tests/nn tests/compat tests/test_window.py $(ARGS)
 
-test-matrix:  ## every test, thorough ones included, on the oldest and the newest supported Python that this machine has
+test-matrix:  ## `make test` on the oldest supported Python that this machine has, thorough tests too on the newest
 	$(PYTHON) tools/matrix.py $(ARGS)
 
 targets:  ## the compilers for TPU and CUDA, in a virtual environment of their own

@@ -1,6 +1,9 @@
-"""Runs the tests on the oldest and the newest supported Python of this machine.
+"""Runs `make test` on the oldest supported Python of this machine, and every test on the newest.
 
-    python3 tools/matrix.py [arguments of pytest]
+    python3 tools/matrix.py [--everything] [arguments of pytest]
+
+Tests marked `thorough` run on the newest Python only, unless `--everything` is given: they are
+further cases of tables whose kinds `make test` covers, and take three quarters of the time.
 
 The oldest Python installs the oldest supported JAX series, because newer series do not support it.
 The newest Python installs the newest JAX. Interpreters are searched on PATH, in pyenv and in uv.
@@ -73,11 +76,16 @@ def main() -> int:
     if len(versions) == 1:
         print("only Python {}.{} was found: the tests run on it alone".format(*versions[0]))
     failed = 0
+    arguments = sys.argv[1:]
+    everywhere = "--everything" in arguments
+    if everywhere:
+        arguments.remove("--everything")
     for version in versions:
         python, venv = found[version], environment(version)
         print("--- Python {}.{} in {}".format(*version, venv), flush=True)
+        thorough = ["-m", ""] if everywhere or version == versions[-1] else []
         command = ["make", "test", f"PYTHON={python}", f"VENV={venv}"]
-        command.append(f"ARGS=-m '' {shlex.join(sys.argv[1:])}")  # thorough tests as well
+        command.append(f"ARGS={shlex.join([*thorough, *arguments])}")
         failed += subprocess.run(command, cwd=ROOT, check=False).returncode != 0
     return failed
 
