@@ -56,7 +56,7 @@ def integer(name: str, value: Any, minimum: int, maximum: int | None = None) -> 
 
 
 def per_axis_ints(
-    name: str, value: Any, count: int, *, scalar: bool = True, of: str = "a pooled axis"
+    name: str, value: Any, count: int, *, scalar: bool = True, of: str = "pooled axis"
 ) -> tuple[int, ...]:
     """`value` as `count` integers of at least 1.
 
@@ -65,7 +65,7 @@ def per_axis_ints(
         value: A sequence of integers, or one integer for all entries.
         count: Required number of entries.
         scalar: Whether one integer is allowed.
-        of: The meaning of an entry, for the message.
+        of: What has one entry each, for the message.
 
     Raises:
         TypeError: An entry is not an integer.
@@ -76,7 +76,7 @@ def per_axis_ints(
     else:
         given = sequence(name, value, scalar=scalar)
         if len(given) != count:
-            raise ValueError(f"{name} must have {count} entries, one {of}, got {value!r}")
+            raise ValueError(f"{name} must have {count} entries, one per {of}, got {value!r}")
         entries = tuple(_entry(name, entry, value, scalar=scalar) for entry in given)
     if entries and min(entries) < 1:
         raise ValueError(f"{name} must be integers of at least 1, got {value!r}")
@@ -142,7 +142,7 @@ def pooled_axes(
 
 
 def paddings(
-    value: Any, count: int, *, pairs_only: bool = False, of: str = "a pooled axis"
+    value: Any, count: int, *, pairs_only: bool = False, of: str = "pooled axis"
 ) -> str | tuple[tuple[int, int], ...]:
     """Padding as an upper-case name, or as `count` pairs `(low, high)`.
 
@@ -150,7 +150,7 @@ def paddings(
         value: A name, an integer, or per axis an integer or a pair.
         count: Required number of pairs.
         pairs_only: Allow only names and pairs, which may be negative, as in `jax.lax`.
-        of: The meaning of a pair, for the message.
+        of: What has one pair each, for the message.
 
     Raises:
         TypeError: It is something else.
@@ -166,7 +166,7 @@ def paddings(
     if not isinstance(entries, Sequence | np.ndarray):
         raise TypeError(refusal)
     if len(entries) != count:
-        raise ValueError(f"padding must have {count} entries, one {of}, got {value!r}")
+        raise ValueError(f"padding must have {count} entries, one per {of}, got {value!r}")
     pairs = []
     for entry in entries:
         pair = (entry, entry) if is_int(entry) and not pairs_only else entry
@@ -175,7 +175,7 @@ def paddings(
         if len(pair) != 2:
             raise ValueError(refusal)
         if min(pair) < 0 and not pairs_only:
-            raise ValueError(f"padding must not be negative, got {value!r}")
+            raise ValueError(f"padding must be at least 0, got {value!r}")
         low, high = map(operator.index, pair)
         pairs.append((low, high))
     return tuple(pairs)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -42,6 +43,11 @@ NO_ARRAYS = [
     Bad(1.0, "float"),
 ]
 MANY = (2, 2, 2, 2)
+NOT_FINITE = [
+    Bad(np.array([np.nan])),
+    Bad(np.array(np.inf)),
+    Bad(jnp.array([-np.inf], jnp.float32), "inf"),
+]
 BAD = {
     "x": NO_ARRAYS,
     "values": NO_ARRAYS,
@@ -101,10 +107,22 @@ BAD = {
         Bad(np.ones((2, 6, 2), bool), "(2, 6, 2)"),
         Bad(np.ones((1, 2, 7, 2), bool), "(1, 2, 7, 2)"),
     ],
-    "p": [Bad(p) for p in (0, -1, -0.5, np.nan, -np.inf, True, "2", None, (2,), 2j, 10**400)],
+    "p": [
+        *(Bad(p) for p in (0, -1, -0.5, np.nan, -np.inf, True, "2", None, (2,), 2j, 10**400)),
+        *NOT_FINITE,
+        Bad(np.array([0.0])),
+    ],
     "eps": [Bad(eps) for eps in (0, -1e-6, np.nan, np.inf, True, "2", None)],
-    "temperature": [Bad(t) for t in (np.nan, np.inf, True, "2", None, (2,), 2j)],
-    "alpha": [Bad(a) for a in (np.nan, -np.inf, True, "2", None, (2,), 2j)],
+    "temperature": [
+        *(Bad(t) for t in (np.nan, np.inf, 1e39, True, "2", None, (2,), 2j)),
+        *NOT_FINITE,
+        Bad(np.array([1e39])),
+    ],
+    "alpha": [
+        *(Bad(a) for a in (np.nan, -np.inf, -1e39, True, "2", None, (2,), 2j)),
+        *NOT_FINITE,
+        Bad(np.array([-1e39])),
+    ],
     "filter_size": [Bad(f) for f in (0, -1, 8, 2.0, True, "2", None, (2,))],
     "key": [Bad(key) for key in (0, 1.5, "2", (0, 1))],
     "ceil_mode": flags(),

@@ -1,5 +1,7 @@
 """Edge cases of arguments, over the table of operators."""
 
+import inspect
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -92,6 +94,46 @@ def test_a_box_with_a_nan_has_no_elements(operator):
     options = operator.options | {"batch_indices": np.zeros(4, np.int32)}
     y = operator.function(x, boxes, operator.args[1], **options)
     assert not y.any()
+
+
+@pytest.mark.parametrize(
+    "pool",
+    [
+        lambda x, two: jaxpool.max_pool(x, two),
+        lambda x, two: jaxpool.adaptive_max_pool(x, two),
+        lambda x, two: jaxpool.adaptive_avg_pool(x, two),
+        lambda x, two: jaxpool.fractional_max_pool(x, 2, two, samples=np.full(1, 0.5, np.float32)),
+        lambda x, two: jaxpool.fractional_avg_pool(
+            x, two, two, samples=np.full(1, 0.5, np.float32)
+        ),
+        lambda x, two: jaxpool.max_unpool(x, np.zeros(x.shape, int), two),
+        lambda x, two: jaxpool.spatial_pyramid_pool(x, two, axes=(0, 1)),
+    ],
+)
+def test_a_numpy_array_of_sizes_is_a_tuple(pool):
+    """Two sizes pool the two axes of one image, whether they are a tuple or an array."""
+    x = jnp.arange(4 * 4 * 3.0).reshape(4, 4, 3)
+    np.testing.assert_array_equal(pool(x, np.array([2, 2])), pool(x, (2, 2)))
+
+
+MORE = {"top_k_pool": (1,), "gated_pool": (np.ones((2, 1), np.float32),)}
+PADDED = [
+    operator
+    for operator in (getattr(jaxpool, name) for name in jaxpool.pooling.__all__)
+    if {"where", "padding"} <= {*inspect.signature(operator).parameters}
+]
+
+
+@pytest.mark.parametrize("operator", PADDED, ids=lambda operator: operator.__name__)
+def test_a_mask_of_ones_changes_nothing_if_windows_lie_in_padding(operator):
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(1, 5, 2)).astype(np.float32))
+    more = MORE.get(operator.__name__, ())
+    plain, masked = (
+        quick.jit(lambda x, where=where: operator(x, 2, *more, padding=4, where=where))(x)
+        for where in (None, np.ones((1, 5, 1), bool))
+    )
+    for y, other in zip(jax.tree.leaves(plain), jax.tree.leaves(masked), strict=True):
+        np.testing.assert_allclose(y, other, rtol=1e-5, atol=1e-6)
 
 
 def test_none_keeps_the_size_of_an_axis():

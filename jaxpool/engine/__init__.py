@@ -1,5 +1,8 @@
 """Compiles windowed reductions to XLA; the entry points are `reduce`, `arg_reduce` and `fold`.
 
+The operators of `jaxpool` check their arguments, resolve them to a `Window`, and call these
+functions.
+
 Three packages, each of which imports only from those before it:
 
     plan    the sequence of windows and the method of each, in plain integers
@@ -14,6 +17,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
+from jaxpool import checks
 from jaxpool.engine.lower.kernel_sums import Kernel
 from jaxpool.engine.lower.precision import PLAIN, Accumulation
 from jaxpool.engine.plan import planner
@@ -60,19 +64,38 @@ def reduce(
     method: str = "auto",
     accumulation: Accumulation = PLAIN,
 ) -> jax.Array:
-    """Reduce every window of `x`.
+    """Reduce every window of `x`, with a choice of the method.
+
+        y[o] = combine over taps t of x[o * stride + t * dilation - low]
 
     Args:
-        x: The input.
-        monoid: The reduction.
-        window: The geometry, resolved for the shape of `x`.
+        x: Array of a floating, integer or bool dtype (sums: not bool).
+        monoid: The reduction: `MAX`, `MIN` or `SUM` of `jaxpool.monoid`.
+        window: The geometry, resolved for the shape of `x` by `jaxpool.window.Window.resolve`.
         where: Boolean mask of the shape of `x`; False leaves an element out.
-        method: One of `planner.METHODS`.
+        method: How maxima and minima are computed: `"direct"`, `"separable"`, `"doubling"`, or
+            `"auto"` to let the planner choose (see `jaxpool.engine.plan.planner`). Sums take the
+            planner's method always.
         accumulation: For sums, the accumulation dtype and the divisors.
 
     Returns:
-        The reduced array, of the dtype of `x`.
+        Array of shape `window.output_shape(x.shape)` and the dtype of `x`. A window without an
+        element gives the identity of the reduction.
+
+    Raises:
+        ValueError: `method` is none of these.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxpool import engine
+        >>> from jaxpool.monoid import MAX
+        >>> from jaxpool.window import Window
+        >>> x = jnp.array([1.0, 5.0, 2.0, 3.0]).reshape(1, 4, 1)
+        >>> window = Window.resolve(x.shape, 2, strides=1)
+        >>> engine.reduce(x, MAX, window, method="direct")[0, :, 0]
+        Array([5., 5., 3.], dtype=float32)
     """
+    checks.choice("method", method, planner.METHODS)
     if where is not None:
         x = jnp.where(where, x, monoid.identity(x.dtype))
     if monoid is SUM:
@@ -90,7 +113,23 @@ def arg_reduce(
     where: jax.Array | None = None,
     method: str = "auto",
 ) -> tuple[jax.Array, jax.Array]:
-    """`reduce` with the index of each winner: row-major in the pooled plane, -1 for none."""
+    """`reduce` for maxima and minima, with the index of each winner.
+
+    Args:
+        x: Array of a floating, integer or bool dtype.
+        monoid: `MAX` or `MIN`.
+        window: The geometry, resolved for the shape of `x`.
+        where: Boolean mask of the shape of `x`; False leaves an element out.
+        method: As in `reduce`.
+
+    Returns:
+        The result of `reduce`, and the indices: row-major in the pooled plane, -1 for a window
+        without an element; int32, or int64 for planes of more than 2^31 - 1 elements.
+
+    Raises:
+        ValueError: `method` is unknown, or the plane is too large for int32 without
+            `jax_enable_x64`.
+    """
     if where is not None:
         x = jnp.where(where, x, monoid.identity(x.dtype))
     plan = planner.steps(window, method, x.dtype)

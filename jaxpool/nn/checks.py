@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from flax import nnx
 
-from jaxpool.checks import integer, per_axis_ints
+from jaxpool.checks import integer, listed, per_axis_ints
 
 
 def size(name: str, value: Any) -> int:
@@ -27,13 +28,11 @@ def sizes(name: str, value: Any, axes: Any = None) -> tuple[int, ...]:
         TypeError: An entry is not an integer, or an int is given without axes.
         ValueError: An entry is less than 1, or there is no entry.
     """
-    count = 1
-    if isinstance(value, Sequence):
-        count = max(len(value), 1)
-    elif axes is None:
+    if axes is None and not isinstance(value, Sequence | np.ndarray):
         raise TypeError(f"{name} must be a sequence of ints, one per spatial axis, got {value!r}")
-    elif isinstance(axes, Sequence):
-        count = len(axes)
+    count = listed(name, value)
+    if count is None:
+        count = len(axes) if isinstance(axes, Sequence) else 1
     return per_axis_ints(name, value, count)
 
 

@@ -17,7 +17,7 @@ from flax import nnx
 from jax.typing import ArrayLike
 
 from jaxpool import pooling
-from jaxpool.checks import Ints, Padding
+from jaxpool.checks import Ints, Padding, flag
 from jaxpool.nn import checks
 from jaxpool.pooling.arguments import number
 from jaxpool.window import Window
@@ -37,7 +37,8 @@ class LearnedPool(nnx.Module):
     """Base class of windowed or global poolings with a learned parameter.
 
     Args:
-        window_shape: Taps per spatial axis; None pools the whole map and removes its spatial axes.
+        window_shape: Taps per spatial axis; an int reads a 3-D array as (batch, length, channels).
+            None pools the whole map and removes its spatial axes.
         strides: Steps between windows; None means `window_shape`.
         padding: `"VALID"`, `"SAME"`, `"SAME_LOWER"` or elements to add.
         dilation: Distance between neighbouring taps.
@@ -98,8 +99,11 @@ class LearnedPool(nnx.Module):
 class LearnedGemPool(LearnedPool):
     """Generalised-mean pooling with a learned power, as in image retrieval networks.
 
+        y[o] = (mean_t max(x_t, eps)^p)^(1/p), as in `jaxpool.gem_pool`, with the parameter p
+
     Args:
-        window_shape: Taps per spatial axis; None pools the whole map.
+        window_shape: Taps per spatial axis; an int reads a 3-D array as (batch, length, channels).
+            None pools the whole map and removes its spatial axes.
         p: Initial power, greater than 0. The power itself is the parameter, so training may make it
             negative; outside `jit`, the operator then raises an error.
         eps: Lower bound; smaller elements are replaced by `eps`.
@@ -127,21 +131,34 @@ class LearnedGemPool(LearnedPool):
         channels: int | None = None,
         **geometry: Unpack[GeometryOptions],
     ):
-        """Initialise the power."""
+        """Initialise the power.
+
+        Raises:
+            TypeError: `p` or `eps` is not a number, or `channels` is not an int.
+            ValueError: `p` or `eps` is not finite or not greater than 0, `channels` is less than 1,
+                or a geometry argument is given with `window_shape=None`.
+        """
         super().__init__(window_shape, **geometry)
         self.p = _parameter(number("p", p, above=0), channels)
         self.eps = number("eps", eps, above=0)
 
     def __call__(self, x: ArrayLike, *, where: ArrayLike | None = None) -> jax.Array:
-        """Pool `x`; False in `where` leaves an element out."""
+        """Pool `x`, an array of a floating dtype; False in `where` leaves an element out.
+
+        Returns:
+            Array of the dtype of `x`. A window without an element gives 0.
+        """
         return self._apply(pooling.gem_pool, x, self.p[...], eps=self.eps, where=where)
 
 
 class LearnedLogSumExpPool(LearnedPool):
     """Log-sum-exp pooling with a learned temperature, between average (0) and maximum (inf).
 
+        y[o] = (1 / T) log mean_t exp(T x_t), as in `jaxpool.logsumexp_pool`, with the parameter T
+
     Args:
-        window_shape: Taps per spatial axis; None pools the whole map.
+        window_shape: Taps per spatial axis; an int reads a 3-D array as (batch, length, channels).
+            None pools the whole map and removes its spatial axes.
         temperature: Initial temperature.
         channels: Number of channels, each with its own temperature; None for one shared one.
         **geometry: `strides`, `padding`, `dilation`, `ceil_mode` and `axes`, as in `max_pool`.
@@ -165,22 +182,35 @@ class LearnedLogSumExpPool(LearnedPool):
         channels: int | None = None,
         **geometry: Unpack[GeometryOptions],
     ):
-        """Initialise the temperature."""
+        """Initialise the temperature.
+
+        Raises:
+            TypeError: `temperature` is not a number, or `channels` is not an int.
+            ValueError: `temperature` is not finite, `channels` is less than 1, or a geometry
+                argument is given with `window_shape=None`.
+        """
         super().__init__(window_shape, **geometry)
         self.temperature = _parameter(number("temperature", temperature), channels)
 
     def __call__(self, x: ArrayLike, *, where: ArrayLike | None = None) -> jax.Array:
-        """Pool `x`; False in `where` leaves an element out."""
+        """Pool `x`, an array of a floating dtype; False in `where` leaves an element out.
+
+        Returns:
+            Array of the dtype of `x`. A window without an element gives 0.
+        """
         return self._apply(pooling.logsumexp_pool, x, self.temperature[...], where=where)
 
 
 class LearnedMixedPool(LearnedPool):
     """A mixture of max and average pooling with a learned weight between 0 and 1.
 
-    The parameter is the logit of the weight of the maximum.
+        y[o] = alpha max_t x_t + (1 - alpha) mean_t x_t, as in `jaxpool.mixed_pool`
+
+    The parameter is the logit of alpha, the weight of the maximum.
 
     Args:
-        window_shape: Taps per spatial axis; None pools the whole map.
+        window_shape: Taps per spatial axis; an int reads a 3-D array as (batch, length, channels).
+            None pools the whole map and removes its spatial axes.
         alpha: Initial weight of the maximum, greater than 0 and less than 1.
         channels: Number of channels, each with its own weight; None for one shared weight.
         count_include_pad: Whether padding counts as zeros in the average.
@@ -207,16 +237,27 @@ class LearnedMixedPool(LearnedPool):
         count_include_pad: bool = True,
         **geometry: Unpack[GeometryOptions],
     ):
-        """Initialise the weight."""
+        """Initialise the weight.
+
+        Raises:
+            TypeError: `alpha` is not a number, `channels` is not an int, or `count_include_pad` is
+                not a bool.
+            ValueError: `alpha` is not between 0 and 1, `channels` is less than 1, or a geometry
+                argument is given with `window_shape=None`.
+        """
         super().__init__(window_shape, **geometry)
-        self.count_include_pad = count_include_pad
-        share = number("alpha", alpha, above=0)
-        if share >= 1:
+        self.count_include_pad = flag("count_include_pad", count_include_pad)
+        share = number("alpha", alpha)
+        if not 0 < share < 1:
             raise ValueError(f"alpha must be greater than 0 and less than 1, got {alpha!r}")
         self.logit = _parameter(math.log(share / (1 - share)), channels)
 
     def __call__(self, x: ArrayLike, *, where: ArrayLike | None = None) -> jax.Array:
-        """Pool `x`; False in `where` leaves an element out."""
+        """Pool `x`, an array of a floating dtype; False in `where` leaves an element out.
+
+        Returns:
+            Array of the dtype of `x`. A window without an element gives 0.
+        """
         share, include_pad = nnx.sigmoid(self.logit[...]), self.count_include_pad
         return self._apply(pooling.mixed_pool, x, share, where=where, count_include_pad=include_pad)
 
@@ -224,6 +265,7 @@ class LearnedMixedPool(LearnedPool):
 class GatedPool(LearnedPool):
     """A mixture of max and average pooling with a learned, data-dependent weight per window.
 
+        y[o] = alpha[o] max_t x_t + (1 - alpha[o]) mean_t x_t, as in `jaxpool.gated_pool`
         alpha[o] = sigmoid(sum over taps t of filter[t] x[o * stride + t * dilation - low])
 
     Args:
@@ -257,15 +299,27 @@ class GatedPool(LearnedPool):
         rngs: nnx.Rngs,
         **geometry: Unpack[GeometryOptions],
     ):
-        """Initialise the filter."""
+        """Initialise the filter.
+
+        Raises:
+            TypeError: `window_shape` is not a sequence of ints (an int is allowed with `axes`),
+                `channels` is not an int, `count_include_pad` is not a bool, or `rngs` is not
+                `nnx.Rngs`.
+            ValueError: An entry of `window_shape` or `channels` is less than 1, or `rngs` has
+                neither a stream `params` nor a default stream.
+        """
         super().__init__(window_shape, **geometry)
-        self.count_include_pad = count_include_pad
+        self.count_include_pad = flag("count_include_pad", count_include_pad)
         taps = checks.sizes("window_shape", window_shape, self.axes)
         shape = (*taps, 1 if channels is None else checks.size("channels", channels))
         self.filter = nnx.Param(kernel_init(checks.stream(rngs)(), shape, jnp.float32))
 
     def __call__(self, x: ArrayLike, *, where: ArrayLike | None = None) -> jax.Array:
-        """Pool `x`; False in `where` leaves an element out."""
+        """Pool `x`, an array of a floating dtype; False in `where` leaves an element out.
+
+        Returns:
+            Array of the dtype of `x`. A window without an element gives 0.
+        """
         include_pad = self.count_include_pad
         return self._apply(
             pooling.gated_pool, x, self.filter[...], where=where, count_include_pad=include_pad

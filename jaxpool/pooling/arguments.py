@@ -128,10 +128,17 @@ def number(name: str, value: Any, *, above: float | None = None) -> float:
         result = float(value)
     except OverflowError:  # an int larger than any float
         result = math.inf
-    if not math.isfinite(result) or (above is not None and not result > above):
-        bound = "finite" if above is None else f"finite and greater than {above}"
-        raise ValueError(f"{name} must be {bound}, got {value!r}")
+    if not _is_allowed(result, above):
+        raise ValueError(f"{name} must be {_allowed(above)}, got {value!r}")
     return result
+
+
+def _is_allowed(numbers: Any, above: float | None) -> bool:
+    return bool(np.all(np.isfinite(numbers) & (True if above is None else numbers > above)))
+
+
+def _allowed(above: float | None) -> str:
+    return "finite" if above is None else f"finite and greater than {above}"
 
 
 def parameter(
@@ -150,21 +157,26 @@ def parameter(
         value: A number, or an array that broadcasts to the output.
         x: The input.
         window: Its geometry.
-        above: Lower bound, exclusive; not checked for a traced array.
+        above: Lower bound, exclusive; the entries of a traced array are not checked.
         per_window: Whether an array may differ from window to window.
 
     Raises:
         TypeError: Neither a number nor an array of numbers.
-        ValueError: Not finite, not greater than `above`, or of a shape that does not broadcast.
+        ValueError: An entry that is not finite (also in the accumulation dtype) or not greater than
+            `above`, or a shape that does not broadcast.
     """
     dtype, value = accumulator(x), unwrapped(value)
     if not isinstance(value, jax.Array | np.ndarray):
-        return jnp.asarray(number(name, value, above=above), dtype)
+        single = number(name, value, above=above)
+        _check_range(name, single, dtype)
+        return jnp.asarray(single, dtype)
     if not any(jnp.issubdtype(value.dtype, kind) for kind in (jnp.floating, jnp.integer)):
         raise TypeError(f"{name} must be a number or an array of numbers, got {value.dtype}")
     entries = known(value)
-    if above is not None and entries is not None and not np.all(entries > above):
-        raise ValueError(f"{name} must be greater than {above} everywhere, got {entries!r}")
+    if entries is not None:
+        if not _is_allowed(entries, above):
+            raise ValueError(f"{name} must be {_allowed(above)} everywhere, got {entries!r}")
+        _check_range(name, entries, dtype)
     allowed = list(window.output_shape(x.shape))
     if not per_window:
         for position in window.positions:
@@ -176,6 +188,14 @@ def parameter(
             f"got shape {value.shape}"
         )
     return jnp.asarray(value, dtype).reshape((1,) * (x.ndim - value.ndim) + value.shape)
+
+
+def _check_range(name: str, numbers: Any, dtype: np.dtype) -> None:
+    most = float(jnp.finfo(dtype).max)
+    if not np.all(np.abs(numbers) <= most):
+        raise ValueError(
+            f"{name} must lie in [-{most:.3g}, {most:.3g}] for {dtype}, got {numbers!r}"
+        )
 
 
 def random_key(name: str, value: Any) -> jax.Array:

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxpool.checks import Ints, per_axis_ints, pooled_axes, static_size
+from jaxpool.checks import Ints, listed, per_axis_ints, pooled_axes, static_size
 
 
 def given(
@@ -21,20 +21,17 @@ def given(
         x: The input.
         axes: The argument `axes`.
         array: The name of the input.
-        **arguments: Each an int, or one int per pooled axis; the first sequence determines the
-            number of pooled axes.
+        **arguments: Each an int, or one int per pooled axis (a sequence or NumPy array); the first
+            sequence determines the number of pooled axes.
 
     Raises:
         TypeError: Not integers.
         ValueError: A size is less than 1, the number of sizes differs from that of pooled axes, or
             an axis is empty.
     """
-    lists = {name: v for name, v in arguments.items() if isinstance(v, list | tuple)}
-    for name, value in lists.items():
-        if not value:
-            raise ValueError(f"{name} must have at least one entry, got {value!r}")
-    name = next(iter(lists), "")
-    positions = pooled_axes(x.ndim, axes, len(lists[name]) if lists else None, name, array)
+    counts = {name: listed(name, value) for name, value in arguments.items()}
+    name = next((name for name, count in counts.items() if count is not None), "")
+    positions = pooled_axes(x.ndim, axes, counts.get(name), name, array)
     for position in positions:
         if static_size(x.shape[position], position, array) == 0:
             raise ValueError(f"{array} must not be empty along pooled axes, got shape {x.shape}")

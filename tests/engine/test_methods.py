@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from jaxpool import engine
 from jaxpool.engine.plan import planner
-from jaxpool.monoid import MAX, MIN
+from jaxpool.monoid import MAX, MIN, SUM
+from jaxpool.window import Window
 from tests import geometry, oracle
 from tests.geometry import Pooling, examples
 
@@ -116,3 +117,10 @@ def test_methods_agree_for_every_dtype(dtype, monoid):
         assert values.dtype == dtype
         np.testing.assert_array_equal(values, value)
         np.testing.assert_array_equal(indices, index)
+
+
+@pytest.mark.parametrize("monoid", [MAX, SUM], ids=lambda monoid: monoid.name)
+def test_an_unknown_method_is_refused(monoid):
+    x = np.ones((1, 4, 1), np.float32)
+    with pytest.raises(ValueError, match=r"method must be one of .*'auto'.* got 'fast'"):
+        engine.reduce(x, monoid, Window.resolve(x.shape, 2), method="fast")

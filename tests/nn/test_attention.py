@@ -262,6 +262,11 @@ def test_parameters(build):
             r"spatial_shape must be integers of at least 1, got \(4, 0\)",
         ),
         (
+            lambda: nn.AttentionPool(8, (), num_heads=2, rngs=nnx.Rngs(0)),
+            ValueError,
+            r"spatial_shape must have at least one entry, got \(\)",
+        ),
+        (
             lambda: clip()(X.swapaxes(1, 2)),
             ValueError,
             r"x must have the shape \(\*batch, 2, 3, 8\), got \(3, 3, 2, 8\)",

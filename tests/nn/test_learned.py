@@ -273,6 +273,16 @@ def test_the_constructor_shows_the_geometry():
             )
             for alpha in (0, 1, -0.5, 2)
         ),
+        (
+            lambda: nn.LearnedMixedPool(2, count_include_pad=1),
+            TypeError,
+            "count_include_pad must be a bool, got 1",
+        ),
+        (
+            lambda: nn.GatedPool((2,), count_include_pad=None, rngs=nnx.Rngs(0)),
+            TypeError,
+            "count_include_pad must be a bool, got None",
+        ),
         *(
             (
                 lambda option=option: nn.LearnedMixedPool(None, **option),

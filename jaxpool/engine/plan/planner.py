@@ -20,6 +20,7 @@ import math
 import jax.numpy as jnp
 import numpy as np
 
+from jaxpool import checks
 from jaxpool.axis import Axis, PooledAxis, Uneven
 from jaxpool.engine.plan import tuning
 from jaxpool.engine.plan.target import CPU, Target
@@ -46,8 +47,7 @@ def steps(window: Window, method: str = "auto", dtype: np.dtype = FLOAT32) -> tu
     Raises:
         ValueError: The method is unknown.
     """
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {METHODS}, got {method!r}")
+    checks.choice("method", method, METHODS)
     if method == "direct" or (method == "auto" and window.taps <= _one_loop(window, dtype)):
         return (window,)
     result: list[Window] = []

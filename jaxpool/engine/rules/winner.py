@@ -89,8 +89,8 @@ def _follow_code(
 _FOLLOW = linear_map("jaxpool_follow_winner", _follow_code, _PARAMETERS)
 
 
-def place_dtype(elements: int) -> np.dtype:
-    """The integer dtype of flat indices into a plane of `elements` elements.
+def place_dtype(elements: int, array: str = "x") -> np.dtype:
+    """The integer dtype of flat indices into a plane of `elements` elements of argument `array`.
 
     Raises:
         ValueError: int32 does not hold them, and int64 is not enabled.
@@ -99,8 +99,8 @@ def place_dtype(elements: int) -> np.dtype:
         return np.dtype(np.int32)
     if not jax.config.read("jax_enable_x64"):
         raise ValueError(
-            f"x must have at most {MOST_PLACES} elements in a plane for indices of int32, got "
-            f"{elements}; jax.config.update('jax_enable_x64', True) allows int64"
+            f"{array} must have at most {MOST_PLACES} elements in a plane for indices of int32, "
+            f"got {elements}; jax.config.update('jax_enable_x64', True) allows int64"
         )
     return np.dtype(np.int64)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
 from jaxpool import checks
@@ -29,6 +30,8 @@ def spatial_pyramid_pool(
 ) -> jax.Array:
     """Adaptive pooling to several sizes, with all results concatenated into one vector.
 
+    A 3-D `x` is read as (batch, length, channels); for one image, give `axes=(0, 1)`.
+
         y = concatenation over l in levels of flatten(adaptive pooling of x to l bins per axis)
 
     Args:
@@ -41,14 +44,17 @@ def spatial_pyramid_pool(
 
     Returns:
         Array `(*batch, bins * channels)`, where `bins` is the sum of `l ** d` over levels, for d
-        spatial axes. The order is: levels, then bins in row-major order, then channels.
+        spatial axes. The order is: levels, then bins in row-major order, then channels. The dtype
+        and the result of a bin without an element are those of `adaptive_max_pool` or
+        `adaptive_avg_pool`.
 
     Raises:
-        TypeError: `x` is not an array of real numbers, `where` is not boolean, or `levels` is not a
-            sequence of ints.
+        TypeError: `x` is not an array of real numbers, `where` is not boolean, `levels` is not a
+            sequence of ints, or `axes` are not ints.
         ValueError: `levels` is empty or has an entry less than 1, `reduce` is neither `"max"` nor
-            `"mean"`, `axes` leaves no channel axis, `where` does not broadcast to `x`, or a pooled
-            axis is empty.
+            `"mean"`, `x` has fewer than 3 axes and `axes` is None, `axes` has an index out of range
+            or a duplicate or leaves no channel axis, `where` does not broadcast to `x`, or a pooled
+            axis is empty or has a symbolic size.
 
     Example:
         >>> import jax.numpy as jnp
@@ -65,15 +71,14 @@ def spatial_pyramid_pool(
         Recognition", 2014.
     """
     x = arguments.real_array("x", x)
-    if isinstance(levels, str) or not isinstance(levels, Sequence):
-        raise TypeError(f"levels must be a sequence of ints, got {levels!r}")
-    if not levels:
+    each = checks.sequence("levels", levels, scalar=False)
+    if not each:
         raise ValueError(f"levels must name at least one level, got {levels!r}")
     checks.choice("reduce", reduce, REDUCTIONS)
     mask = arguments.mask(where, x)
     vectors = []
-    for level in levels:
-        if isinstance(level, Sequence):
+    for level in each:
+        if isinstance(level, Sequence | np.ndarray):
             raise TypeError(f"levels must be a sequence of ints, got {levels!r}")
         (outputs,) = sizes.given(x, axes, levels=level)
         if len(outputs) == x.ndim:

@@ -121,7 +121,7 @@ def resolve(
     window, strides, base, dilation = (
         (1,) * rank
         if value is None and name != "window_dimensions"
-        else checks.per_axis_ints(name, value, rank, scalar=False, of="an axis of operand")
+        else checks.per_axis_ints(name, value, rank, scalar=False, of="axis of operand")
         for name, value in (
             ("window_dimensions", window_dimensions),
             ("window_strides", window_strides),
@@ -129,7 +129,7 @@ def resolve(
             ("window_dilation", window_dilation),
         )
     )
-    pads = checks.paddings(padding, rank, pairs_only=True, of="an axis of operand")
+    pads = checks.paddings(padding, rank, pairs_only=True, of="axis of operand")
     result = {}
     for i, size in enumerate(shape):
         given = (window[i], strides[i], base[i], pads if isinstance(pads, str) else pads[i])

@@ -31,17 +31,19 @@ def blur_pool(
 ) -> jax.Array:
     """A binomial low-pass filter, followed by subsampling with a stride.
 
+    A 3-D `x` is read as (batch, length, channels); for one image, give `axes=(0, 1)`.
+
         y[o] = sum_t b_t x[o * stride + t - low],    b_t = C(f - 1, t) / 2^(f - 1)
 
     along every pooled axis, where f is the filter size and low = (f - 1) // 2. `x` is padded by
     reflection, or by its edge element along an axis that is too short for reflection. The output
     size is `ceil(size / stride)`. With a mask, the weights of the unmasked elements of every window
-    are normalised to sum to 1.
+    are normalised to sum to 1. Floats narrower than float32 are accumulated in float32.
 
     Args:
-        x: Array `(*batch, *spatial, channels)` of a floating dtype.
+        x: Array `(batch, *spatial, channels)` of a floating dtype.
         filter_size: Taps of the filter per axis, from 1 (no blur) to 7.
-        strides: Steps between outputs, an int or one int per spatial axis.
+        strides: Steps between outputs, an int or one int per pooled axis.
         axes: Indices of the pooled axes; None means all axes except the first and the last.
         where: Boolean mask that broadcasts to `x`; False leaves an element out.
 
@@ -50,10 +52,11 @@ def blur_pool(
         whose taps are all masked is 0.
 
     Raises:
-        TypeError: `x` is not of a floating dtype, `where` is not boolean, or `filter_size` is not
-            an int.
-        ValueError: `filter_size` is not between 1 and 7, a stride is less than 1, or `where` does
-            not broadcast to `x`.
+        TypeError: `x` is not of a floating dtype, `where` is not boolean, `filter_size` is not an
+            int, or `strides` or `axes` are not ints.
+        ValueError: `filter_size` is not between 1 and 7, `strides` has an entry less than 1 or not
+            one per pooled axis, `x` has fewer than 3 axes and `axes` is None, `axes` has an index
+            out of range or a duplicate, or `where` does not broadcast to `x`.
 
     Example:
         >>> import jax.numpy as jnp
@@ -91,22 +94,25 @@ def max_blur_pool(
 ) -> jax.Array:
     """Max pooling with stride 1, followed by `blur_pool`.
 
+    An int `window_shape` reads a 3-D `x` as (batch, length, channels); `(2, 2)` pools one image.
+
         y = blur_pool(max_pool(x, window_shape, strides=1), filter_size, strides)
 
-    With a mask, a maximum over a window without an element is masked in the filter.
+    A maximum over a window without an element (all its taps are masked or lie in padding) has
+    weight 0 in the filter.
 
     Args:
         x: Array `(*batch, *spatial, channels)` of a floating dtype.
         window_shape: Taps per spatial axis; see `max_pool`.
         filter_size: Taps of the filter; see `blur_pool`.
-        strides: Steps between outputs, an int or one int per spatial axis.
+        strides: Steps between outputs of the filter, an int or one int per pooled axis.
         padding: Padding of the max pooling; see `max_pool`.
         axes: Indices of the pooled axes, for any other layout.
         where: Boolean mask that broadcasts to `x`; False leaves an element out.
 
     Returns:
         Array of the dtype of `x`, with the shape of `x` except along the pooled axes. An output
-        whose taps are all masked is 0.
+        without an element is 0.
 
     Raises:
         TypeError: As in `max_pool`; or `x` is not of a floating dtype, or `filter_size` is not an
@@ -133,6 +139,8 @@ def max_blur_pool(
     largest = engine.reduce(x, MAX, window, where=exists)
     if exists is not None:
         exists = engine.reduce(exists, MAX, window)
+    elif any(min(axis.counts(include_pad=False), default=1) == 0 for axis in window.axes):
+        exists = engine.occupied(window, x.ndim, None)
     axes = window.positions if axes is None else axes
     return blur_pool(largest, filter_size, strides, axes=axes, where=exists)
 

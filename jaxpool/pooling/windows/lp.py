@@ -38,16 +38,18 @@ def lp_pool(
 ) -> jax.Array:
     """The p-norm of every window.
 
+    An int `window_shape` reads a 3-D `x` as (batch, length, channels); `(2, 2)` pools one image.
+
         y[o] = (sum over taps t of |x[o * stride + t * dilation - low]|^p)^(1/p)
 
     For p = inf the result is the largest magnitude. Elements are scaled so that no power overflows
-    or underflows if the result fits the dtype. The derivative is 0 where the result is 0 or
-    infinite.
+    or underflows if the result fits the dtype. Floats narrower than float32 are accumulated in
+    float32. The derivative is 0 where the result is 0 or infinite.
 
     Args:
         x: Array `(*batch, *spatial, channels)` of a floating dtype.
         window_shape: Taps per spatial axis; see `max_pool`, also for the arguments below.
-        p: The exponent, a number greater than 0, or `math.inf`.
+        p: The exponent, a number greater than 0; `math.inf` is allowed.
         strides: Steps between windows; None means `window_shape`.
         padding: `"VALID"`, `"SAME"`, `"SAME_LOWER"` or zeros to add.
         dilation: Distance between neighbouring taps.
@@ -56,7 +58,8 @@ def lp_pool(
         where: Boolean mask that broadcasts to `x`; False leaves an element out.
 
     Returns:
-        Array of the dtype of `x`. A window without an element gives 0.
+        Array of the dtype of `x`, of the shape that `max_pool` returns. A window without an element
+        gives 0.
 
     Raises:
         TypeError: As in `max_pool`; or `x` is not of a floating dtype, or `p` is not a number.
@@ -83,8 +86,11 @@ def lp_pool(
 
 def exponent(p: ArrayLike) -> float:
     """Check the argument `p`: a number greater than 0, or infinity."""
-    infinite = isinstance(p, float | np.floating) and p == math.inf
-    return math.inf if infinite else arguments.number("p", p, above=0)
+    if isinstance(p, float | np.floating) and not math.isfinite(p):
+        if p == math.inf:
+            return math.inf
+        raise ValueError(f"p must be greater than 0 (math.inf is allowed), got {p!r}")
+    return arguments.number("p", p, above=0)
 
 
 def norm(x: jax.Array, window: Window, p: float, where: jax.Array | None) -> jax.Array:

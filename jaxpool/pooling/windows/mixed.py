@@ -34,13 +34,16 @@ def mixed_pool(
 ) -> jax.Array:
     """A weighted mixture of max and average pooling.
 
+    An int `window_shape` reads a 3-D `x` as (batch, length, channels); `(2, 2)` pools one image.
+
         y[o] = alpha max_t x_t + (1 - alpha) mean_t x_t,   x_t = x[o * stride + t * dilation - low]
 
     Args:
         x: Array `(*batch, *spatial, channels)` of a floating dtype.
         window_shape: Taps per spatial axis; see `max_pool`, also for the arguments below.
-        alpha: The weight of the maximum, a number or an array that broadcasts to the output, for
-            example `(channels,)` for one weight per channel. It may be traced and learned.
+        alpha: The weight of the maximum, usually from 0 to 1: a finite number, or an array of
+            finite numbers that broadcasts to the output, for example `(channels,)` for one weight
+            per channel. An array may be learned; the entries of a traced array are not checked.
         strides: Steps between windows; None means `window_shape`.
         padding: `"VALID"`, `"SAME"`, `"SAME_LOWER"` or elements to add.
         dilation: Distance between neighbouring taps.
@@ -50,10 +53,12 @@ def mixed_pool(
         count_include_pad: Whether padding counts as zeros in the average; see `avg_pool`.
 
     Returns:
-        Array of the dtype of `x`. A window without an element gives 0.
+        Array of the dtype of `x`, of the shape that `max_pool` returns. A window without an element
+        gives 0.
 
     Raises:
-        TypeError: As in `max_pool`; or `x` is not of a floating dtype, or `alpha` is not a number.
+        TypeError: As in `max_pool`; or `x` is not of a floating dtype, `alpha` is neither a number
+            nor an array of numbers, or `count_include_pad` is not a bool.
         ValueError: As in `max_pool`; or `alpha` is not finite, or does not broadcast to the output.
 
     Example:
@@ -94,14 +99,17 @@ def gated_pool(
 ) -> jax.Array:
     """A mixture of max and average pooling with a data-dependent weight per window.
 
+    An int `window_shape` reads a 3-D `x` as (batch, length, channels); `(2, 2)` pools one image.
+
         y[o] = a[o] max_t x_t + (1 - a[o]) mean_t x_t,   x_t = x[o * stride + t * dilation - low]
         a[o] = sigmoid(sum_t filters[t] x_t)
 
     Args:
         x: Array `(*batch, *spatial, channels)` of a floating dtype.
         window_shape: Taps per spatial axis; see `max_pool`, also for the arguments below.
-        filters: Array `(*window_shape, channels)`, one filter per channel, or `(*window_shape, 1)`,
-            one filter for all channels. It may be traced and learned.
+        filters: Array of a floating dtype: `(*window_shape, channels)`, one filter per entry of the
+            last axis of `x`, or `(*window_shape, 1)`, one filter for all (the only shape if the
+            last axis is pooled). It may be traced and learned.
         strides: Steps between windows; None means `window_shape`.
         padding: `"VALID"`, `"SAME"`, `"SAME_LOWER"` or elements to add; the filter reads zeros
             there.
@@ -112,10 +120,12 @@ def gated_pool(
         count_include_pad: Whether padding counts as zeros in the average; see `avg_pool`.
 
     Returns:
-        Array of the dtype of `x`. A window without an element gives 0.
+        Array of the dtype of `x`, of the shape that `max_pool` returns. A window without an element
+        gives 0.
 
     Raises:
-        TypeError: As in `max_pool`; or `x` or `filters` is not of a floating dtype.
+        TypeError: As in `max_pool`; or `x` or `filters` is not of a floating dtype, or
+            `count_include_pad` is not a bool.
         ValueError: As in `max_pool`; or `filters` has neither of the shapes above.
 
     Example:
@@ -148,10 +158,10 @@ def _filter_rows(filters: jax.Array, x: jax.Array, window: Window, axes: Ints | 
     for i, axis in zip(order, window.axes, strict=True):
         sizes[i] = axis.window
     last = x.shape[-1] if -1 not in window.positions else 1
-    if filters.shape not in [(*sizes, 1), (*sizes, last)]:
-        raise ValueError(
-            f"filters must have shape {(*sizes, 1)} or {(*sizes, last)}, got {filters.shape}"
-        )
+    allowed = [(*sizes, 1), *([(*sizes, last)] if last != 1 else [])]
+    if filters.shape not in allowed:
+        shapes = " or ".join(map(str, allowed))
+        raise ValueError(f"filters must have shape {shapes}, got {filters.shape}")
     return filters.transpose(*order, len(order)).reshape(window.taps, filters.shape[-1])
 
 

@@ -279,6 +279,11 @@ def test_bad_arguments(changes, error, message):
             pool(np.ones((1, 7, 1), np.float32), **arguments)
 
 
+def test_samples_need_a_key():
+    with pytest.raises(TypeError, match=r"key must be one key, .* got None"):
+        jaxpool.fractional_samples(np.ones((1, 7, 1)), 2, 3, key=None)
+
+
 @pytest.mark.parametrize(("window", "overlapping"), [(2, False), (5, False), (None, True)])
 @pytest.mark.parametrize("pool", [jaxpool.fractional_max_pool, jaxpool.fractional_avg_pool])
 def test_derivatives_are_those_of_reading_the_elements(pool, window, overlapping, monkeypatch):

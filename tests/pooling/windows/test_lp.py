@@ -57,6 +57,13 @@ def test_numpy_numbers_are_numbers():
         assert jaxpool.lp_pool(x, 2, p).item() == 5
 
 
+@pytest.mark.parametrize("p", [np.nan, -np.inf, np.float32(np.nan)])
+def test_the_message_names_infinity_as_an_allowed_power(p):
+    for pool, window in ((jaxpool.lp_pool, (2,)), (jaxpool.global_lp_pool, ())):
+        with pytest.raises(ValueError, match=r"p must be greater than 0 \(math.inf is allowed\)"):
+            pool(np.ones((1, 4, 1), np.float32), *window, p)
+
+
 def test_odd_powers_have_no_sign():
     x = jnp.array([-3.0, 3.0]).reshape(1, 2, 1)
     assert jaxpool.lp_pool(x, 2, 3).item() == pytest.approx(54 ** (1 / 3))
