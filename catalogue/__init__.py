@@ -31,6 +31,9 @@ def complaints(operators: Iterable[str]) -> list[str]:
     Args:
         operators: The names of the public operators.
 
+    Returns:
+        One sentence per entry to add or to remove; empty if the catalogue is complete.
+
     Example:
         >>> import catalogue
         >>> catalogue.complaints([*catalogue.CATALOGUE, "new_pool"])

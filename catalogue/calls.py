@@ -15,7 +15,7 @@ import jaxpool
 from catalogue.entry import Example, Make, Map
 
 PS_BINS = 4
-"""Bins a side of the position-sensitive pools, which share out the channels among them."""
+"""Bins per side of the position-sensitive poolings; each bin reads its own group of channels."""
 
 
 def windowed(function: Callable[..., Any], *arguments: Any, note: str = "") -> Make:

@@ -151,4 +151,4 @@ FAMILIES: dict[str, tuple[Entry, ...]] = {
     ),
     "Any function": (Entry(jaxpool.reduce_window, {"": calls.product}),),
 }
-"""The entries of each family."""
+"""The entries of each family, by its heading, in the order of docs/operators.md."""

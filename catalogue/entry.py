@@ -41,7 +41,7 @@ class Example:
 
 
 Make = Callable[[Map, np.random.Generator], Example]
-"""Builds the example for a map; the generator draws what else the operator takes."""
+"""Builds the example for a map; the generator draws the operator's other operands."""
 
 
 @dataclass(frozen=True)

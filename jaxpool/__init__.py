@@ -1,7 +1,9 @@
 """Pooling operators for JAX with exact values and derivatives, and fast programs.
 
-Arrays are channels-last, `(*batch, *spatial, channels)`; for other layouts pass `axes=`. See
-`jaxpool.nn` for Flax NNX modules and `jaxpool.compat` for drop-ins.
+Arrays are channels-last, `(*batch, *spatial, channels)`; for other layouts pass `axes=`. An int
+`window_shape` reads a 3-D array as (batch, length, channels); `(2, 2)` pools one image (height,
+width, channels). See `jaxpool.nn` for Flax NNX modules, `jaxpool.compat` for drop-ins and
+`help(jaxpool.max_pool)` for the arguments that all windowed operators share.
 """
 
 from jaxpool.export import portable

@@ -10,19 +10,20 @@ from jaxpool.engine.rules.primitives import is_portable
 
 @contextlib.contextmanager
 def portable() -> Iterator[None]:
-    """A context in which pooling is lowered to XLA's own operations on every platform.
+    """A context manager inside which pooling is lowered to XLA's own operations on every platform.
 
-    Maxima, minima and sums become `reduce_window` (gradients: `select_and_scatter`), filters become
-    convolutions, and the remaining operations are elementwise. Converters to TFLite, ONNX or Core
-    ML recognise these operations, and `jax.export` for several platforms contains one program
-    instead of one per platform. Programs are slower on CPU and GPU, and XLA:CPU's `reduce_window`
-    may lose NaN.
+    Maxima, minima and sums become `reduce_window`, the gradients of maxima and minima without
+    dilation `select_and_scatter`, and filters convolutions. Converters to TFLite, ONNX or Core ML
+    recognise these operations. Operators that search or sample (medians, the k largest elements,
+    indices, random windows, boxes) also contain slices, gathers, scatters or loops. `jax.export`
+    for several platforms contains one program instead of one per platform. Programs are slower on
+    CPU and GPU, and XLA:CPU's `reduce_window` may lose NaN.
 
     Functions under `jax.jit` are traced again inside the context. Programs that were traced or
     exported inside keep this lowering.
 
     Yields:
-        Nothing.
+        None: use `with portable():`.
 
     Example:
         >>> import jax

@@ -34,14 +34,25 @@ def max_pool(
 ) -> jax.Array:
     """`jaxpool.max_pool` with the signature of `flax.nnx.max_pool`.
 
+        y[o] = max over taps t of inputs[o * stride + t - low]
+
     Args:
-        inputs: Array `(*batch, *spatial, channels)`.
-        window_shape: Taps per spatial axis.
-        strides: Steps between windows; None means 1.
-        padding: `"VALID"`, `"SAME"` or a pair `(low, high)` per axis; negative padding crops.
+        inputs: Array `(*batch, *spatial, channels)` of a floating, integer or bool dtype.
+        window_shape: Taps per spatial axis, a sequence of ints.
+        strides: Steps between windows, a sequence of ints; None means 1.
+        padding: `"VALID"`, `"SAME"`, `"SAME_LOWER"` or a pair `(low, high)` per spatial axis;
+            negative padding crops.
 
     Returns:
-        The pooled array.
+        The pooled array, of the dtype of `inputs`. A window without an element gives the identity
+        of max, as in `jaxpool.max_pool`.
+
+    Raises:
+        TypeError: `inputs` is not an array of real numbers, `window_shape` or `strides` is not a
+            sequence of ints, or `padding` is neither a string nor pairs of ints.
+        ValueError: `inputs` has fewer axes than `window_shape` has entries, plus one; a window or a
+            stride is less than 1; or `strides` or `padding` does not have one entry per spatial
+            axis, or `padding` has another name.
 
     Example:
         >>> import jax.numpy as jnp
@@ -59,7 +70,12 @@ def min_pool(
     strides: Sequence[int] | None = None,
     padding: _Pairs = "VALID",
 ) -> jax.Array:
-    """`jaxpool.min_pool` with the signature of `flax.nnx.min_pool`; see `max_pool`.
+    """`jaxpool.min_pool` with the signature of `flax.nnx.min_pool`.
+
+        y[o] = min over taps t of inputs[o * stride + t - low]
+
+    Arguments and errors are those of `max_pool` in this module. A window without an element gives
+    the identity of min, as in `jaxpool.min_pool`.
 
     Example:
         >>> import jax.numpy as jnp
@@ -78,10 +94,28 @@ def avg_pool(
     padding: _Pairs = "VALID",
     count_include_pad: bool = True,
 ) -> jax.Array:
-    """`jaxpool.avg_pool` with the signature of `flax.nnx.avg_pool`; see `max_pool`.
+    """`jaxpool.avg_pool` with the signature of `flax.nnx.avg_pool`.
+
+        y[o] = sum over taps t of inputs[o * stride + t - low] / divisor[o]
 
     As in Flax, `inputs` may be complex, and a window that lies entirely in padding gives NaN with
     `count_include_pad=False` (`jaxpool.avg_pool` gives 0).
+
+    Args:
+        inputs: Array `(*batch, *spatial, channels)` of a floating, complex, integer or bool dtype.
+        window_shape: Taps per spatial axis; see `max_pool` in this module, also for the arguments
+            below.
+        strides: Steps between windows; None means 1.
+        padding: `"VALID"`, `"SAME"`, `"SAME_LOWER"` or pairs; negative padding crops.
+        count_include_pad: True divides by the number of taps; False divides by the number of taps
+            inside the input.
+
+    Returns:
+        The pooled array, of the dtype of `inputs` if it is floating or complex, else of float32.
+
+    Raises:
+        TypeError: As in `max_pool`; or `count_include_pad` is not a bool.
+        ValueError: As in `max_pool`.
 
     Example:
         >>> import jax.numpy as jnp
@@ -117,16 +151,26 @@ def pool(
 ) -> jax.Array:
     """Pooling with any associative function, with the signature of `flax.nnx.pool`.
 
+        y[o] = f(init, f(first element of window o, f(second element, ...)))
+
+    It calls `jaxpool.reduce_window`, so every function is differentiable.
+
     Args:
         inputs: Array `(*batch, *spatial, channels)`.
-        init: Initial value of the reduction.
-        reduce_fn: Associative function of two arrays.
-        window_shape: Taps per spatial axis.
-        strides: Steps between windows; None means 1.
-        padding: `"VALID"`, `"SAME"` or a pair `(low, high)` per axis.
+        init: Initial value of the reduction, a scalar that JAX promotes to the dtype of `inputs`.
+        reduce_fn: Associative function of two scalars.
+        window_shape: Taps per spatial axis, a sequence of ints.
+        strides: Steps between windows, a sequence of ints; None means 1.
+        padding: `"VALID"`, `"SAME"`, `"SAME_LOWER"` or a pair `(low, high)` per spatial axis;
+            negative padding crops.
 
     Returns:
-        The pooled array.
+        The pooled array, of the dtype of `inputs`. A window without an element gives `init`.
+
+    Raises:
+        TypeError: As in `max_pool`; or `init` or the result of `reduce_fn` has another dtype, or
+            `reduce_fn` is not a function.
+        ValueError: As in `max_pool`.
 
     Example:
         >>> import jax.numpy as jnp

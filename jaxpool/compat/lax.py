@@ -21,8 +21,6 @@ import jax
 
 from jaxpool import pooling
 
-_EXPORTED = ("reduce_window",)
-
 Tree = TypeVar("Tree")  # a JAX array, or a pytree of them
 
 
@@ -38,7 +36,14 @@ def reduce_window(
 ) -> Tree:
     """`jaxpool.reduce_window`, with the error classes of `jax.lax`.
 
-    If a pooled axis has a symbolic size (`jax.export`), it calls `jax.lax.reduce_window`.
+        y[o] = f(init, f(x[first element], f(x[second], ...)))
+
+    Arguments and result are those of `jaxpool.reduce_window`. If a pooled axis has a symbolic size
+    (`jax.export`), it calls `jax.lax.reduce_window`, which lacks some derivatives.
+
+    Raises:
+        Exception: For arguments that `jaxpool.reduce_window` refuses, an error of the class that
+            `jax.lax.reduce_window` raises for them, usually TypeError or ValueError.
 
     Example:
         >>> import jax.numpy as jnp

@@ -1,8 +1,9 @@
 """Flax NNX modules: every operator, learned poolings, and attention pooling.
 
-The constructor of a module takes the operator's arguments except `x` and `where`. The module is
-called with an array, and with `where=` if the operator has a mask. Most modules have neither
-parameters nor state:
+The constructor of a module takes the operator's arguments after its arrays; the docstring of the
+operator describes them and the errors. The module is called with the arrays, and with `where=` if
+the operator has a mask. An int `window_shape` reads a 3-D array as (batch, length, channels);
+`(2, 2)` pools one image. Most modules have neither parameters nor state:
 
     windowed    an operator with fixed arguments
     random      operators that draw random numbers in training

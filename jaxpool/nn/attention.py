@@ -109,7 +109,8 @@ class AttentionPool(nnx.Module):
 
         Raises:
             TypeError: A size is not an integer, or `rngs` is not `nnx.Rngs`.
-            ValueError: A size is less than 1, or `num_heads` does not divide `features`.
+            ValueError: A size is less than 1, `num_heads` does not divide `features`, or `rngs` has
+                neither a stream `params` nor a default stream.
         """
         self.spatial_shape = checks.sizes("spatial_shape", spatial_shape)
         self.features = checks.size("features", features)
@@ -125,10 +126,16 @@ class AttentionPool(nnx.Module):
 
         Args:
             x: Array `(*batch, *spatial_shape, features)` of a floating dtype.
-            where: Boolean mask that broadcasts to `(*batch, *spatial_shape, 1)`.
+            where: Boolean mask that broadcasts to `(*batch, *spatial_shape, 1)`; False leaves an
+                element out.
 
         Returns:
             Array `(*batch, out_features)` of the dtype of `x`; 0 for a map without an element.
+
+        Raises:
+            TypeError: `x` is not of a floating dtype, or `where` is not boolean.
+            ValueError: `x` has another shape, or `where` does not broadcast or varies along the
+                features.
         """
         expected = (*self.spatial_shape, self.features)
         x = arguments.floating_array("x", x)
@@ -169,7 +176,8 @@ class LatentPool(nnx.Module):
         (2, 4, 64)
 
     Source:
-        Lee et al., "Set Transformer", 2019 (pooling by multihead attention).
+        Lee et al., "Set Transformer", 2019 (pooling by multihead attention, without its
+        feed-forward layer on the elements).
     """
 
     def __init__(
@@ -185,7 +193,8 @@ class LatentPool(nnx.Module):
 
         Raises:
             TypeError: A size is not an integer, or `rngs` is not `nnx.Rngs`.
-            ValueError: A size is less than 1, or `num_heads` does not divide `features`.
+            ValueError: A size is less than 1, `num_heads` does not divide `features`, or `rngs` has
+                neither a stream `params` nor a default stream.
         """
         self.features = checks.size("features", features)
         shape = (checks.size("num_latents", num_latents), features)
@@ -205,11 +214,17 @@ class LatentPool(nnx.Module):
 
         Args:
             x: Array `(batch, *spatial, features)`, or `(elements, features)`, of a floating dtype.
-            where: Boolean mask that broadcasts to `(batch, *spatial, 1)`.
+            where: Boolean mask that broadcasts to `(batch, *spatial, 1)`; False leaves an element
+                out.
 
         Returns:
-            Array `(batch, num_latents, features)` of the dtype of `x`; 0 for a set without an
-            element.
+            Array `(batch, num_latents, features)`, or `(num_latents, features)` for one set, of the
+            dtype of `x`; 0 for a set without an element.
+
+        Raises:
+            TypeError: `x` is not of a floating dtype, or `where` is not boolean.
+            ValueError: `x` has another number of features or no element, or `where` does not
+                broadcast or varies along the features.
         """
         x = arguments.floating_array("x", x)
         if x.ndim < 2 or x.shape[-1] != self.features:

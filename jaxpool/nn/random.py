@@ -73,6 +73,15 @@ class RandomPool(Pool):
             deterministic: True in inference; None means the module's setting.
             rngs: A key, or random streams to take one from; None means the module's own stream.
             **arguments: Further arguments of the operator (`where=`).
+
+        Returns:
+            The result of the operator.
+
+        Raises:
+            TypeError: As in the operator; or `rngs` is neither one key nor random streams.
+            ValueError: As in the operator; neither the constructor nor the call has
+                `deterministic`, or, in training, `rngs`; or `rngs` has neither the stream
+                `rng_collection` nor a default stream.
         """
         inference = first_from(
             deterministic,
@@ -105,9 +114,17 @@ class StochasticPool(RandomPool):
     Args:
         *args: Positional arguments of the operator after `x`.
         deterministic: True in inference; None means that every call passes it.
-        rng_collection: The name of the stream of `rngs` to use.
-        rngs: Random streams; None means that every call passes them.
-        **options: Keyword arguments of the operator.
+        rng_collection: The name of the stream of `rngs` to use; without it, the default stream.
+        rngs: Random streams; None means that every call in training passes them.
+        **options: Keyword arguments of the operator except `key`.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from flax import nnx
+        >>> from jaxpool import nn
+        >>> pool = nn.StochasticPool(2, rngs=nnx.Rngs(pooling=0))
+        >>> pool(jnp.array([0.0, 6.0]).reshape(1, 2, 1), deterministic=True).item()
+        6.0
     """
 
     _operator = staticmethod(pooling.stochastic_pool)
@@ -130,7 +147,9 @@ class FractionalPool(RandomPool):
 class FractionalMaxPool(FractionalPool):
     """`jaxpool.fractional_max_pool` as a module; in inference, windows are evenly spaced.
 
-    The arguments are those of `StochasticPool`.
+    The arguments are those of `StochasticPool`, except that `**options` may not contain `samples`.
+    In inference, PyTorch's form uses the sample u = 1/2, and TensorFlow's form the boundaries
+    `floor(i n / o)`.
     """
 
     _operator = staticmethod(pooling.fractional_max_pool)
@@ -139,7 +158,9 @@ class FractionalMaxPool(FractionalPool):
 class FractionalAvgPool(FractionalPool):
     """`jaxpool.fractional_avg_pool` as a module; in inference, windows are evenly spaced.
 
-    The arguments are those of `StochasticPool`.
+    The arguments are those of `StochasticPool`, except that `**options` may not contain `samples`.
+    In inference, PyTorch's form uses the sample u = 1/2, and TensorFlow's form the boundaries
+    `floor(i n / o)`.
     """
 
     _operator = staticmethod(pooling.fractional_avg_pool)

@@ -26,11 +26,13 @@ def mask_from_lengths(lengths: ArrayLike, max_length: int) -> jax.Array:
         max_length: The number of tokens with padding.
 
     Returns:
-        Boolean array `(*batch, max_length, 1)`, True for the tokens before the padding.
+        Boolean array `(*batch, max_length, 1)`, True for the tokens before the padding:
+        `mask[b, i, 0] = i < lengths[b]`.
 
     Raises:
         TypeError: `lengths` or `max_length` is not of an integer type.
-        ValueError: A length is negative or greater than `max_length` (unless it is traced).
+        ValueError: `max_length` is less than 1, or a length is negative or greater than
+            `max_length` (unless it is traced).
 
     Example:
         >>> import jax.numpy as jnp
@@ -81,14 +83,20 @@ class SequencePool(nnx.Module):
         """Pool the tokens.
 
         Args:
-            x: Array `(*batch, tokens, features)`.
+            x: Array `(*batch, tokens, features)` of a floating, integer or bool dtype.
             where: Boolean mask that broadcasts to `x`; see `mask_from_lengths`. Padding may be
                 anywhere in the sequence. For `"first"` and `"last"` the mask has size 1 along the
                 features.
 
         Returns:
-            Array `(*batch, features)` of the dtype of `x`. An empty sequence gives 0, and the
-            identity (-inf) for `"max"`.
+            Array `(*batch, features)` of the dtype of `x`, except that the mean of integers is
+            float32 and the sum of bool is int32. A sequence without a token gives 0, and the
+            identity of max (-inf for floats) for `"max"`.
+
+        Raises:
+            TypeError: `x` is not an array of real numbers, or `where` is not boolean.
+            ValueError: `x` has fewer than two axes or no token, or `where` does not broadcast, or
+                varies along the features for `"first"` or `"last"`.
         """
         operators = {
             "mean": pooling.global_avg_pool,
@@ -126,7 +134,8 @@ class SequenceAttentionPool(nnx.Module):
 
         Raises:
             TypeError: A size is not an integer, or `rngs` is not `nnx.Rngs`.
-            ValueError: A size is less than 1.
+            ValueError: A size is less than 1, or `rngs` has neither a stream `params` nor a default
+                stream.
         """
         self.features = checks.size("features", features)
         hidden = features
@@ -141,10 +150,15 @@ class SequenceAttentionPool(nnx.Module):
 
         Args:
             x: Array `(*batch, tokens, features)` of a floating dtype.
-            where: Boolean mask that broadcasts to `(*batch, tokens, 1)`.
+            where: Boolean mask that broadcasts to `(*batch, tokens, 1)`; False leaves a token out.
 
         Returns:
-            Array `(*batch, features)` of the dtype of `x`. An empty sequence gives 0.
+            Array `(*batch, features)` of the dtype of `x`. A sequence without a token gives 0.
+
+        Raises:
+            TypeError: `x` is not of a floating dtype, or `where` is not boolean.
+            ValueError: `x` has fewer than two axes, no token or another number of features, or
+                `where` does not broadcast or varies along the features.
         """
         x = _sequence(arguments.floating_array("x", x))
         if x.shape[-1] != self.features:

@@ -49,6 +49,10 @@ __all__ = [
 class Pool(nnx.Module):
     """Base class of modules that apply one operator with stored arguments.
 
+        module(*args, **options)(*arrays, **more) = operator(*arrays, *args, **options, **more)
+
+    The operator checks the stored arguments when the module is called.
+
     Attributes:
         _operator: The operator. (Private, because `nnx.tabulate` treats every public function of a
             module's class as a method and calls it with the module.)
@@ -71,6 +75,11 @@ class Pool(nnx.Module):
     def __init__(self, *args: object, **options: object):
         """Store the operator's arguments after the arrays.
 
+        Args:
+            *args: Positional arguments of the operator after its arrays.
+            **options: Keyword arguments of the operator. Arrays, such as a mask or one temperature
+                per channel, are given in the call.
+
         Raises:
             TypeError: The operator does not take these arguments, or one of them is an array.
         """
@@ -78,7 +87,21 @@ class Pool(nnx.Module):
         self.options = tuple((name, _static(name, v)) for name, v in bound.arguments.items())
 
     def __call__(self, *arrays: ArrayLike, **arguments: ArrayLike | None) -> jax.Array:
-        """Pool; further arguments (`where=`) are passed to the operator."""
+        """Pool; further arguments (`where=`) are passed to the operator.
+
+        Args:
+            *arrays: The operator's arrays: `x`; `values, indices` of `MaxUnpool`; or
+                `features, boxes` of the operators over boxes.
+            **arguments: Further arguments of the operator that are arrays, by name: `where=`,
+                `batch_indices=`, `temperature=`.
+
+        Returns:
+            The result of the operator.
+
+        Raises:
+            TypeError: As in the operator; or an argument was given to the constructor too.
+            ValueError: As in the operator.
+        """
         return type(self)._operator(*arrays, **dict(self.options), **arguments)
 
 
@@ -243,35 +266,47 @@ class AdaptiveMaxPoolWithArgmax(PoolWithArgmax):
 
 
 class MaxUnpool(Pool):
-    """`jaxpool.max_unpool` as a module."""
+    """`jaxpool.max_unpool` as a module, called with `(values, indices)`."""
 
     _operator = staticmethod(pooling.max_unpool)
     _arrays = 2
 
 
 class RoiAlign(Pool):
-    """`jaxpool.roi_align` as a module."""
+    """`jaxpool.roi_align` as a module.
+
+    It is called with `(features, boxes)`, and with `batch_indices=` for several images.
+    """
 
     _operator = staticmethod(pooling.roi_align)
     _arrays = 2
 
 
 class RoiPool(Pool):
-    """`jaxpool.roi_pool` as a module."""
+    """`jaxpool.roi_pool` as a module.
+
+    It is called with `(features, boxes)`, and with `batch_indices=` for several images.
+    """
 
     _operator = staticmethod(pooling.roi_pool)
     _arrays = 2
 
 
 class PsRoiAlign(Pool):
-    """`jaxpool.ps_roi_align` as a module."""
+    """`jaxpool.ps_roi_align` as a module.
+
+    It is called with `(features, boxes)`, and with `batch_indices=` for several images.
+    """
 
     _operator = staticmethod(pooling.ps_roi_align)
     _arrays = 2
 
 
 class PsRoiPool(Pool):
-    """`jaxpool.ps_roi_pool` as a module."""
+    """`jaxpool.ps_roi_pool` as a module.
+
+    It is called with `(features, boxes)`, and with `batch_indices=` for several images.
+    """
 
     _operator = staticmethod(pooling.ps_roi_pool)
     _arrays = 2

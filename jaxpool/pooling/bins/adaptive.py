@@ -25,6 +25,8 @@ def adaptive_max_pool(
 ) -> jax.Array:
     """The largest element of every bin, for a given number of bins per axis.
 
+    An int `output_shape` reads a 3-D `x` as (batch, length, channels); `(2, 2)` pools one image.
+
         y[i] = max of x[floor(i n / o)], ..., x[ceil((i + 1) n / o) - 1]    for n inputs, o outputs
 
     Bins overlap if `o` does not divide `n`. NaN, ties and derivatives are handled as in `max_pool`.
@@ -32,21 +34,22 @@ def adaptive_max_pool(
     Args:
         x: Array `(*batch, *spatial, channels)` of a floating, integer or bool dtype.
         output_shape: Bins per spatial axis; may exceed the size of the axis. An int applies to
-            every axis except the first and the last; d ints pool the d axes before the last one.
-            None, or None for one axis, keeps the size of the input.
-        axes: Indices of the pooled axes, for any other layout.
+            every axis except the first and the last (or to all of `axes`); d ints pool the d axes
+            before the last one. None, or None for one axis, keeps the size of the input.
+        axes: Indices of the pooled axes, for any other layout, in the order of `output_shape`.
         where: Boolean mask that broadcasts to `x`; False leaves an element out.
 
     Returns:
         Array of the dtype of `x`, with the shape of `x` except along the pooled axes, which have
-        the sizes of `output_shape`. A bin without an element gives the identity of max: -inf, the
-        smallest integer, or False.
+        the sizes of `output_shape`. A bin without an element gives the identity of max, as in
+        `max_pool`.
 
     Raises:
-        TypeError: `x` is not an array of real numbers, `where` is not boolean, or `output_shape`
-            has entries other than ints and None.
+        TypeError: `x` is not an array of real numbers, `where` is not boolean, `output_shape` has
+            entries other than ints and None, or `axes` are not ints.
         ValueError: A size is less than 1, `where` does not broadcast to `x`, `x` has too few axes,
-            or a pooled axis is empty.
+            a pooled axis is empty or has a symbolic size, `axes` has an index out of range or a
+            duplicate, or `output_shape` does not have one entry per pooled axis.
 
     Example:
         >>> import jax.numpy as jnp
@@ -71,6 +74,8 @@ def adaptive_max_pool_with_argmax(
 ) -> tuple[jax.Array, jax.Array]:
     """The largest element of every bin, and its index.
 
+    An int `output_shape` reads a 3-D `x` as (batch, length, channels); `(2, 2)` pools one image.
+
         y[i] = x[j[i]], the first of the largest elements of bin i; see `adaptive_max_pool`
 
     Args:
@@ -80,14 +85,16 @@ def adaptive_max_pool_with_argmax(
         where: Boolean mask that broadcasts to `x`; False leaves an element out.
 
     Returns:
-        A pair of arrays of the same shape: the values, of the dtype of `x`, and the indices, of
-        dtype int32. An index is the flat row-major position of the winner in the spatial plane of
-        its image and channel (pooled axes in ascending order), or -1 for a bin without an element.
-        Planes of more than 2^31 - 1 elements have int64 indices, which requires `jax_enable_x64`.
+        A pair of arrays of the shape that `adaptive_max_pool` returns: the values, of the dtype of
+        `x`, and the indices, of dtype int32. An index is the flat row-major position of the winner
+        in the spatial plane of its image and channel (pooled axes in ascending order), or -1 for a
+        bin without an element. Planes of more than 2^31 - 1 elements have int64 indices, which
+        requires `jax_enable_x64`.
 
     Raises:
         TypeError: As in `adaptive_max_pool`.
-        ValueError: As in `adaptive_max_pool`.
+        ValueError: As in `adaptive_max_pool`; or the plane has more than 2^31 - 1 elements, and
+            `jax_enable_x64` is not set.
 
     Example:
         >>> import jax.numpy as jnp
@@ -113,9 +120,11 @@ def adaptive_avg_pool(
 ) -> jax.Array:
     """The mean of every bin, for a given number of bins per axis.
 
+    An int `output_shape` reads a 3-D `x` as (batch, length, channels); `(2, 2)` pools one image.
+
         y[i] = mean of x[floor(i n / o)], ..., x[ceil((i + 1) n / o) - 1]   for n inputs, o outputs
 
-    Sums of float16 and bfloat16 are taken in float32.
+    Floats narrower than float32 are accumulated in float32.
 
     Args:
         x: Array `(*batch, *spatial, channels)` of a floating, integer or bool dtype.
@@ -124,8 +133,8 @@ def adaptive_avg_pool(
         where: Boolean mask that broadcasts to `x`; False leaves an element out.
 
     Returns:
-        Array of the dtype of `x` if it is floating, else of float32. A bin without an element gives
-        0.
+        Array of the shape that `adaptive_max_pool` returns, of the dtype of `x` if it is floating,
+        else of float32. A bin without an element gives 0.
 
     Raises:
         TypeError: As in `adaptive_max_pool`.

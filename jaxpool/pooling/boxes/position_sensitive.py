@@ -33,11 +33,11 @@ def ps_roi_align(
     Args:
         features: Array `(height, width, c * h * w)`, or `(images, height, width, c * h * w)`, of a
             floating dtype.
-        boxes: Array `(boxes, 4)` of corners `(x1, y1, x2, y2)`; may be empty.
+        boxes: Array `(boxes, 4)` of corners `(x1, y1, x2, y2)`; see `roi_align`.
         output_shape: Bins `(h, w)`; an int applies to both.
         batch_indices: The image index of each box; see `roi_align`, also for the arguments below.
         spatial_scale: Factor that converts box coordinates to elements of the map.
-        sampling_ratio: Samples per bin and axis; 0 means `ceil(bin size)`.
+        sampling_ratio: Samples per bin and axis; 0 means `ceil(height / h)` and `ceil(width / w)`.
 
     Returns:
         Array `(boxes, h, w, c)` of the dtype of `features`, computed in float32 if that dtype is
@@ -90,14 +90,14 @@ def ps_roi_pool(
     Args:
         features: Array `(height, width, c * h * w)`, or `(images, height, width, c * h * w)`, of a
             floating dtype.
-        boxes: Array `(boxes, 4)` of corners `(x1, y1, x2, y2)`; may be empty.
+        boxes: Array `(boxes, 4)` of corners `(x1, y1, x2, y2)`; see `roi_align`.
         output_shape: Bins `(h, w)`; an int applies to both.
         batch_indices: The image index of each box; see `roi_align`.
         spatial_scale: Factor that converts box coordinates to elements of the map.
 
     Returns:
         Array `(boxes, h, w, c)` of the dtype of `features`, accumulated in float32 if that dtype is
-        narrower. A bin outside the map gives 0.
+        narrower. A bin outside the map, or of a box with a NaN coordinate, gives 0.
 
     Raises:
         TypeError: As in `roi_align`.

@@ -47,11 +47,13 @@ def roi_align(
     Args:
         features: Array `(height, width, channels)`, or `(images, height, width, channels)`, of a
             floating dtype.
-        boxes: Array `(boxes, 4)` of corners `(x1, y1, x2, y2)`; may be empty.
+        boxes: Array `(boxes, 4)` of corners `(x1, y1, x2, y2)`, floating or integer, in any unit
+            (often pixels of the image), along the width (x) and the height (y); may be empty.
         output_shape: Bins `(h, w)`; an int applies to both.
         batch_indices: The image index of each box, `(boxes,)` integers; required if there are
             several images. (Traced indices cannot be checked; they are clamped to the valid range.)
-        spatial_scale: Factor that converts box coordinates to elements of the map.
+        spatial_scale: Factor that converts box coordinates to elements of the map, for example 1/16
+            for a map of stride 16.
         sampling_ratio: Samples per bin and axis; 0 means `ceil(height / h)` and `ceil(width / w)`
             samples, for the height and width of each box.
         aligned: True shifts boxes by half an element, so that coordinate 0 is the centre of element
@@ -60,15 +62,19 @@ def roi_align(
 
     Returns:
         Array `(boxes, h, w, channels)` of the dtype of `features`, computed in float32 if that
-        dtype is narrower. A bin without samples (of a box with `x2 < x1` or `y2 < y1`) gives 0.
+        dtype is narrower. A bin without samples gives 0. (With `sampling_ratio=0` and `aligned`, a
+        box with `x2 <= x1` or `y2 <= y1` has no samples.)
 
     Raises:
-        TypeError: `features` is not of a floating dtype, `boxes` or `batch_indices` is not an
-            array, or `sampling_ratio` is not an int.
-        ValueError: `features` does not have 3 or 4 axes, `boxes` is not `(boxes, 4)`,
-            `batch_indices` is missing for several images or has an index out of range, a size or
-            `spatial_scale` is not greater than 0, `sampling_ratio` is negative, or `reduce` is
-            neither `"mean"` nor `"max"`.
+        TypeError: `features` is not of a floating dtype, `boxes` is not of a floating or integer
+            dtype, `batch_indices` is not of an integer dtype, a size or `sampling_ratio` is not an
+            int, `spatial_scale` is not a number, or `aligned` is not a bool.
+        ValueError: `features` does not have 3 or 4 axes, or its height or width is 0 or symbolic;
+            `boxes` is not `(boxes, 4)`; `batch_indices` is missing for several images, is given for
+            3 axes, is not `(boxes,)` or has an index out of range; there are boxes but no images;
+            `output_shape` has a size less than 1 or not two entries; `spatial_scale` is not finite
+            or not greater than 0; `sampling_ratio` is negative; or `reduce` is neither `"mean"` nor
+            `"max"`.
 
     Example:
         >>> import jax.numpy as jnp
@@ -114,18 +120,19 @@ def roi_pool(
     Args:
         features: Array `(height, width, channels)`, or `(images, height, width, channels)`, of a
             floating, integer or bool dtype.
-        boxes: Array `(boxes, 4)` of corners `(x1, y1, x2, y2)`; may be empty.
+        boxes: Array `(boxes, 4)` of corners `(x1, y1, x2, y2)`; see `roi_align`.
         output_shape: Bins `(h, w)`; an int applies to both.
         batch_indices: The image index of each box; see `roi_align`.
         spatial_scale: Factor that converts box coordinates to elements of the map.
 
     Returns:
-        Array `(boxes, h, w, channels)` of the dtype of `features`. A bin outside the map gives 0.
+        Array `(boxes, h, w, channels)` of the dtype of `features`. A bin outside the map, or of a
+        box with a NaN coordinate, gives 0.
 
     Raises:
-        TypeError: `features`, `boxes` or `batch_indices` is not an array of real numbers.
-        ValueError: `features` does not have 3 or 4 axes, or another argument has a value that
-            `roi_align` does not allow.
+        TypeError: `features` is not an array of real numbers, or another argument has a type that
+            `roi_align` refuses.
+        ValueError: As in `roi_align`.
 
     Example:
         >>> import jax.numpy as jnp

@@ -58,9 +58,11 @@ def reduce_window(
     and to values that the function closes over.
 
     Args:
-        operand: Array, or pytree of arrays of one shape, of any dtype.
-        init_value: Scalar of the operand's dtype, or pytree of scalars with the operand's
-            structure. It may be traced. Python numbers take on the operand's dtype.
+        operand: Array, or pytree of arrays of one shape, of any dtype (complex too) except integers
+            of less than 4 bits and floats that are unsigned or of less than 8 bits.
+        init_value: Scalar that JAX promotes to the operand's dtype, or pytree of scalars with the
+            operand's structure. It may be traced. For max and min of integers, -inf and inf stand
+            for the smallest and the largest integer.
         computation: Associative function of two scalars, or of two pytrees of scalars with the
             operand's structure, that returns one of the same type. It need not be commutative.
         window_dimensions: Size of the window along every axis of the operand.
@@ -72,14 +74,18 @@ def reduce_window(
         window_dilation: Distance between neighbouring taps of a window; None means 1.
 
     Returns:
-        Pytree of arrays with the structure and dtypes of `operand`.
+        Pytree of arrays with the structure and dtypes of `operand`. Along an axis, m positions
+        after base dilation, windows of k taps and padding `(low, high)` give
+        `(m + low + high - dilation * (k - 1) - 1) // stride + 1` outputs, at least 0.
 
     Raises:
-        TypeError: `operand` is not an array or pytree of arrays, `init_value` or the result of
-            `computation` has another structure or dtype, or another argument is not a sequence of
-            ints.
-        ValueError: `operand` has arrays of different shapes, a sequence does not have one entry per
-            axis, or a size, stride or dilation is less than 1.
+        TypeError: `operand` is not an array or pytree of arrays, or has a dtype excluded above;
+            `computation` is not a function; `init_value` or the result of `computation` has another
+            structure, shape or dtype; `padding` is neither a name nor pairs of ints; or another
+            argument is not a sequence of ints.
+        ValueError: `operand` has no arrays, or arrays of different shapes; a sequence does not have
+            one entry per axis; `padding` has another name; a size, stride or dilation is less than
+            1; or an axis over which the window extends or moves has a symbolic size.
 
     Example:
         >>> import jax

@@ -27,6 +27,8 @@ def global_max_pool(
 ) -> jax.Array:
     """The largest element of every map.
 
+    A 3-D `x` is read as (batch, length, channels); for one image, give `axes=(0, 1)`.
+
         y = max over spatial positions i of x[i]
 
     NaN, ties and derivatives are handled as in `max_pool`.
@@ -38,13 +40,15 @@ def global_max_pool(
         where: Boolean mask that broadcasts to `x`; False leaves an element out.
 
     Returns:
-        Array of the dtype of `x`, without the pooled axes.
+        Array of the dtype of `x`, without the pooled axes. A map without an element (all masked)
+        gives the identity of max, as in `max_pool`.
 
     Raises:
         TypeError: `x` is not an array of real numbers, `where` or `keepdims` is not boolean, or
             `axes` are not ints.
         ValueError: `x` has fewer than 3 axes and `axes` is None, `axes` has an index out of range
-            or a duplicate, `where` does not broadcast to `x`, or the map is empty.
+            or a duplicate, `where` does not broadcast to `x`, or the map is empty or has a symbolic
+            size.
 
     Example:
         >>> import jax.numpy as jnp
@@ -72,6 +76,8 @@ def global_min_pool(
 ) -> jax.Array:
     """The smallest element of every map.
 
+    A 3-D `x` is read as (batch, length, channels); for one image, give `axes=(0, 1)`.
+
         y = min over spatial positions i of x[i]
 
     NaN, ties and derivatives are handled as in `max_pool`.
@@ -83,7 +89,8 @@ def global_min_pool(
         where: Boolean mask that broadcasts to `x`; False leaves an element out.
 
     Returns:
-        Array of the dtype of `x`, without the pooled axes.
+        Array of the dtype of `x`, without the pooled axes. A map without an element gives the
+        identity of min, as in `min_pool`.
 
     Raises:
         TypeError: As in `global_max_pool`.
@@ -115,9 +122,11 @@ def global_sum_pool(
 ) -> jax.Array:
     """The sum of every map.
 
+    A 3-D `x` is read as (batch, length, channels); for one image, give `axes=(0, 1)`.
+
         y = sum over spatial positions i of x[i]
 
-    Sums of float16 and bfloat16 are accumulated in float32.
+    Floats narrower than float32 are accumulated in float32. Integers wrap around on overflow.
 
     Args:
         x: Array `(batch, *spatial, channels)` of a floating, integer or bool dtype.
@@ -126,7 +135,8 @@ def global_sum_pool(
         where: Boolean mask that broadcasts to `x`; False leaves an element out.
 
     Returns:
-        Array of the dtype of `x` (int32 for bool), without the pooled axes.
+        Array of the dtype of `x` (int32 for bool), without the pooled axes. A map without an
+        element gives 0.
 
     Raises:
         TypeError: As in `global_max_pool`.
@@ -158,7 +168,11 @@ def global_avg_pool(
 ) -> jax.Array:
     """The mean of every map.
 
+    A 3-D `x` is read as (batch, length, channels); for one image, give `axes=(0, 1)`.
+
         y = (sum over spatial positions i of x[i]) / number of positions
+
+    Masked positions do not count. Floats narrower than float32 are accumulated in float32.
 
     Args:
         x: Array `(batch, *spatial, channels)` of a floating, integer or bool dtype.
@@ -201,19 +215,21 @@ def global_lp_pool(
 ) -> jax.Array:
     """The p-norm of every map.
 
+    A 3-D `x` is read as (batch, length, channels); for one image, give `axes=(0, 1)`.
+
         y = (sum over spatial positions i of |x[i]|^p)^(1/p)
 
     Infinite p, numerical range and derivatives are handled as in `lp_pool`.
 
     Args:
         x: Array `(batch, *spatial, channels)` of a floating dtype.
-        p: The exponent, a number greater than 0, or `math.inf`.
+        p: The exponent, a number greater than 0; `math.inf` is allowed.
         axes: Indices of the pooled axes; None means all axes except the first and the last.
         keepdims: Keep the pooled axes, with size 1.
         where: Boolean mask that broadcasts to `x`; False leaves an element out.
 
     Returns:
-        Array of the dtype of `x`, without the pooled axes.
+        Array of the dtype of `x`, without the pooled axes. A map without an element gives 0.
 
     Raises:
         TypeError: As in `global_max_pool`; or `x` is not of a floating dtype, or `p` is not a

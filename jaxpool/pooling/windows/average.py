@@ -34,22 +34,25 @@ def sum_pool(
 ) -> jax.Array:
     """The sum of every window.
 
+    An int `window_shape` reads a 3-D `x` as (batch, length, channels); `(2, 2)` pools one image.
+
         y[o] = sum over taps t of x[o * stride + t * dilation - low]
 
-    Sums of float16 and bfloat16 are taken in float32.
+    Floats narrower than float32 are accumulated in float32. Integers wrap around on overflow.
 
     Args:
         x: Array `(*batch, *spatial, channels)` of a floating, integer or bool dtype.
         window_shape: Taps per spatial axis; see `max_pool`, also for the arguments below.
         strides: Steps between windows; None means `window_shape`.
-        padding: `"VALID"`, `"SAME"`, `"SAME_LOWER"` or elements to add.
+        padding: `"VALID"`, `"SAME"`, `"SAME_LOWER"` or zeros to add.
         dilation: Distance between neighbouring taps.
         ceil_mode: Round the output size up.
         axes: Indices of the pooled axes, for any other layout.
         where: Boolean mask that broadcasts to `x`; False leaves an element out.
 
     Returns:
-        Array of the dtype of `x` (int32 for bool). A window without an element gives 0.
+        Array of the dtype of `x` (int32 for bool), of the shape that `max_pool` returns. A window
+        without an element gives 0.
 
     Raises:
         TypeError: As in `max_pool`.
@@ -106,17 +109,18 @@ def avg_pool(
         where: Boolean mask that broadcasts to `x`; False leaves an element out.
         count_include_pad: True divides by the number of taps inside the padded input (taps in the
             overhang of `ceil_mode` never count). False divides by the number of taps inside the
-            input.
-        divisor_override: A nonzero number that replaces the divisor.
-        accumulate_dtype: Floating dtype of the sum; None means float32 for float16, bfloat16 and
-            integers, and the dtype of `x` otherwise.
+            input. Masked elements do not count in either case.
+        divisor_override: A nonzero number that replaces the divisor; None keeps it.
+        accumulate_dtype: Floating dtype of the sum; None means float32 for narrower floats,
+            integers and bool, and the dtype of `x` otherwise.
 
     Returns:
-        Array of the dtype of `x` if it is floating, else of float32. A window without an element
-        gives 0.
+        Array of the shape that `max_pool` returns, of the dtype of `x` if it is floating, else of
+        float32. A window without an element gives 0.
 
     Raises:
-        TypeError: As in `max_pool`; or `accumulate_dtype` is not a floating dtype.
+        TypeError: As in `max_pool`; or `count_include_pad` is not a bool, `divisor_override` is not
+            a number, or `accumulate_dtype` is not a floating dtype.
         ValueError: As in `max_pool`; or `divisor_override` is 0 or not finite.
 
     Example:

@@ -33,19 +33,22 @@ def gem_pool(
 ) -> jax.Array:
     """The generalised mean of every window: the average at p = 1, the maximum as p -> inf.
 
+    An int `window_shape` reads a 3-D `x` as (batch, length, channels); `(2, 2)` pools one image.
+
         y[o] = (mean_t max(x_t, eps)^p)^(1/p),    x_t = x[o * stride + t * dilation - low]
 
     where the mean is over the elements of the window. It is computed as the exponential mean of
-    log(x), so no power overflows or underflows for any p.
+    log(x), so no power overflows or underflows for any p. Floats narrower than float32 are
+    accumulated in float32.
 
     Args:
         x: Array `(*batch, *spatial, channels)` of a floating dtype.
         window_shape: Taps per spatial axis; see `max_pool`, also for the arguments below.
-        p: The exponent, a number greater than 0, or an array that broadcasts to the output and has
-            size 1 along the pooled axes, for example `(channels,)` for one p per channel. An array
-            may be traced and learned.
-        eps: Lower bound, a number greater than 0. Smaller elements are replaced by `eps` and have
-            derivative 0.
+        p: The exponent, a finite number greater than 0, or an array of such numbers that broadcasts
+            to the output and has size 1 along the pooled axes, for example `(channels,)` for one p
+            per channel. An array may be learned; the entries of a traced array are not checked.
+        eps: Lower bound, a finite number greater than 0. Smaller elements are replaced by `eps` and
+            have derivative 0.
         strides: Steps between windows; None means `window_shape`.
         padding: `"VALID"`, `"SAME"`, `"SAME_LOWER"` or elements to add.
         dilation: Distance between neighbouring taps.
@@ -54,13 +57,14 @@ def gem_pool(
         where: Boolean mask that broadcasts to `x`; False leaves an element out.
 
     Returns:
-        Array of the dtype of `x`. A window without an element gives 0.
+        Array of the dtype of `x`, of the shape that `max_pool` returns. A window without an element
+        gives 0.
 
     Raises:
-        TypeError: As in `max_pool`; or `x` is not of a floating dtype, or `p` or `eps` is not a
-            number.
-        ValueError: As in `max_pool`; or `p` or `eps` is not greater than 0, or `p` varies along a
-            pooled axis.
+        TypeError: As in `max_pool`; or `x` is not of a floating dtype, `p` is neither a number nor
+            an array of numbers, or `eps` is not a number.
+        ValueError: As in `max_pool`; or `p` or `eps` is not finite or not greater than 0, or `p`
+            varies along a pooled axis or does not broadcast to the output.
 
     Example:
         >>> import jax.numpy as jnp

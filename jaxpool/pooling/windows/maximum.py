@@ -33,34 +33,42 @@ def max_pool(
 
         y[o] = max over taps t of x[o * stride + t * dilation - low]
 
-    Padding never wins. If a window contains NaN, its result is NaN. If several elements are equally
-    large, the first one in row-major order is the winner and receives the whole derivative.
+    where low is the padding before the first element. Padding never wins. If a window contains NaN,
+    its result is NaN. If several elements are equally large, the first one in row-major order is
+    the winner and receives the whole derivative.
 
     Args:
         x: Array `(*batch, *spatial, channels)` of a floating, integer or bool dtype.
         window_shape: Taps per spatial axis. An int applies to every axis except the first and the
-            last; d ints pool the d axes before the last one.
+            last (or to all of `axes`); d ints pool the d axes before the last one.
         strides: Steps between windows, an int or one int per axis; None means `window_shape`.
         padding: `"VALID"` (none), `"SAME"` (output size `ceil(size / stride)`; an odd padding
             element goes on the high side), `"SAME_LOWER"` (the same, with the odd element on the
             low side), or the number of elements to add: an int, or per axis an int or a pair
             `(low, high)`.
         dilation: Distance between neighbouring taps, an int or one int per axis.
-        ceil_mode: Round the output size up: keep a last window that begins inside the padded input
-            and ends outside it.
-        axes: Indices of the pooled axes, for any other layout.
+        ceil_mode: Round the output size up: keep a last window that begins inside the input or its
+            low padding and ends outside the padded input.
+        axes: Indices of the pooled axes, for any other layout: an int or a sequence of ints, from
+            the end if negative. One int per axis in another argument means in the order of `axes`.
         where: Boolean mask that broadcasts to `x`; False leaves an element out.
 
     Returns:
-        Array of the dtype of `x`, with the shape of `x` except along the pooled axes. A window
-        without an element gives the identity of max: -inf, the smallest integer, or False.
+        Array of the dtype of `x`, with the shape of `x` except along the pooled axes. Along such an
+        axis, without `ceil_mode`, n elements and windows of k taps give
+        `(n + low + high - dilation * (k - 1) - 1) // stride + 1` outputs, at least 0. A window
+        without an element gives the identity of max: -inf (the lowest number of a dtype without
+        infinities), the smallest integer, or False.
 
     Raises:
-        TypeError: `x` is not an array of real numbers, `where` is not boolean, or another argument
-            does not have a type listed above.
-        ValueError: `x` has too few axes for `window_shape`, `where` does not broadcast to `x`, a
-            size, stride or dilation is less than 1, padding is negative, a sequence does not have
-            one entry per pooled axis, or `ceil_mode=True` is given with SAME padding.
+        TypeError: `x` is not an array of real numbers (integers of at least 4 bits, signed floats
+            of at least 8 bits, or bool), `where` is not boolean, or another argument does not have
+            a type listed above.
+        ValueError: `x` has too few axes for `window_shape`, or a symbolic size along a pooled axis;
+            `where` does not broadcast to `x`; `axes` has an index out of range or a duplicate; a
+            size, stride or dilation is less than 1; padding is negative or has another name; a
+            sequence does not have one entry per pooled axis; or `ceil_mode=True` is given with
+            SAME padding.
 
     Example:
         >>> import jax.numpy as jnp
@@ -98,6 +106,8 @@ def min_pool(
 ) -> jax.Array:
     """The smallest element of every window.
 
+    An int `window_shape` reads a 3-D `x` as (batch, length, channels); `(2, 2)` pools one image.
+
         y[o] = min over taps t of x[o * stride + t * dilation - low]
 
     NaN, ties, padding and derivatives are handled as in `max_pool`.
@@ -113,7 +123,8 @@ def min_pool(
         where: Boolean mask that broadcasts to `x`; False leaves an element out.
 
     Returns:
-        Array of the dtype of `x`. A window without an element gives the identity of min: +inf, the
+        Array of the dtype of `x`, of the shape that `max_pool` returns. A window without an element
+        gives the identity of min: +inf (the highest number of a dtype without infinities), the
         largest integer, or True.
 
     Raises:
@@ -152,6 +163,8 @@ def max_pool_with_argmax(
 ) -> tuple[jax.Array, jax.Array]:
     """The largest element of every window, and its index.
 
+    An int `window_shape` reads a 3-D `x` as (batch, length, channels); `(2, 2)` pools one image.
+
         y[o] = x[i[o]], the first of the largest elements of window o
 
     Values and derivatives are those of `max_pool`. `max_unpool` writes the values back to their
@@ -168,11 +181,11 @@ def max_pool_with_argmax(
         where: Boolean mask that broadcasts to `x`; False leaves an element out.
 
     Returns:
-        A pair of arrays of the same shape: the values, of the dtype of `x`, and the indices, of
-        dtype int32. An index is the flat row-major position of the winner in the unpadded spatial
-        plane of its image and channel (pooled axes in ascending order), or -1 for a window without
-        an element. Planes of more than 2^31 - 1 elements have int64 indices, which requires
-        `jax_enable_x64`.
+        A pair of arrays of the shape that `max_pool` returns: the values, of the dtype of `x`, and
+        the indices, of dtype int32. An index is the flat row-major position of the winner in the
+        unpadded spatial plane of its image and channel (pooled axes in ascending order), or -1 for
+        a window without an element. Planes of more than 2^31 - 1 elements have int64 indices, which
+        requires `jax_enable_x64`.
 
     Raises:
         TypeError: As in `max_pool`.

@@ -40,6 +40,8 @@ def median_pool(
 ) -> jax.Array:
     """The median of every window; the lower median for an even number of elements.
 
+    An int `window_shape` reads a 3-D `x` as (batch, length, channels); `(2, 2)` pools one image.
+
         y[o] = sorted(the n elements of window o)[(n - 1) // 2]
 
     The derivative goes to the first element in row-major order that is equal to the median. If a
@@ -56,7 +58,8 @@ def median_pool(
         where: Boolean mask that broadcasts to `x`; False leaves an element out.
 
     Returns:
-        Array of the dtype of `x`. A window without an element gives 0.
+        Array of the dtype of `x`, of the shape that `max_pool` returns. A window without an element
+        gives 0 (False for bool).
 
     Raises:
         TypeError: As in `max_pool`.

@@ -36,9 +36,12 @@ def soft_pool(
 ) -> jax.Array:
     """The softmax-weighted mean of every window.
 
+    An int `window_shape` reads a 3-D `x` as (batch, length, channels); `(2, 2)` pools one image.
+
         y[o] = sum_t exp(x_t) x_t / sum_t exp(x_t),    x_t = x[o * stride + t * dilation - low]
 
-    The softmax is over the elements of the window in one channel. Padding has weight 0.
+    The softmax is over the elements of the window in one channel. Padding has weight 0. Floats
+    narrower than float32 are accumulated in float32.
 
     Args:
         x: Array `(*batch, *spatial, channels)` of a floating dtype.
@@ -51,7 +54,8 @@ def soft_pool(
         where: Boolean mask that broadcasts to `x`; False leaves an element out.
 
     Returns:
-        Array of the dtype of `x`. A window without an element gives 0.
+        Array of the dtype of `x`, of the shape that `max_pool` returns. A window without an element
+        gives 0.
 
     Raises:
         TypeError: As in `max_pool`; or `x` is not of a floating dtype.
@@ -91,18 +95,20 @@ def logsumexp_pool(
 ) -> jax.Array:
     """The log-mean-exp of every window, a smooth maximum with a temperature.
 
+    An int `window_shape` reads a 3-D `x` as (batch, length, channels); `(2, 2)` pools one image.
+
         y[o] = (1 / T) log mean_t exp(T x_t),    x_t = x[o * stride + t * dilation - low]
 
     where the mean is over the elements of the window. T = 0 gives their average, T -> inf their
-    maximum, and T -> -inf their minimum. Values and derivatives are numerically stable for every T,
-    including 0.
+    maximum, and T -> -inf their minimum. Values and derivatives are numerically stable for every
+    finite T, including 0. Floats narrower than float32 are accumulated in float32.
 
     Args:
         x: Array `(*batch, *spatial, channels)` of a floating dtype.
         window_shape: Taps per spatial axis; see `max_pool`, also for the arguments below.
-        temperature: T, a number or an array that broadcasts to the output and has size 1 along the
-            pooled axes, for example `(channels,)` for one T per channel. It may be traced and
-            learned.
+        temperature: T, a finite number, or an array of finite numbers that broadcasts to the output
+            and has size 1 along the pooled axes, for example `(channels,)` for one T per channel.
+            An array may be learned; the entries of a traced array are not checked.
         strides: Steps between windows; None means `window_shape`.
         padding: `"VALID"`, `"SAME"`, `"SAME_LOWER"` or elements to add.
         dilation: Distance between neighbouring taps.
@@ -111,12 +117,14 @@ def logsumexp_pool(
         where: Boolean mask that broadcasts to `x`; False leaves an element out.
 
     Returns:
-        Array of the dtype of `x`. A window without an element gives 0.
+        Array of the dtype of `x`, of the shape that `max_pool` returns. A window without an element
+        gives 0.
 
     Raises:
-        TypeError: As in `max_pool`; or `x` is not of a floating dtype, or `temperature` is not a
-            number.
-        ValueError: As in `max_pool`; or `temperature` is not finite, or varies along a pooled axis.
+        TypeError: As in `max_pool`; or `x` is not of a floating dtype, or `temperature` is neither
+            a number nor an array of numbers.
+        ValueError: As in `max_pool`; or `temperature` is not finite, varies along a pooled axis, or
+            does not broadcast to the output.
 
     Example:
         >>> import jax.numpy as jnp

@@ -38,17 +38,19 @@ def stochastic_pool(
 ) -> jax.Array:
     """A random element of every window in training, and its expected value in inference.
 
+    An int `window_shape` reads a 3-D `x` as (batch, length, channels); `(2, 2)` pools one image.
+
         with a key:  y[o] = x_t with probability p_t,    x_t = x[o * stride + t * dilation - low]
         without:     y[o] = sum_t p_t x_t,               p_t = max(x_t, 0) / sum_s max(x_s, 0)
 
     If a window has no positive element, all its elements are equally probable. Windows are sampled
-    independently, even if they overlap. The derivative goes to the sampled element. If a window
-    contains NaN, its result is NaN.
+    independently, even if they overlap. With a key, the derivative goes to the sampled element;
+    without one, it is that of the formula. If a window contains NaN, its result is NaN.
 
     Args:
         x: Array `(*batch, *spatial, channels)` of a floating dtype.
         window_shape: Taps per spatial axis; see `max_pool`, also for the arguments below.
-        key: A key of `jax.random` for training; None for inference.
+        key: One key of `jax.random` for training; None for inference.
         strides: Steps between windows; None means `window_shape`.
         padding: `"VALID"`, `"SAME"`, `"SAME_LOWER"` or elements to add.
         dilation: Distance between neighbouring taps.
@@ -57,10 +59,11 @@ def stochastic_pool(
         where: Boolean mask that broadcasts to `x`; False leaves an element out.
 
     Returns:
-        Array of the dtype of `x`. A window without an element gives 0.
+        Array of the dtype of `x`, of the shape that `max_pool` returns. A window without an element
+        gives 0.
 
     Raises:
-        TypeError: As in `max_pool`; or `x` is not of a floating dtype, or `key` is not a key.
+        TypeError: As in `max_pool`; or `x` is not of a floating dtype, or `key` is not one key.
         ValueError: As in `max_pool`.
 
     Example:

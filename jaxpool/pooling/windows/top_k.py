@@ -45,13 +45,15 @@ def top_k_pool(
 ) -> jax.Array:
     """The mean or the sum of the k largest elements of every window.
 
+    An int `window_shape` reads a 3-D `x` as (batch, length, channels); `(2, 2)` pools one image.
+
         y[o] = mean (or sum) of the k largest of x_t,    x_t = x[o * stride + t * dilation - low]
 
     k = 1 gives the maximum. k = the number of taps gives the average (or sum) over the elements of
     the window. A window with fewer than k elements uses all of them. Of equal elements, the first
     ones in row-major order are used. The derivative is divided equally among the used elements
     (mean) or goes to each of them in full (sum). NaN counts as the largest element, so a window
-    that contains NaN gives NaN. Sums of float16 and bfloat16 are accumulated in float32. A gradient
+    that contains NaN gives NaN. Floats narrower than float32 are accumulated in float32. A gradient
     needs temporaries of about k times the size of `x`.
 
     Args:
@@ -60,14 +62,15 @@ def top_k_pool(
         k: Number of elements to use, from 1 to the number of taps of the window.
         reduce: `"mean"` or `"sum"`.
         strides: Steps between windows; None means `window_shape`.
-        padding: `"VALID"`, `"SAME"`, `"SAME_LOWER"` or elements to add (never taken).
+        padding: `"VALID"`, `"SAME"`, `"SAME_LOWER"` or elements to add (never used).
         dilation: Distance between neighbouring taps.
         ceil_mode: Round the output size up.
         axes: Indices of the pooled axes, for any other layout.
         where: Boolean mask that broadcasts to `x`; False leaves an element out.
 
     Returns:
-        Array of the dtype of `x`. A window without an element gives 0.
+        Array of the dtype of `x`, of the shape that `max_pool` returns. A window without an element
+        gives 0.
 
     Raises:
         TypeError: As in `max_pool`; or `x` is not of a floating dtype, or `k` is not an int.

@@ -27,6 +27,9 @@ def max_unpool(
 ) -> jax.Array:
     """A plane of zeros with every value written at its index.
 
+    An int `output_shape` reads 3-D `values` as (batch, length, channels); for one image give two
+    ints, such as `(4, 4)`.
+
         y[p] = values[o] for the last o (row-major) with indices[o] == p; 0 if there is none
 
     A value that another value overwrites has derivative 0.
@@ -36,7 +39,8 @@ def max_unpool(
         indices: Array of the same shape, of an integer dtype: flat row-major positions in the plane
             of the output (pooled axes in ascending order). A value with index -1 is dropped.
         output_shape: Sizes of the spatial axes of the result. An int applies to every axis except
-            the first and the last; d ints are the sizes of the d axes before the last one.
+            the first and the last (or to all of `axes`); d ints are the sizes of the d axes before
+            the last one.
         axes: Indices of the pooled axes, for any other layout.
 
     Returns:
@@ -44,11 +48,14 @@ def max_unpool(
         which have the sizes of `output_shape`.
 
     Raises:
-        TypeError: `values` is not an array of real numbers, or `indices` is not an array of
-            integers.
-        ValueError: The shapes of `indices` and `values` differ, a size in `output_shape` is less
-            than 1, or an index lies outside the plane. (Traced indices, for example under `jit`,
-            cannot be checked; values whose index lies outside the plane are then dropped.)
+        TypeError: `values` is not an array of real numbers, `indices` is not an array of integers,
+            or `output_shape` or `axes` are not ints.
+        ValueError: The shapes of `indices` and `values` differ, `values` has too few axes or is
+            empty along a pooled axis, a size in `output_shape` is less than 1, `axes` has an index
+            out of range or a duplicate, a sequence does not have one entry per pooled axis, or an
+            index lies outside the plane; or the plane has more than 2^31 - 2 elements, and
+            `jax_enable_x64` is not set. (Traced indices, for example under `jit`, cannot be
+            checked; values whose index lies outside the plane are then dropped.)
 
     Example:
         >>> import jax.numpy as jnp
@@ -90,7 +97,7 @@ def _place(values: jax.Array, places: jax.Array, plane: int) -> jax.Array:
     A scatter-max of value numbers followed by a gather is deterministic in any execution order; a
     scatter of the values is not.
     """
-    dtype = engine.place_dtype(max(values.shape[-2], plane + 1))
+    dtype = engine.place_dtype(max(values.shape[-2], plane + 1), "output_shape")
     inside = (places >= 0) & (places < plane)
     places = jnp.where(inside, places, plane).astype(dtype)
     last = _last_numbers(places, plane=plane)
@@ -145,7 +152,7 @@ def _checked(indices: Any, values: jax.Array, plane: int) -> jax.Array:
         for number in (int(numbers.min()), int(numbers.max())):
             if not -1 <= number < plane:
                 raise ValueError(
-                    f"indices must lie in the plane of output_shape, [0, {plane}), or be -1 for "
-                    f"no place, got {number}"
+                    f"indices must lie in the plane of output_shape, [0, {plane}), or be -1 to "
+                    f"drop the value, got {number}"
                 )
     return array
