@@ -10,12 +10,12 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from experiments import targets
+from experiments.clock import Stopwatch
 from experiments.config import ConfigError, Study, dump
 from experiments.records import Latency, Measurement, Origin, RecordError, Throughput
 from experiments.targets import Target
@@ -115,9 +115,8 @@ def compiled_for(study: Study, variant: str, target: Target) -> Measurement:
     def step(state: Any, inputs: Any, labels: Any) -> Any:
         return programs.step(state, inputs, labels, jax.random.key(0, impl="threefry2x32"))
 
-    start = time.perf_counter()
-    train = targets.compile_for(target, step, state, inputs, labels)
-    compile_s = time.perf_counter() - start
+    with Stopwatch() as compilation:
+        train = targets.compile_for(target, step, state, inputs, labels)
     infer = targets.compile_for(target, programs.predict, state, inputs)
     infer_one = targets.compile_for(target, programs.predict, state, one)
     # Operations are counted in the lowered program; some compilers count none in the compiled one.
@@ -134,7 +133,7 @@ def compiled_for(study: Study, variant: str, target: Target) -> Measurement:
         parameters=sum(leaf.size for leaf in jax.tree.leaves(state.parameters)),
         flops_per_example=flops / batch,
         peak_memory_mb=(held + memory.temp_size_in_bytes - memory.alias_size_in_bytes) / 1e6,
-        compile_s=compile_s,
+        compile_s=compilation.seconds,
         train_examples_per_s=_exact_throughput(batch / targets.estimate(target, train).seconds),
         infer_examples_per_s=_exact_throughput(batch / targets.estimate(target, infer).seconds),
         latency_ms=Latency(p50=latency, p95=latency, p99=latency, samples=1),

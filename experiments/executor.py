@@ -1,7 +1,6 @@
 """Runs the programs of one variant on one device that holds the dataset."""
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import checkpoint
+from experiments.clock import Stopwatch
 from experiments.compilation import compile_network
 from experiments.config import Study
 from experiments.data import Dataset, Split, Stream
@@ -127,9 +127,9 @@ class Executor:
         """
         order = self._order(seeds, first, steps)
         program = self._training_program(state, order, len(seeds))
-        start = time.perf_counter()
-        state, losses = jax.block_until_ready(program(state, *order, *self._data.train))
-        return state, np.atleast_1d(losses), time.perf_counter() - start
+        with Stopwatch() as watch:
+            state, losses = jax.block_until_ready(program(state, *order, *self._data.train))
+        return state, np.atleast_1d(losses), watch.seconds
 
     def score(self, state: State, size: int, split: tuple[Any, ...]) -> Any:
         """The scores of a group of seeds on one split: a sum and a weight per metric and seed."""

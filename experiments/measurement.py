@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments import quantiles
+from experiments.clock import Stopwatch
 from experiments.compilation import compile_network, no_cache
 from experiments.config import MeasurementOptions as Options
 from experiments.config import Study
@@ -112,9 +113,8 @@ class _Contender:
         inputs, labels = jax.device_put((examples.inputs, examples.labels))
         one = jax.tree.map(lambda a: a[:1], inputs)
         step = jax.jit(programs.step).lower(state, inputs, labels, step_key)
-        start = time.perf_counter()
-        train = compile_network(step, "training")
-        compile_s = time.perf_counter() - start
+        with Stopwatch() as compilation:
+            train = compile_network(step, "training")
         infer, infer_one = (
             compile_network(jax.jit(programs.predict).lower(state, read), "inference")
             for read in (inputs, one)
@@ -127,7 +127,7 @@ class _Contender:
             parameters=sum(leaf.size for leaf in jax.tree.leaves(state.parameters)),
             flops_per_example=_flops(infer) / batch,
             peak_memory_mb=_peak_bytes(train) / 1e6,
-            compile_s=compile_s,
+            compile_s=compilation.seconds,
         )
         contender.calibrate()
         return contender
@@ -171,10 +171,15 @@ class _Contender:
 
 
 def _sample(contenders: Sequence[_Contender], options: Options) -> None:
-    """Collects the contenders' samples in rounds, within the time limit of the config."""
+    """Collects the contenders' samples in rounds, within the time limit of the config.
+
+    Every contender has the same number of samples. `bench.timing.interleave` gives every program
+    the same time instead, because the programs of a benchmark differ in speed by orders of
+    magnitude.
+    """
     turns = [(c, name) for c in contenders for name in ("train", "infer", "latency")]
     order = random.Random(0)
-    start = time.perf_counter()
+    start = time.perf_counter()  # read while it runs, which a Stopwatch cannot be
     for done in range(options.rounds):
         spent = time.perf_counter() - start
         rounds = options.rounds
@@ -190,9 +195,9 @@ def _sample(contenders: Sequence[_Contender], options: Options) -> None:
 
 def _timed(program: Callable[[], Any], repeats: int = 1) -> float:
     """Seconds until `repeats` runs of a program are ready."""
-    start = time.perf_counter()
-    jax.block_until_ready([program() for _ in range(repeats)])
-    return time.perf_counter() - start
+    with Stopwatch() as watch:
+        jax.block_until_ready([program() for _ in range(repeats)])
+    return watch.seconds
 
 
 def _throughput(samples: list[float]) -> Throughput:

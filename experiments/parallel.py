@@ -7,7 +7,6 @@ batch on one device, up to the order of sums. Evaluation divides its chunks of e
 way.
 """
 
-import time
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import closing
 from functools import partial
@@ -19,6 +18,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from experiments import environment, sharded_checkpoint
+from experiments.clock import Stopwatch
 from experiments.compilation import compile_network
 from experiments.config import ConfigError, Study
 from experiments.data import Dataset, Stream
@@ -110,32 +110,31 @@ class Parallel(Executor):
         if streamed(self._data.train):
             return self._train_streamed(state, np.asarray(order), keys)
         key_data = replicated(jax.random.key_data(keys), self._mesh)
-        start = time.perf_counter()
-        batches = divided(self._data.train, np.asarray(order), self._mesh)
-        seconds = time.perf_counter() - start
+        watch = Stopwatch()
+        with watch:
+            batches = divided(self._data.train, np.asarray(order), self._mesh)
         program = self._program("training", steps, self._round, (state, key_data, *batches))
-        start = time.perf_counter()
-        state, loss = jax.block_until_ready(program(state, key_data, *batches))
-        return state, np.atleast_1d(loss), seconds + time.perf_counter() - start
+        with watch:
+            state, loss = jax.block_until_ready(program(state, key_data, *batches))
+        return state, np.atleast_1d(loss), watch.seconds
 
     def _train_streamed(
         self, state: State, order: np.ndarray, keys: jax.Array
     ) -> tuple[State, np.ndarray, float]:
         """`train` with batches that are read one by one while the devices compute."""
         key_data, losses = np.asarray(jax.random.key_data(keys)), []
-        with closing(read_divided(self._data.train[0], order, self._mesh)) as batches:
-            start = time.perf_counter()
+        whole, compilation = Stopwatch(), Stopwatch()
+        with closing(read_divided(self._data.train[0], order, self._mesh)) as batches, whole:
             for key, batch in zip(key_data, batches, strict=True):
                 arguments = (state, replicated(key, self._mesh), *batch)
-                waited = time.perf_counter()
-                program = self._program("training", 1, self._step, arguments)
-                start += time.perf_counter() - waited  # compilation is not timed
+                with compilation:
+                    program = self._program("training", 1, self._step, arguments)
                 state, loss = program(*arguments)
                 losses.append(loss)
                 if len(losses) > STEPS_AHEAD:
                     losses[-1 - STEPS_AHEAD].block_until_ready()
             jax.block_until_ready(state)
-            seconds = time.perf_counter() - start
+        seconds = whole.seconds - compilation.seconds
         return state, np.atleast_1d(np.mean(jax.device_get(losses), dtype=np.float32)), seconds
 
     def score(self, state: State, size: int, split: tuple[Any, ...]) -> Any:

@@ -1,6 +1,5 @@
 """Contests: preparation of all contenders, check of their results, timing of the correct ones."""
 
-import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from experiments.bench.contenders import ITSELF, LeftOut, Program
 from experiments.bench.judging import Results, Verdict
 from experiments.bench.records import Timing
 from experiments.bench.timing import Run
+from experiments.clock import Stopwatch
 
 
 @dataclass
@@ -57,8 +57,9 @@ def enter(
     if ITSELF in names:
         standings[ITSELF] = _second_entry(standings["jaxpool"])
     for name, run in extra.items():
-        _, seconds = _timed(run)
-        standings[name] = Standing({"outcome": "timed"}, run, seconds)
+        with Stopwatch() as first:
+            run()
+        standings[name] = Standing({"outcome": "timed"}, run, first.seconds)
     return standings
 
 
@@ -126,7 +127,8 @@ def _enter(
         for other, standing in others.items():
             if program.text is not None and program.text == standing.text:
                 return Standing({**known, "outcome": "same", "same_as": other})
-        output, seconds = _timed(program.run)
+        with Stopwatch() as first:
+            output = program.run()
         verdict = judge(name, program.fetch(output))
     except LeftOut as reason:
         return Standing({"outcome": "left_out", "reason": str(reason)})
@@ -136,7 +138,7 @@ def _enter(
     known["error"] = verdict.error if np.isfinite(verdict.error) else None
     if verdict.complaint:
         return Standing({**known, "outcome": "disagrees", "reason": verdict.complaint})
-    return Standing({**known, "outcome": "timed"}, program.run, seconds, program.text)
+    return Standing({**known, "outcome": "timed"}, program.run, first.seconds, program.text)
 
 
 def _second_entry(original: Standing) -> Standing:
@@ -144,9 +146,3 @@ def _second_entry(original: Standing) -> Standing:
     if original.run is not None:
         return Standing({"outcome": "timed"}, original.run, original.first_s)
     return Standing({"outcome": "left_out", "reason": "jaxpool itself is not timed"})
-
-
-def _timed(run: Run) -> tuple[Any, float]:
-    started = time.perf_counter()
-    output = run()
-    return output, time.perf_counter() - started

@@ -4,6 +4,8 @@ import os
 import time
 from pathlib import Path
 
+from experiments.clock import Stopwatch
+
 _STAT = Path("/proc/stat")
 _IDLE_FIELDS = (3, 4)  # idle, and idle while waiting for I/O
 
@@ -24,10 +26,11 @@ def busy_cores(seconds: float = 0.3) -> float | None:
     """
     if not _STAT.is_file():
         return None
-    before, started = _busy_ticks(_STAT.read_text()), time.perf_counter()
-    time.sleep(seconds)
-    after, ended = _busy_ticks(_STAT.read_text()), time.perf_counter()
-    return max(0.0, (after - before) / os.sysconf("SC_CLK_TCK") / (ended - started))
+    before = _busy_ticks(_STAT.read_text())
+    with Stopwatch() as asleep:
+        time.sleep(seconds)
+    after = _busy_ticks(_STAT.read_text())
+    return max(0.0, (after - before) / os.sysconf("SC_CLK_TCK") / asleep.seconds)
 
 
 def _busy_ticks(stat: str) -> int:

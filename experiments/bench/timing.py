@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from experiments.bench.config import Budget
 from experiments.bench.contenders.elsewhere import Turns
 from experiments.bench.records import Timing
+from experiments.clock import Stopwatch, shortest
 from experiments.quantiles import median_interval
 
 Run = Callable[[], Any]
@@ -92,20 +93,18 @@ def timing(seconds: Sequence[float], calls: int) -> Timing:
 
 def settle() -> None:
     """Waits until the process is idle, since libraries' threads spin for a while after work."""
-    deadline = time.perf_counter() + _PATIENCE_S
+    deadline = time.perf_counter() + _PATIENCE_S  # a time limit, not a measurement
     while time.perf_counter() < deadline:
-        cpu, wall = time.process_time(), time.perf_counter()
-        time.sleep(_POLL_S)
-        if time.process_time() - cpu < _IDLE_CORES * (time.perf_counter() - wall):
+        cpu = time.process_time()
+        with Stopwatch() as asleep:
+            time.sleep(_POLL_S)
+        if time.process_time() - cpu < _IDLE_CORES * asleep.seconds:
             return
 
 
 def _estimate(run: Run) -> float:
     """Seconds of one call: the shortest of a few calls."""
-    calls = [_elapsed(run, 1)]
-    while sum(calls) < _ESTIMATE_S and len(calls) < _ESTIMATE_CALLS:
-        calls.append(_elapsed(run, 1))
-    return min(calls)
+    return shortest(lambda: _elapsed(run, 1), calls=_ESTIMATE_CALLS, seconds=_ESTIMATE_S)
 
 
 def _sample(run: Run, calls: int, *, warm: bool) -> float:
@@ -118,7 +117,7 @@ def _sample(run: Run, calls: int, *, warm: bool) -> float:
 def _elapsed(run: Run, calls: int) -> float:
     if isinstance(run, Turns):  # runs in another process, which measures the time itself
         return run.elapsed(calls)
-    started = time.perf_counter()
-    for _ in range(calls):
-        run()
-    return (time.perf_counter() - started) / calls
+    with Stopwatch() as watch:
+        for _ in range(calls):
+            run()
+    return watch.seconds / calls

@@ -1,7 +1,6 @@
 """Preparation of JAX functions as contenders: ahead-of-time compilation, arrays on the device."""
 
 import re
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from experiments import targets
 from experiments.bench.contenders.contender import LeftOut, Operands, Program
+from experiments.clock import Stopwatch
 
 Function = Callable[..., Any]
 """A function of x and further operands that returns y, or a tuple of y and further results."""
@@ -24,7 +24,6 @@ def prepare(operands: Operands, function: Function, *, channels_first: bool = Fa
         function: The pooling.
         channels_first: Whether the layout of `function` is `(batch, channels, *spatial)`; the
             arrays are then transposed beforehand, outside of all timing.
-            arrays are then laid out so beforehand, outside of all timing.
 
     Returns:
         The program.
@@ -50,19 +49,18 @@ def prepare(operands: Operands, function: Function, *, channels_first: bool = Fa
         jax.block_until_ready(computation(*arrays))  # compiles the operations
         return Program(lambda: jax.block_until_ready(computation(*arrays)), fetch, detail)
     jax.clear_caches()  # so that no part of the function is already traced or compiled
-    started = time.perf_counter()
-    try:
-        lowered = jax.jit(computation).lower(*arrays)
-    except NotImplementedError as error:
-        raise LeftOut(f"JAX has no such derivative: {str(error).splitlines()[0]}") from error
-    compiled = lowered.compile()
-    seconds = time.perf_counter() - started
+    with Stopwatch() as compilation:
+        try:
+            lowered = jax.jit(computation).lower(*arrays)
+        except NotImplementedError as error:
+            raise LeftOut(f"JAX has no such derivative: {str(error).splitlines()[0]}") from error
+        compiled = lowered.compile()
     memory = compiled.memory_analysis()
     return Program(
         run=lambda: jax.block_until_ready(compiled(*arrays)),
         fetch=fetch,
         detail=detail,
-        compile_s=seconds,
+        compile_s=compilation.seconds,
         temp_bytes=None if memory is None else memory.temp_size_in_bytes,
         text=anonymous(compiled.as_text()) or lowered.as_text(),
     )
@@ -70,19 +68,22 @@ def prepare(operands: Operands, function: Function, *, channels_first: bool = Fa
 
 def _estimated(target: targets.Target, computation: Callable, arrays: Any) -> Program:
     """A program for an absent device, which can be compiled but not run."""
-    started = time.perf_counter()
     try:
-        compiled = targets.compile_for(target, computation, *arrays)
+        with Stopwatch() as compilation:
+            compiled = targets.compile_for(target, computation, *arrays)
     except NotImplementedError as error:
         raise LeftOut(f"JAX has no such derivative: {str(error).splitlines()[0]}") from error
-    seconds = time.perf_counter() - started
     estimate = targets.estimate(target, compiled)
 
     def refuse(*_: Any) -> Any:
         raise RuntimeError(f"this machine has no {target}")
 
     return Program(
-        refuse, refuse, compile_s=seconds, temp_bytes=estimate.temporaries, estimate=estimate
+        refuse,
+        refuse,
+        compile_s=compilation.seconds,
+        temp_bytes=estimate.temporaries,
+        estimate=estimate,
     )
 
 

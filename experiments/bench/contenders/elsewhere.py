@@ -10,12 +10,12 @@ import os
 import pickle
 import subprocess
 import sys
-import time
 import weakref
 from dataclasses import dataclass, replace
 from typing import IO, Any
 
 from experiments.bench.contenders.contender import LeftOut, Problem, Program
+from experiments.clock import Stopwatch
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,12 +80,11 @@ def answer(questions: IO[bytes], answers: IO[bytes]) -> None:
     def elapsed(calls: int) -> float:
         nonlocal output
         assert program is not None
-        started = time.perf_counter()
-        for _ in range(calls):
-            output = program.run()
-        seconds = (time.perf_counter() - started) / calls
+        with Stopwatch() as watch:
+            for _ in range(calls):
+                output = program.run()
         settle()  # so that the child's threads do not spin while other contenders run
-        return seconds
+        return watch.seconds / calls
 
     while True:
         try:

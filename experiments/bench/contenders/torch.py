@@ -1,6 +1,5 @@
 """PyTorch on all threads, in channels-last layout prepared outside of all timing."""
 
-import time
 from collections.abc import Callable
 
 import jax
@@ -10,6 +9,7 @@ import torch.nn.functional as F  # noqa: N812
 
 from experiments.bench.case import Case
 from experiments.bench.contenders.contender import LeftOut, Problem, Program
+from experiments.clock import Stopwatch, shortest
 
 _PROBES = 5
 _PROBING_S = 0.5
@@ -108,9 +108,10 @@ def _array(tensor: torch.Tensor, case: Case, dtype: np.dtype) -> np.ndarray:
 
 def _seconds(program: Program) -> float:
     """The shortest time of a few calls, or of one if it is long."""
-    calls: list[float] = []
-    while not calls or (len(calls) < _PROBES and sum(calls) < _PROBING_S):
-        started = time.perf_counter()
-        program.run()
-        calls.append(time.perf_counter() - started)
-    return min(calls)
+
+    def elapsed() -> float:
+        with Stopwatch() as watch:
+            program.run()
+        return watch.seconds
+
+    return shortest(elapsed, calls=_PROBES, seconds=_PROBING_S)

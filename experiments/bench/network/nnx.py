@@ -1,6 +1,5 @@
 """The network in Flax NNX, with Flax's pooling or jaxpool's as the only difference."""
 
-import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
@@ -15,6 +14,7 @@ import jaxpool
 from experiments.bench.contenders import Program
 from experiments.bench.network.config import Network
 from experiments.bench.network.problem import TrainingProblem
+from experiments.clock import Stopwatch
 from experiments.compilation import compile_network
 from experiments.models.convolution import Convolution
 
@@ -71,10 +71,9 @@ def prepare(name: str, training: TrainingProblem) -> Program:
     state = optimizer.init(parameters)
     images, labels = jnp.asarray(training.images), jnp.asarray(training.labels)
     jax.clear_caches()  # so that no part of the step is already traced or compiled
-    started = time.perf_counter()
-    lowered = jax.jit(step, donate_argnums=(0, 1)).lower(parameters, state, images, labels)
-    compiled = compile_network(lowered, "training")
-    seconds = time.perf_counter() - started
+    with Stopwatch() as compilation:
+        lowered = jax.jit(step, donate_argnums=(0, 1)).lower(parameters, state, images, labels)
+        compiled = compile_network(lowered, "training")
     memory = compiled.memory_analysis()
 
     def run():
@@ -92,6 +91,6 @@ def prepare(name: str, training: TrainingProblem) -> Program:
     return Program(
         run,
         fetch,
-        compile_s=seconds,
+        compile_s=compilation.seconds,
         temp_bytes=None if memory is None else memory.temp_size_in_bytes,
     )

@@ -1,6 +1,5 @@
 """A program whose input is divided among devices: its figures, and its time beside another one."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,7 @@ from experiments.bench.contenders import Operands, compiled
 from experiments.bench.contenders.compiled import Function
 from experiments.bench.records import Timing
 from experiments.bench.sharding.collectives import traffic
+from experiments.clock import Stopwatch
 
 
 @dataclass(frozen=True)
@@ -96,9 +96,9 @@ def divide(function: Function, operands: Operands, axis: int, devices: int) -> D
             divided if with_derivative and i == 1 else None for i in range(len(results))
         ),
     )
-    started = time.perf_counter()
-    program = jitted.lower(*shapes).compile()
-    return DividedProgram(program, computation, arrays, time.perf_counter() - started)
+    with Stopwatch() as compilation:
+        program = jitted.lower(*shapes).compile()
+    return DividedProgram(program, computation, arrays, compilation.seconds)
 
 
 def race(programs: Mapping[str, DividedProgram], budget: Budget) -> dict[str, Timing]:
@@ -117,14 +117,16 @@ def race(programs: Mapping[str, DividedProgram], budget: Budget) -> dict[str, Ti
     runs = {name: program.placed() for name, program in programs.items()}
     results, firsts = {}, {}
     for name, run in runs.items():
-        started = time.perf_counter()
-        results[name] = tuple(map(np.asarray, run()))
-        firsts[name] = time.perf_counter() - started
-    first, *rest = results
+        with Stopwatch() as first:
+            results[name] = tuple(map(np.asarray, run()))
+        firsts[name] = first.seconds
+    reference, *rest = results
     for other in rest:
-        if complaint := close(results[first], results[other]).complaint:
+        if complaint := close(results[reference], results[other]).complaint:
             wrong = [name for name in programs if programs[name].complaint(results[name])]
-            raise WrongResultError(wrong or [first], f"{first} differs from {other}: {complaint}")
+            raise WrongResultError(
+                wrong or [reference], f"{reference} differs from {other}: {complaint}"
+            )
     return timing.interleave(runs, firsts, budget, seed=0)
 
 
