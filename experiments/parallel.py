@@ -27,7 +27,7 @@ from experiments.executor import Compilations, Device, Executor, examples, held,
 from experiments.placement import divided, mesh, over_batch, read_divided, replicated
 from experiments.programs import State
 from experiments.state_sharding import gathered, state_shardings
-from experiments.streaming import STEPS_AHEAD
+from experiments.streaming import STEPS_AHEAD, summed_scores
 
 T = TypeVar("T")
 
@@ -152,13 +152,11 @@ class Parallel(Executor):
     def _score_streamed(self, state: State, stream: Stream) -> Any:
         """The scores of all examples of a stream, read chunk by chunk."""
         order, real = evaluation_chunks(len(stream), self._mesh.size)
-        total = None
-        with closing(read_divided(stream, order, self._mesh)) as chunks:
-            for chunk, counts in zip(chunks, real, strict=True):
-                one = jax.tree.map(lambda array: array[None], (*chunk, counts))
-                part = jax.device_get(self._scores(state, *one))
-                total = part if total is None else jax.tree.map(np.add, total, part)
-        return total
+
+        def run(*chunk: Any) -> Any:
+            return self._scores(state, *jax.tree.map(lambda array: array[None], chunk))
+
+        return summed_scores(read_divided(stream, order, self._mesh), real, run)
 
     def _scores(self, state: State, inputs: Any, labels: Any, real: np.ndarray) -> Any:
         """The scores of chunks of examples (chunks, examples, ...), summed over all processes."""

@@ -38,14 +38,19 @@ class Streaming(Executor):
         if size > 1:
             evaluate = jax.vmap(evaluate, (0, None, None))
 
-        def run(state: State, inputs: Any, labels: Any) -> Any:
+        def run(state: State, inputs: Any, labels: Any, _: np.ndarray) -> Any:
             key = ("score", size, len(labels))
             if key not in self._compiled:
                 lowered = jax.jit(evaluate).lower(state, inputs, labels)
                 self._compiled[key] = compile_network(lowered, "inference")
             return self._compiled[key](state, inputs, labels)
 
-        return lambda state, stream: score(state, stream, run)
+        def score(state: State, stream: Stream) -> Any:
+            order, real = evaluation_chunks(len(stream))
+            chunks = stream.batches(np.arange(len(stream)), order.shape[1])
+            return summed_scores(chunks, real, lambda *chunk: run(state, *chunk))
+
+        return score
 
 
 def training(
@@ -95,19 +100,22 @@ def training(
     return train
 
 
-def score(state: State, stream: Stream, run: Callable[[State, Any, Any], Any]) -> Any:
-    """The scores of all examples of a stream, summed over chunks.
+def summed_scores(
+    chunks: Generator[tuple[Any, Any]],
+    real: np.ndarray,
+    run: Callable[[Any, Any, np.ndarray], Any],
+) -> Any:
+    """The scores of all examples, summed over chunks that are read one after the other.
 
     Args:
-        state: The state.
-        stream: The examples.
-        run: Computes the scores of one chunk from state, inputs and labels.
+        chunks: Inputs and labels of each chunk; closed at the end.
+        real: Which examples of each chunk count (chunks, examples); see `evaluation_chunks`.
+        run: Computes the scores of a chunk from its inputs, its labels and its row of `real`.
     """
-    order, _ = evaluation_chunks(len(stream))
     total = None
-    with closing(stream.batches(np.arange(len(stream)), order.shape[1])) as batches:
-        for inputs, labels in batches:
-            part = jax.device_get(run(state, inputs, labels))
+    with closing(chunks):
+        for (inputs, labels), counts in zip(chunks, real, strict=True):
+            part = jax.device_get(run(inputs, labels, counts))
             total = part if total is None else jax.tree.map(np.add, total, part)
     return total
 
