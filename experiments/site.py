@@ -12,7 +12,7 @@ from pathlib import Path
 from experiments import report
 from experiments.bench import page as bench_page
 from experiments.bench import records as bench_records
-from experiments.bench import runner as benchmarks
+from experiments.bench.folder import Folder
 from experiments.folder import StudyFolder
 from experiments.records import Environment, RecordError, read, write_atomically
 from experiments.report import page as study_page
@@ -102,7 +102,7 @@ def remake(folder: Path) -> Path:
     Raises:
         RecordError: The folder holds neither a study nor a benchmark, or a file is damaged.
     """
-    files = benchmarks.Folder(folder)
+    files = Folder(folder)
     if files.records.is_file():
         title, environment, records = _benchmark(files)
         write_atomically(files.page, bench_page.page(title, environment, records))
@@ -112,7 +112,7 @@ def remake(folder: Path) -> Path:
 
 
 def _entry(path: Path) -> IndexLine | None:
-    study, files = StudyFolder(path), benchmarks.Folder(path)
+    study, files = StudyFolder(path), Folder(path)
     if study.summary_csv.is_file() and study.config.is_file():
         return _study(study)
     if files.records.is_file():
@@ -140,7 +140,7 @@ def _study(study: StudyFolder) -> IndexLine:
 
 
 def _benchmark(
-    files: benchmarks.Folder,
+    files: Folder,
 ) -> tuple[str, Environment, list[bench_records.BenchRecord]]:
     records = bench_records.read(files.records)
     if not records:

@@ -2,6 +2,7 @@
 
 config.py       sections of a benchmark's TOML file; case.py: one pooling
 runner.py       all rounds of a benchmark, one process per round and dtype; resumes unfinished runs
+folder.py       the layout of the results folder; environment.py: its environment.json
 worker.py       such a process: one case, or all windows to be compared
 contest.py      preparation, check and interleaved timing of contenders
 judging.py      check of results against references; reference.py: references of pooling

@@ -1,24 +1,23 @@
 """A whole benchmark: one process per round and dtype; resumable; writes a summary."""
 
-import hashlib
 import sys
 import tempfile
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from importlib import metadata
 from pathlib import Path
 
 from rich.console import Console
 from rich.markdown import Markdown
 
-import jaxpool
-from experiments import environment, targets
+from experiments import targets
 from experiments.bench import machine, page, plot, summary, table
 from experiments.bench.case import Dtype, Mode
 from experiments.bench.config import Allocator, Bench, Subject
 from experiments.bench.contenders import ITSELF, NAMES, YARDSTICK, named
+from experiments.bench.environment import describe
+from experiments.bench.folder import Folder
 from experiments.bench.process import CHECKOUT, work, worker_environment
 from experiments.bench.records import COPY, BenchRecord, read
 from experiments.bench.results import OURS, entries
@@ -28,31 +27,6 @@ from experiments.records import Environment, RecordError, append_lines, write, w
 from experiments.records import read as read_record
 from experiments.section import hint
 from experiments.targets import Target
-
-_PEERS = ("torch", "onnxruntime", "equinox", "dm-haiku")
-
-
-class Folder:
-    """The paths inside a benchmark's results folder."""
-
-    records_name = "records.jsonl"
-
-    def __init__(self, path: Path):
-        self.path = path
-        self.config = path / "config.toml"
-        self.environment = path / "environment.json"
-        self.records = path / self.records_name
-        self.summary = path / "summary.md"
-        self.headline = path / "headline.md"
-        self.table = path / "table.md"
-        self.plot = path / "plot.png"
-        self.page = path / "report.html"
-
-    def clear(self) -> None:
-        """Removes the files of an earlier run, and no others."""
-        for name, file in vars(self).items():
-            if name != "path":
-                file.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -178,32 +152,6 @@ def _chosen(patterns: Sequence[str]) -> tuple[str, ...]:
     if ITSELF in names and OURS not in names:
         raise ConfigError(f"--contenders: {ITSELF!r} needs {OURS!r} beside it")
     return names
-
-
-def describe(interpreter: Path | None = None) -> Environment:
-    """The environment, with the peers' versions and a digest of the library's own code.
-
-    Args:
-        interpreter: Another Python interpreter, for the versions of packages that this one lacks.
-    """
-    here = environment.capture()
-    versions = dict(here.versions)
-    elsewhere = {} if interpreter is None else environment.versions_in(str(interpreter), _PEERS)
-    for package in _PEERS:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            versions[package] = elsewhere.get(package, "not installed")
-    versions["jaxpool code"] = _digest(Path(jaxpool.__file__).parent)
-    return here.model_copy(update={"versions": versions})
-
-
-def _digest(package: Path) -> str:
-    """The first twelve digits of a hash of the source files of a package."""
-    digest = hashlib.sha256()
-    for file in sorted(package.rglob("*.py")):
-        digest.update(f"{file.relative_to(package)}\0".encode() + file.read_bytes())
-    return digest.hexdigest()[:12]
 
 
 def _tasks(bench: Bench, pattern: str) -> list[WorkerTask]:

@@ -11,8 +11,10 @@ from rich.console import Console
 from experiments.bench.calls import Call
 from experiments.bench.case import Case, Dtype
 from experiments.bench.config import Bench
+from experiments.bench.environment import describe
+from experiments.bench.folder import Folder
 from experiments.bench.process import work, worker_environment
-from experiments.bench.runner import Folder, describe, say
+from experiments.bench.runner import say
 from experiments.bench.sharding import table, worker
 from experiments.bench.sharding.records import ShardingRecord, read
 from experiments.bench.sharding.worker import ShardingJob
