@@ -224,7 +224,7 @@ def report(
     from experiments.folder import StudyFolder
     from experiments.report import tensorboard as scalars
     from experiments.report.plan import read_plan
-    from experiments.report.rows import read_csv
+    from experiments.report.summary_csv import read_csv
 
     with plain_errors():
         page, folder = site.remake(results), StudyFolder(results)

@@ -14,7 +14,8 @@ from experiments.contrasts import Sample
 from experiments.folder import StudyFolder
 from experiments.records import Environment, RecordError
 from experiments.report.plan import Plan, read_plan
-from experiments.report.rows import SummaryRow, read_csv
+from experiments.report.rows import SummaryRow
+from experiments.report.summary_csv import read_csv
 
 _SAME_TEST_SET = {
     "channels",

@@ -21,7 +21,7 @@ from experiments.report.page import libraries
 from experiments.report.page.render import render
 from experiments.report.page.table import Cell, Heading, Table, TableRow
 from experiments.report.plan import read_plan
-from experiments.report.rows import read_csv
+from experiments.report.summary_csv import read_csv
 
 ASSETS = "assets"
 INDEX = "index.html"

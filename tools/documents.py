@@ -20,7 +20,7 @@ from experiments.bench import devices
 from experiments.config import reference
 from experiments.records import RecordError, write_atomically
 from experiments.report import summary
-from experiments.report.rows import read_csv
+from experiments.report.summary_csv import read_csv
 from tools import operators, scale
 
 ROOT = Path(__file__).parents[1]

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from experiments import markdown
 from experiments.bench.words import duration
-from experiments.report.rows import SummaryRow, read_csv
+from experiments.report.rows import SummaryRow
+from experiments.report.summary_csv import read_csv
 
 STUDY = Path(__file__).parents[1] / "results" / "fashion_mnist" / "summary.csv"
 DEVICES = 1000

@@ -16,7 +16,8 @@ from experiments.records import Baselines, read, write_atomically
 from experiments.report import chosen, frontier, page, plots, summary, sweep, terminal, tidy
 from experiments.report.conclusion import conclude
 from experiments.report.plan import Plan, read_plan
-from experiments.report.rows import SummaryRow, gather, read_csv, to_csv
+from experiments.report.rows import SummaryRow, gather
+from experiments.report.summary_csv import read_csv, to_csv
 
 __all__ = ["SummaryRow", "baselines", "choices", "show", "summarise"]
 

@@ -8,7 +8,8 @@ import tomli_w
 from experiments import compilation, records
 from experiments.folder import StudyFolder
 from experiments.report.plan import read_plan
-from experiments.report.rows import gather, to_csv
+from experiments.report.rows import gather
+from experiments.report.summary_csv import to_csv
 from tests import quick
 from tests.experiments.browser import Browser, find
 

@@ -8,7 +8,8 @@ import pytest
 
 from experiments import site
 from experiments.folder import StudyFolder
-from experiments.report.rows import gather, to_csv
+from experiments.report.rows import gather
+from experiments.report.summary_csv import to_csv
 from tests.experiments.browser import Elements, shown
 from tests.experiments.test_command_line import command
 

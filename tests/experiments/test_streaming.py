@@ -17,7 +17,7 @@ from experiments.config import load
 from experiments.data import DataError
 from experiments.folder import StudyFolder
 from experiments.programs import Programs, data_order
-from experiments.report.rows import read_csv
+from experiments.report.summary_csv import read_csv
 from experiments.training import Device, Trainer
 from tests.experiments import divided_scores
 from tests.experiments.test_command_line import ROOT

@@ -2,7 +2,7 @@
 
 import pytest
 
-from experiments.report.rows import read_csv
+from experiments.report.summary_csv import read_csv
 from tools import scale
 
 

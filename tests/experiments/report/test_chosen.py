@@ -7,7 +7,7 @@ from experiments.folder import StudyFolder
 from experiments.records import Origin, write
 from experiments.report.chosen import sentences
 from experiments.report.plan import Plan
-from experiments.report.rows import read_csv, to_csv
+from experiments.report.summary_csv import read_csv, to_csv
 
 ORIGIN = Origin(device="cpu", versions={}, xla_flags="", git_commit=None, plugins={})
 PLAN = Plan("study", "digits", {}, (0, 1, 2), {}, {}, ())

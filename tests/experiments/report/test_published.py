@@ -8,7 +8,7 @@ from rich.console import Console
 from experiments import report
 from experiments.config import ConfigError, dump, load
 from experiments.folder import StudyFolder
-from experiments.report.rows import read_csv
+from experiments.report.summary_csv import read_csv
 from tests.experiments.tiny import tiny_study, write_tiny
 
 ACCURACY = "published={source='Someone 2020', accuracy={max=97.5}}"

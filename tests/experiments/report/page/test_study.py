@@ -17,7 +17,7 @@ from experiments.report.page.looks import PATHS, looks
 from experiments.report.page.table import of_rows
 from experiments.report.plan import Plan, read_plan
 from experiments.report.plots import MARKERS
-from experiments.report.rows import read_csv
+from experiments.report.summary_csv import read_csv
 from tests.experiments.browser import Elements, shown
 
 HOSTILE = '<img src=x onerror="window.hacked=1"></script><script>window.hacked=1</script>\'&`'
