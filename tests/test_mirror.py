@@ -40,6 +40,7 @@ COVERED = {
     "experiments/config/*.py": "tests/experiments/config/test_loading.py",
     "experiments/data/*.py": "tests/experiments/data/test_sources.py",
     "experiments/models/*.py": "tests/experiments/test_image_studies.py",
+    "experiments/records/*.py": "tests/experiments/test_records.py",
     "experiments/report/page/*.py": "tests/experiments/report/page/test_study.py",
     "experiments/report/*.py": "tests/experiments/report/test_summary.py",
     "experiments/tasks/*.py": "tests/experiments/test_study.py",
