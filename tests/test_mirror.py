@@ -37,6 +37,7 @@ COVERED = {
     "experiments/bench/network/*.py": "tests/experiments/bench/test_network.py",
     "experiments/bench/sharding/*.py": "tests/experiments/bench/sharding/test_runner.py",
     "experiments/bench/*.py": "tests/experiments/bench/test_runner.py",
+    "experiments/commands/*.py": "tests/experiments/test_command_line.py",
     "experiments/config/*.py": "tests/experiments/config/test_loading.py",
     "experiments/data/*.py": "tests/experiments/data/test_sources.py",
     "experiments/models/*.py": "tests/experiments/test_image_studies.py",
