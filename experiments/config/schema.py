@@ -1,8 +1,6 @@
 """The schema of a study's TOML file: strict, frozen sections with defaults."""
 
-import hashlib
 import itertools
-import json
 import math
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Self
@@ -18,6 +16,7 @@ from pydantic import (
 )
 
 from experiments import register
+from experiments.config import fingerprints
 from experiments.config.published import Published
 from experiments.config.training import MeasurementOptions, Training
 from experiments.config.tuning import Search, Tuning
@@ -239,32 +238,11 @@ class Study(Section):
 
     def fingerprint(self, variant: str) -> str:
         """SHA-256 of everything that determines the training result of a variant."""
-        if variant in self._tuned:
-            return self._tuned[variant].fingerprint(variant)
-        whole = self.model_dump(mode="json", exclude={"dataset"})
-        del whole["training"]["seeds"], whole["training"]["seeds_together"]
-        _forget_defaults(whole["training"], self.training)
-        decisive = {key: whole[key] for key in ("model", "task", "training")}
-        decisive |= {"dataset": self.dataset.identity(), "variant": whole["variants"][variant]}
-        decisive["plugins"] = self.plugins(variant)
-        return _sha256(decisive)
+        return fingerprints.of_result(self.of(variant), variant)
 
     def cost_fingerprint(self, variant: str) -> str:
         """SHA-256 of everything that determines the cost of a variant."""
-        if variant in self._tuned:
-            return self._tuned[variant].cost_fingerprint(variant)
-        whole = self.model_dump(mode="json", exclude={"dataset"})
-        decisive: dict[str, Any] = {key: whole[key] for key in ("model", "task")}
-        info = self.dataset.describe()
-        decisive["shapes"] = [str(shape) for shape in info.batch(self.training.batch_size)]
-        decisive["classes"], decisive["vocabulary"] = info.classes, info.vocabulary
-        decisive["training"] = {
-            key: whole["training"][key] for key in ("optimizer", "augmentation", "weight_decay")
-        }
-        if self.training.precision != "float32":
-            decisive["training"]["precision"] = self.training.precision
-        decisive |= {"variant": whole["variants"][variant], "plugins": self.plugins(variant)}
-        return _sha256(decisive)
+        return fingerprints.of_cost(self.of(variant), variant)
 
     def plugins(self, variant: str) -> list[str]:
         """Hashes of the plug-ins that a variant uses."""
@@ -285,19 +263,3 @@ def _set(whole: dict[str, Any], key: str, value: Any, table: str) -> None:
         if not isinstance(inside, dict):
             raise complaint(f"{key!r}: {step} is not a table", f"{table}.{key}")
     inside[last] = value
-
-
-_LATER = ("data_parallel", "precision", "shard_state")
-"""Keys of `[training]` that a fingerprint holds only if they differ from their defaults: they came
-after the first published records."""
-
-
-def _forget_defaults(dumped: dict[str, Any], training: Training) -> None:
-    """Removes keys that were added later from a dumped `[training]`, if they have defaults."""
-    for key in _LATER:
-        if getattr(training, key) == Training.model_fields[key].default:
-            del dumped[key]
-
-
-def _sha256(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
