@@ -16,7 +16,7 @@ CORRECT = {
 }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def summarised(tmp_path_factory):
     """The folder of a study of three variants over two sizes, estimated for one more device.
 
