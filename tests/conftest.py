@@ -5,6 +5,8 @@ from pathlib import PurePath
 import jax
 import pytest
 
+from tests import quick
+
 # Neither tests nor their child processes use the user's cache of compiled programs.
 os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
 jax.config.update("jax_enable_compilation_cache", False)
@@ -121,13 +123,11 @@ def pytest_collection_modifyitems(items):
 def compile_quickly():
     """Switches off XLA's optimisations, for tests that compile many programs and run them once.
 
-    Child processes inherit the setting.
+    Child processes compile without optimisations, too.
     """
-    jax.config.update("jax_disable_most_optimizations", True)
-    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "true"
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-    del os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"]
+    with quick.everywhere(), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")
+        yield
 
 
 def pytest_terminal_summary(terminalreporter):

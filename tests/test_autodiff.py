@@ -11,6 +11,8 @@ from jaxpool import engine
 from tests import differences, quick
 from tests.operators import OPERATORS
 
+pytestmark = pytest.mark.usefixtures("compile_quickly")
+
 
 @pytest.fixture(params=OPERATORS, ids=str)
 def operator(request):

@@ -12,6 +12,8 @@ import pytest
 import jaxpool
 from tests.operators import OPERATORS
 
+pytestmark = pytest.mark.usefixtures("compile_quickly")
+
 
 @dataclass(frozen=True, eq=False)
 class Bad:

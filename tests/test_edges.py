@@ -15,6 +15,8 @@ from jaxpool.compat import lax as ours
 from tests import quick
 from tests.operators import BOXES, OPERATORS
 
+pytestmark = pytest.mark.usefixtures("compile_quickly")
+
 NO_OPERATIONS = ("int2", "uint2", "float4_e2m1fn", "float8_e8m0fnu")
 EIGHT_BITS = ("float8_e4m3fn", "float8_e5m2")
 FLOATS_ONLY = (

@@ -15,6 +15,8 @@ import jaxpool
 from jaxpool.compat import flax as compat
 from tests import geometry, quick
 
+pytestmark = pytest.mark.usefixtures("compile_quickly")
+
 CASES = [
     ((8, 2), (3,)),
     ((2, 7, 3), (7,)),

@@ -5,7 +5,7 @@ import hashlib
 import pytest
 import tomli_w
 
-from experiments import compilation, records
+from experiments import records
 from experiments.folder import StudyFolder
 from experiments.report.plan import read_plan
 from experiments.report.rows import gather
@@ -18,11 +18,12 @@ TEST_SIZE = 1000
 
 @pytest.fixture(autouse=True, scope="module")
 def networks_are_compiled_quickly(compile_quickly):
-    """Half of the time of the lab's tests is compilation, and no result of theirs depends on it."""
+    """Half of the time of the lab's tests is compilation, and no result of theirs depends on it.
+
+    Child processes compile with the same options, since tests compare their numbers bit for bit.
+    """
     with pytest.MonkeyPatch.context() as patch:
-        for options in compilation._CPU_OPTIONS.values():
-            for name, value in quick.options().items():
-                patch.setitem(options, name, value)
+        patch.setenv("XLA_FLAGS", quick.flags())
         yield
 
 
