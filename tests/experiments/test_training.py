@@ -37,10 +37,15 @@ def study(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def alone(study, tmp_path_factory):
+def one(study):
+    """A trainer, whose programs are compiled once for all tests."""
+    return trainer(study)
+
+
+@pytest.fixture(scope="module")
+def alone(study, one, tmp_path_factory):
     """Both seeds, trained one after the other without a break."""
     folder = StudyFolder(tmp_path_factory.mktemp("alone"))
-    one = trainer(study)
     for seed in study.training.seeds:
         one.train((seed,), folder, ignore)
     return folder
@@ -59,10 +64,10 @@ def test_a_record_says_what_the_last_epoch_found(study, alone):
     assert 0 < metrics[-1].learning_rate < metrics[0].learning_rate
 
 
-def test_seeds_together_agree_with_one_by_one(study, alone, tmp_path):
+def test_seeds_together_agree_with_one_by_one(one, alone, tmp_path):
     folder = StudyFolder(tmp_path)
     seen = []
-    trainer(study).train((0, 7), folder, lambda seeds, metrics: seen.append((seeds, len(metrics))))
+    one.train((0, 7), folder, lambda seeds, metrics: seen.append((seeds, len(metrics))))
     assert seen == [((0, 7), 2)] * 3
     for seed in (0, 7):
         record, metrics = results(folder, seed)
@@ -74,9 +79,8 @@ def test_seeds_together_agree_with_one_by_one(study, alone, tmp_path):
 
 
 @pytest.mark.parametrize("seeds", [(0,), (0, 7)])
-def test_an_interrupted_run_goes_on_to_the_same_numbers(study, alone, tmp_path, seeds):
+def test_an_interrupted_run_goes_on_to_the_same_numbers(study, one, tmp_path, seeds):
     whole, broken = StudyFolder(tmp_path / "whole"), StudyFolder(tmp_path / "broken")
-    one = trainer(study)
     one.train(seeds, whole, ignore)
 
     def interrupt(seeds, metrics):
@@ -96,9 +100,8 @@ def test_an_interrupted_run_goes_on_to_the_same_numbers(study, alone, tmp_path, 
         assert results(broken, seed) == results(whole, seed)
 
 
-def test_a_trained_run_is_recorded_without_training_again(study, alone, tmp_path):
+def test_a_trained_run_is_recorded_without_training_again(one, tmp_path):
     folder = StudyFolder(tmp_path)
-    one = trainer(study)
     one.train((0,), folder, ignore)
     before = results(folder, 0)
     folder.record("max", 0).unlink()
@@ -106,9 +109,8 @@ def test_a_trained_run_is_recorded_without_training_again(study, alone, tmp_path
     assert results(folder, 0) == before
 
 
-def test_metrics_that_lack_epochs_are_refused(study, tmp_path):
+def test_metrics_that_lack_epochs_are_refused(one, tmp_path):
     folder = StudyFolder(tmp_path)
-    one = trainer(study)
     one.train((0,), folder, ignore)
     folder.metrics("max", 0).unlink()
     with pytest.raises(RecordError, match=r"lacks epochs before its checkpoint, which has 3"):

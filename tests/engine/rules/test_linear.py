@@ -76,7 +76,7 @@ def uneven(draw):
     return Uneven(ends[-1] + draw(st.integers(0, 3)), tuple(starts), tuple(lengths))
 
 
-@examples(30)
+@examples(15)
 @given(uneven(), uneven(), st.sampled_from([CPU, GPU, TPU]), st.integers(0, 2**31))
 def test_uneven_windows(rows, columns, target, seed):
     rng = np.random.default_rng(seed)

@@ -7,11 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import export, lax
-from jax.test_util import check_grads
 
 from jaxpool import reduce_window
 from jaxpool.compat import lax as compat_lax
-from tests import quick
+from tests import differences, quick
 
 
 def judge(arrays, init, function, window, strides, pads, base, dilation):
@@ -158,15 +157,16 @@ def test_what_jax_lax_gets_wrong_on_large_arrays(length):
     [(lax.mul, 1.5), (lambda a, b: a + b + a * b, 0.5), (lax.add, 2.0)],
 )
 def test_derivatives_with_respect_to_operand_and_init(function, init):
+    """Of the squared result, since a sum has no second derivatives."""
     with jax.enable_x64(True):
         x = jnp.asarray(np.random.default_rng(2).uniform(0.5, 1.5, (3, 4)))
 
-        @quick.jit
-        def reduced(x, init):
+        def squared(x, init):
             padding = [(1, 1), (3, 2)]
-            return reduce_window(x, init, function, (2, 3), (1, 2), padding, (1, 2), (2, 1))
+            y = reduce_window(x, init, function, (2, 3), (1, 2), padding, (1, 2), (2, 1))
+            return y**2
 
-        check_grads(reduced, (x, init), order=2, modes=("fwd", "rev"), rtol=1e-5, atol=1e-5)
+        differences.check(squared, x, jnp.asarray(init))
 
 
 def test_derivatives_through_doubling():

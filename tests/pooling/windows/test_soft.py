@@ -33,7 +33,7 @@ def log_mean_exp(temperature):
     return function
 
 
-TEMPERATURES = (0.0, 0.7, -2.0, 30.0)
+TEMPERATURES = [(0.0, 30.0), (0.7, -2.0)]  # each geometry has two
 
 
 # Windows with more taps are reduced one axis at a time.
@@ -43,26 +43,25 @@ passes = constant.setting(tuning, "ONE_LOOP", by_axis=0, at_once=ONE_LOOP)
 
 @pytest.mark.usefixtures("passes")
 @examples(12)
-@given(geometry.poolings(), st.booleans(), st.integers(0, 2**31))
-def test_against_the_oracle(pooling, masked, seed):
+@given(geometry.poolings(), st.sampled_from(TEMPERATURES), st.booleans(), st.integers(0, 2**31))
+def test_against_the_oracle(pooling, temperatures, masked, seed):
     rng = np.random.default_rng(seed)
     x = rng.normal(size=pooling.shape).astype(np.float32)
     where = rng.random(pooling.shape) < 0.5 if masked else None
 
     @quick.jit
     def every(x, temperatures):
-        soft = [pooling.apply(jaxpool.soft_pool, x, where=where)]
+        soft = pooling.apply(jaxpool.soft_pool, x, where=where)
         sharp = [
             pooling.apply(jaxpool.logsumexp_pool, x, temperature=t, where=where)
             for t in temperatures
         ]
         return soft, sharp
 
-    soft, sharp = every(x, TEMPERATURES)
+    soft, sharp = every(x, temperatures)
     expected = pooling.judge(x, softmax_mean, where)
-    for result in soft:
-        np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-6)
-    for result, temperature in zip(sharp, TEMPERATURES, strict=True):
+    np.testing.assert_allclose(soft, expected, rtol=1e-5, atol=1e-6)
+    for result, temperature in zip(sharp, temperatures, strict=True):
         expected = pooling.judge(x, log_mean_exp(temperature), where)
         np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-6)
 
