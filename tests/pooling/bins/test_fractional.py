@@ -1,3 +1,4 @@
+import functools
 import math
 
 import jax
@@ -171,8 +172,8 @@ def test_windows_between_boundaries(sizes, outputs, overlapping):
             jaxpool.fractional_avg_pool(x, None, outputs, **options),
         )
 
-    for function in (every, jax.jit(every)):  # static boundaries, traced boundaries
-        values, indices, average = function(x, boundaries)
+    static = quick.jit(lambda x: every(x, boundaries))(x)  # the boundaries are constants
+    for values, indices, average in (static, quick.jit(every)(x, boundaries)):
         np.testing.assert_array_equal(values, expected)
         np.testing.assert_array_equal(indices, places)
         np.testing.assert_allclose(average, mean, rtol=1e-6)
@@ -220,10 +221,19 @@ def test_planes_have_windows_of_their_own_unless_samples_are_shared():
 def test_other_layouts():
     x = np.random.default_rng(0).normal(size=(2, 3, 9, 10)).astype(np.float32)
     samples = np.random.default_rng(1).random((2, 3, 2), np.float32)
-    last = jaxpool.fractional_max_pool(np.moveaxis(x, 1, -1), (2, 3), (5, 6), samples=samples)
-    for axes, window, outputs in [((2, 3), (2, 3), (5, 6)), ((-1, -2), (3, 2), (6, 5))]:
-        y = jaxpool.fractional_max_pool(x, window, outputs, samples=samples, axes=axes)
-        np.testing.assert_array_equal(np.moveaxis(y, 1, -1), last)
+    pool = functools.partial(jaxpool.fractional_max_pool, samples=samples)
+
+    @quick.jit
+    def every(x):
+        return (
+            jnp.moveaxis(pool(jnp.moveaxis(x, 1, -1), (2, 3), (5, 6)), -1, 1),
+            pool(x, (2, 3), (5, 6), axes=(2, 3)),
+            pool(x, (3, 2), (6, 5), axes=(-1, -2)),
+        )
+
+    last, *others = every(x)
+    for y in others:
+        np.testing.assert_array_equal(y, last)
 
 
 def test_integers_keep_their_dtype():
