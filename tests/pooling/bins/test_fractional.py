@@ -148,9 +148,13 @@ def test_random_steps_come_in_every_order():
 def test_windows_between_boundaries(sizes, outputs, overlapping):
     x = geometry.awkward(np.random.default_rng(0), (2, *sizes, 3))
     options = {"overlapping": overlapping}
-    key = jax.random.key(5)
-    boundaries = jaxpool.fractional_samples(x, None, outputs, key=key)
-    largest = jaxpool.fractional_max_pool(x, None, outputs, key=key, **options)
+
+    @quick.jit
+    def drawn(x, key):
+        boundaries = jaxpool.fractional_samples(x, None, outputs, key=key)
+        return boundaries, jaxpool.fractional_max_pool(x, None, outputs, key=key, **options)
+
+    boundaries, largest = drawn(x, jax.random.key(5))
     spans = []
     for size, steps in zip(sizes, boundaries, strict=True):
         assert (steps[0], steps[-1]) == (0, size)
