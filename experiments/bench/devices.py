@@ -11,11 +11,13 @@ from experiments.targets import TITLES
 
 _RESULTS = Path(__file__).parents[2] / "results"
 _NAME = "bench-core"
+_OLDEST = "oldest"
+"""The folder in `results` of the same benchmark with the oldest supported jaxlib."""
 
 
 def table() -> str:
     """One row per device with published records of the poolings of well-known networks."""
-    rows = [_row("CPU", "measured", _RESULTS / _NAME)]
+    rows = [_row("CPU", "measured", folder / _NAME) for folder in (_RESULTS, _RESULTS / _OLDEST)]
     rows += [
         _row(title, "estimated", folder)
         for target, title in TITLES.items()
