@@ -95,10 +95,10 @@ def reduce(
         >>> engine.reduce(x, MAX, window, method="direct")[0, :, 0]
         Array([5., 5., 3.], dtype=float32)
     """
-    checks.choice("method", method, planner.METHODS)
     if where is not None:
         x = jnp.where(where, x, monoid.identity(x.dtype))
     if monoid is SUM:
+        checks.choice("method", method, planner.METHODS)  # else in `planner.steps`
         return linear.windowed_sum(x, window, accumulation=accumulation)
     plan = planner.steps(window, method, x.dtype)
     return bind(winner.EXTREME, x, where, monoid=monoid, window=window, plan=plan)
