@@ -21,8 +21,8 @@ from __future__ import annotations
 import functools
 import math
 import operator
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -63,13 +63,12 @@ def log_mean_exp(
         weights = engine.ones(window, x.ndim, x.dtype)
     temperature = temperature.reshape((1,) * (x.ndim - temperature.ndim) + temperature.shape)
     sign = jnp.where(temperature < 0, -1, 1).astype(x.dtype)
-    level = lax.stop_gradient(x)
-    excess = jnp.where(jnp.isinf(x), 0, x - level)
+    level, excess = x, None
     for part in engine.weighted_steps(window):
         exists = None if weights is None else jnp.broadcast_to(weights > 0, x.shape)
-        above = sign * engine.reduce(sign * level, MAX, part, where=exists)
+        above = sign * engine.reduce(sign * lax.stop_gradient(level), MAX, part, where=exists)
         above = jnp.where(jnp.isinf(above), 0, above)
-        x = exponential_mean(excess, level, weights, above, temperature, part)
+        x = exponential_mean(level, excess, weights, above, temperature, part)
         infinite = jnp.isinf(x)
         level = jnp.where(infinite, lax.stop_gradient(x), above)
         excess = jnp.where(infinite, 0, x)
@@ -78,8 +77,8 @@ def log_mean_exp(
 
 
 def exponential_mean(
-    excess: jax.Array,
     level: jax.Array,
+    excess: jax.Array | None,
     weights: jax.Array | None,
     above: jax.Array,
     temperature: jax.Array,
@@ -88,34 +87,45 @@ def exponential_mean(
     """The excess of the weighted exponential mean of every window; 0 if no weight is positive.
 
     Args:
-        excess: The difference between every element and its level; finite.
         level: The level of every element; infinite for an infinite element.
+        excess: The difference between every element and its level, finite; None if every element
+            is its level, which is then the differentiated one.
         weights: The weight of every element, at least 0; None if all weights are equal.
         above: The level of the mean: the largest finite level in the window (the smallest one for
             negative temperatures).
         temperature: The temperature, as in `log_mean_exp`.
         window: The geometry.
     """
-    return bind(_exponential_mean_p, excess, level, above, temperature, weights, window=window)
+    operands = level, excess, weights, above, temperature
+    have = {"has_excess": excess is not None, "has_weights": weights is not None}
+    return bind(_exponential_mean_p, *operands, window=window, **have)
+
+
+class _Elements(NamedTuple):
+    """The operands of the primitive: three arrays of elements, then what windows have in common."""
+
+    level: jax.Array
+    excess: jax.Array | None
+    weights: jax.Array | None
+    above: jax.Array
+    temperature: jax.Array
+
+    @classmethod
+    def of(cls, operands: Sequence[Any], has_excess: bool, has_weights: bool) -> _Elements:
+        level, *between, above, temperature = operands
+        excess = between[0] if has_excess else None
+        return cls(level, excess, between[-1] if has_weights else None, above, temperature)
 
 
 def _exponential_mean(
-    excess: jax.Array,
-    level: jax.Array,
-    above: jax.Array,
-    temperature: jax.Array,
-    weights: jax.Array | None = None,
-    *,
-    window: Window,
-    target: Target,
+    *operands: jax.Array, window: Window, has_excess: bool, has_weights: bool, target: Target
 ) -> jax.Array:
     del target
-    total, divisor = _total(weights, window)
-    cold = temperature == 0
-    rate = jnp.where(cold, 1, temperature)
-    weigh = functools.partial(
-        _weigh, inner=(excess, level), weights=weights, outer=(above, temperature), window=window
-    )
+    of = _Elements.of(operands, has_excess, has_weights)
+    total, divisor = _total(of.weights, window)
+    cold = of.temperature == 0
+    rate = jnp.where(cold, 1, of.temperature)
+    weigh = functools.partial(_weigh, of=of, outer=(of.above, of.temperature), window=window)
     growth = weigh(_scaled_expm1) / divisor
     z = jnp.where(cold, 0, rate * growth)
     log = jnp.log1p(z)
@@ -125,28 +135,30 @@ def _exponential_mean(
     return jnp.where(total > 0, mean, 0)
 
 
-def _exponential_mean_jvp(primals: Any, tangents: Any, *, window: Window) -> tuple[Any, Any]:
-    mean = bind(_exponential_mean_p, *primals, window=window)
-    excess, level, above, temperature, *rest = primals
-    (weights,) = rest or (None,)
-    outer = (above, mean, temperature)
-    weigh = functools.partial(
-        _weigh, inner=(excess, level), weights=weights, outer=outer, window=window
-    )
-    _, divisor = _total(weights, window)
-    moved, _, _, heated, *_ = tangents
+def _exponential_mean_jvp(
+    primals: Any, tangents: Any, *, window: Window, **have: bool
+) -> tuple[Any, Any]:
+    mean = bind(_exponential_mean_p, *primals, window=window, **have)
+    of, moved = (_Elements.of(operands, **have) for operands in (primals, tangents))
+    outer = (of.above, mean, of.temperature)
+    weigh = functools.partial(_weigh, of=of, outer=outer, window=window)
+    _, divisor = _total(of.weights, window)
+    shift = moved.level if moved.excess is None else moved.excess
     terms = []
-    if not is_zero(moved):
-        terms.append(weigh(_exp_weight, moved) / divisor)
-    if not is_zero(heated):
-        terms.append(heated * weigh(_temperature_slope) / divisor)
+    if not is_zero(shift):
+        terms.append(weigh(_exp_weight, shift) / divisor)
+    if not is_zero(moved.temperature):
+        terms.append(moved.temperature * weigh(_temperature_slope) / divisor)
     if not terms:
         return mean, zero_tangent(mean)
     return mean, functools.reduce(operator.add, terms)
 
 
 _exponential_mean_p = define(
-    "jaxpool_exponential_mean", _exponential_mean, ["window"], jvp=_exponential_mean_jvp
+    "jaxpool_exponential_mean",
+    _exponential_mean,
+    ["window", "has_excess", "has_weights"],
+    jvp=_exponential_mean_jvp,
 )
 
 
@@ -162,8 +174,7 @@ def _weigh(
     kernel: engine.Kernel,
     v: jax.Array | None = None,
     *,
-    inner: tuple[jax.Array, ...],
-    weights: jax.Array | None,
+    of: _Elements,
     outer: tuple[jax.Array, ...],
     window: Window,
 ) -> jax.Array:
@@ -172,23 +183,35 @@ def _weigh(
     for position, axis in zip(window.positions, window.axes, strict=True):
         shape[position] = axis.output
     ys = (*levels, jnp.broadcast_to(temperature, shape))
-    if weights is None:
-        return engine.weighted_sum(kernel, v, inner, ys, window)
-    return engine.weighted_sum(_weighted(kernel), v, (weights, *inner), ys, window)
+    inner = [of.level]
+    if of.excess is None:
+        kernel = _without_excess(kernel)
+    else:
+        inner.insert(0, of.excess)
+    if of.weights is not None:
+        kernel = weighted(kernel, len(inner))
+        inner.insert(0, of.weights)
+    return engine.weighted_sum(kernel, v, tuple(inner), ys, window)
 
 
 @functools.cache
-def _weighted(kernel: engine.Kernel) -> engine.Kernel:
-    """The kernel times a weight; elements of weight 0 are evaluated at level `above`."""
+def _without_excess(kernel: engine.Kernel) -> engine.Kernel:
+    """The kernel of elements that are their levels."""
+    return lambda level, *outer: kernel(jnp.zeros_like(level), level, *outer)
 
-    def weighted(
-        weight: jax.Array, excess: jax.Array, level: jax.Array, above: jax.Array, *rest: jax.Array
-    ) -> jax.Array:
+
+@functools.cache
+def weighted(kernel: engine.Kernel, count: int) -> engine.Kernel:
+    """The kernel times a weight; of elements of weight 0 the `count` numbers are `above` and 0."""
+
+    def product(weight: jax.Array, *rest: jax.Array) -> jax.Array:
+        *excess, level, above = rest[: count + 1]
         counts = weight > 0
-        value = kernel(jnp.where(counts, excess, 0), jnp.where(counts, level, above), above, *rest)
+        excess = [jnp.where(counts, one, 0) for one in excess]
+        value = kernel(*excess, jnp.where(counts, level, above), *rest[count:])
         return jnp.where(counts, weight * value, 0)
 
-    return weighted
+    return product
 
 
 def _scaled_expm1(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -94,9 +95,24 @@ def _gem(
     x: jax.Array, p: jax.Array, where: jax.Array | None, window: Window, eps: float
 ) -> jax.Array:
     wide = x.astype(arguments.accumulator(x))
-    clamped = wide < eps
     if where is not None:  # otherwise the log's derivative at a masked element could be NaN
-        clamped |= ~where
-    logs = jnp.log(jnp.where(clamped, eps, wide))
-    mean = jnp.exp(log_mean_exp(logs, p, where, window))
+        wide = jnp.where(where, wide, 0)
+    mean = jnp.exp(log_mean_exp(_log(wide, eps), p, where, window))
     return jnp.where(engine.occupied(window, x.ndim, where), mean, 0).astype(x.dtype)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _log(x: jax.Array, eps: float) -> jax.Array:
+    """log(max(x, eps)), of derivative 1 / x at x = eps.
+
+    Its rule reads `x` only. The derivative of `where` would read the clamped `x` as well, an array
+    that XLA then stores.
+    """
+    return jnp.log(jnp.where(x < eps, eps, x))
+
+
+@_log.defjvp
+def _log_jvp(eps: float, primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
+    (x,), (tangent,) = primals, tangents
+    clamped = x < eps
+    return _log(x, eps), jnp.where(clamped, 0, tangent) / jnp.where(clamped, 1, x)

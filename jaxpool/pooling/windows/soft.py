@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,12 +12,11 @@ from jax.typing import ArrayLike
 
 from jaxpool import engine
 from jaxpool.checks import Ints, Padding
-from jaxpool.engine.rules.primitives import bind, define, result_type
 from jaxpool.monoid import MAX
 from jaxpool.pooling import arguments
 from jaxpool.pooling.arguments import Geometry
 from jaxpool.pooling.sharding import explicit_sharding
-from jaxpool.pooling.windows._log_mean_exp import log_mean_exp
+from jaxpool.pooling.windows._log_mean_exp import log_mean_exp, weighted
 from jaxpool.window import Window
 
 
@@ -158,51 +156,63 @@ def _logsumexp(
 
 @functools.partial(jax.jit, static_argnames=("window"), inline=True)
 def _soft(x: jax.Array, where: jax.Array | None, window: Window) -> jax.Array:
-    """The ratio of sums of `weight * exp(level)`; a level is the largest element so far.
+    """The ratio of two sums over the elements, of `x exp(x - h)` and of `exp(x - h)`.
 
-    Levels are constants for differentiation. The initial weight has value 1 and the derivative of
-    an exponential. Infinite elements are replaced by the largest and the lowest finite number, and
+    Here h, a constant for differentiation, is the largest element of the window. Wide windows are
+    summed in parts; a later part adds the sums of smaller windows, each times `exp` of the
+    difference of its h from the new one. Infinite elements are replaced by finite numbers, and
     restored at the end.
     """
     wide = x.astype(arguments.accumulator(x))
     if where is not None:
         wide = jnp.where(where, wide, 0)
     bound = jnp.finfo(wide.dtype).max
-    finite = jnp.where(jnp.isinf(wide), 0, wide)
     level = jnp.clip(lax.stop_gradient(wide), -bound, bound)
-    weight = _own_derivative(finite) / window.taps
     if where is not None:
-        level, weight = jnp.where(where, level, -bound), jnp.where(where, weight, 0)
-    total = weight * finite
+        level = jnp.where(where, level, -bound)
+    sums: list[jax.Array] = []
     for part in engine.weighted_steps(window):
         highest = jnp.maximum(engine.reduce(level, MAX, part), -bound)  # finite if empty
-        total = engine.weighted_sum(_relative_exp, total, (level,), (highest,), part)
-        weight = engine.weighted_sum(_relative_exp, weight, (level,), (highest,), part)
+        if sums:
+            sums = [engine.weighted_sum(_rescaled, y, (level,), (highest,), part) for y in sums]
+        else:
+            kernels, xs = [_weight(window.taps), _weighted_element(window.taps)], [wide]
+            if where is not None:
+                kernels, xs = (
+                    [weighted(kernel, 1) for kernel in kernels],
+                    [where.astype(wide.dtype), wide],
+                )
+            sums = [engine.weighted_sum(k, None, tuple(xs), (highest,), part) for k in kernels]
         level = highest
+    weight, total = sums
     empty = weight == 0
     mean = total / jnp.where(empty, 1, weight)
     extreme = jnp.where(level > 0, np.inf, -np.inf).astype(mean.dtype)
     return jnp.where((jnp.abs(level) == bound) & ~empty, extreme, mean).astype(x.dtype)
 
 
-def _own_derivative(x: jax.Array) -> jax.Array:
-    """1, with the derivatives of `exp(x - stop_gradient(x))`: derivatives of any order are 1."""
-    return bind(_own_derivative_p, x)
+@functools.cache
+def _weight(taps: int) -> engine.Kernel:
+    """exp(x - highest) / taps, where infinite x are the largest or the lowest finite number."""
+
+    def weight(x: jax.Array, highest: jax.Array) -> jax.Array:
+        bound = jnp.finfo(x.dtype).max
+        infinite = jnp.isinf(x)
+        finite = jnp.where(infinite, jnp.where(x > 0, bound, -bound), x)
+        return jnp.exp(finite - highest) / taps
+
+    return weight
 
 
-def _own_derivative_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
-    y = _own_derivative(*primals)
-    return y, tangents[0] * y
+@functools.cache
+def _weighted_element(taps: int) -> engine.Kernel:
+    """The weight times x; 0 for infinite x."""
+
+    def weighted(x: jax.Array, highest: jax.Array) -> jax.Array:
+        return _weight(taps)(x, highest) * jnp.where(jnp.isinf(x), 0, x)
+
+    return weighted
 
 
-_own_derivative_p = define(
-    "jaxpool_own_derivative",
-    lambda x, target: jnp.ones_like(x),
-    [],
-    jvp=_own_derivative_jvp,
-    abstract=lambda x: result_type(x, x.shape),
-)
-
-
-def _relative_exp(level: jax.Array, highest: jax.Array) -> jax.Array:
+def _rescaled(level: jax.Array, highest: jax.Array) -> jax.Array:
     return jnp.exp(level - highest)

@@ -20,6 +20,7 @@ from jaxpool.pooling import arguments
 from jaxpool.pooling.arguments import Geometry
 from jaxpool.pooling.sharding import explicit_sharding
 from jaxpool.pooling.windows import average
+from jaxpool.pooling.windows.lp import power_of_two
 from jaxpool.window import Window
 
 
@@ -139,24 +140,38 @@ def _mean(x: jax.Array, where: jax.Array | None, window: Window) -> jax.Array:
     wide = x.astype(arguments.accumulator(x))
     if where is not None:
         wide = jnp.where(where, wide, 0)
-    positive = jnp.where(wide <= 0, 0, wide)
-    largest = lax.stop_gradient(engine.reduce(positive, MAX, window))
+    positive = jnp.where(lax.stop_gradient(wide) <= 0, 0, lax.stop_gradient(wide))
+    largest = engine.reduce(positive, MAX, window)
     none, infinite = largest <= 0, jnp.isinf(largest)
-    scale = jnp.where(none | infinite, 1, largest)
-    finite = jnp.where(jnp.isinf(positive), 0, positive)
-    xs, ys = (finite / window.taps,), (scale,)
-    total = engine.weighted_sum(_ratio, None, xs, ys, window)
-    weighted = engine.weighted_sum(_ratio, finite, xs, ys, window)
+    inverse = 1 / power_of_two(jnp.where(none | infinite, 1, largest))
+    total, weighted = (
+        engine.weighted_sum(kernel(window.taps), None, (wide,), (inverse,), window)
+        for kernel in (_weight, _weighted_element)
+    )
     mean = jnp.where(infinite, np.inf, weighted / jnp.where(none | infinite, 1, total))
     uniform = average.mean(wide, window, where, include_pad=False)
     return jnp.where(none, uniform, mean).astype(x.dtype)
 
 
-def _ratio(x: jax.Array, largest: jax.Array) -> jax.Array:
-    """The weight of an element. Weights sum to at most 1; the largest element has weight > 0.
+@functools.cache
+def _weight(taps: int) -> engine.Kernel:
+    """The weight of an element, 0 unless it is positive and finite.
 
-    Both operands of the division are scaled to about 1 first. XLA may multiply by the reciprocal of
-    the divisor, which must not underflow to 0.
+    In a window, weights sum to at most 1, and that of the largest element is at least 1 / (4 taps).
     """
-    factor = jnp.where(largest > 1, 2.0**-32, 2.0**32).astype(x.dtype)
-    return (x * factor) / (largest * factor)
+
+    def weight(x: jax.Array, inverse: jax.Array) -> jax.Array:
+        return _counted(x) * inverse * (1 / (4 * taps))
+
+    return weight
+
+
+@functools.cache
+def _weighted_element(taps: int) -> engine.Kernel:
+    """The weight times the element."""
+    return lambda x, inverse: _weight(taps)(x, inverse) * _counted(x)
+
+
+def _counted(x: jax.Array) -> jax.Array:
+    """The element, 0 if it is not positive or infinite."""
+    return jnp.where((x <= 0) | jnp.isinf(x), 0, x)
