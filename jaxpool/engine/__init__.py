@@ -24,6 +24,7 @@ from jaxpool.engine.plan import planner
 from jaxpool.engine.plan.planner import separable, weighted_steps
 from jaxpool.engine.rules import linear, winner
 from jaxpool.engine.rules.elements import Taps, choose, occupied, ones
+from jaxpool.engine.rules.filters import filtered_sum
 from jaxpool.engine.rules.folds import fold
 from jaxpool.engine.rules.invertible_gather import invertible_gather
 from jaxpool.engine.rules.primitives import bind
@@ -40,6 +41,7 @@ __all__ = [
     "Taps",
     "arg_reduce",
     "choose",
+    "filtered_sum",
     "fold",
     "invertible_gather",
     "occupied",

@@ -121,26 +121,56 @@ def filtered(x: jax.Array, window: Window, dtype: np.dtype) -> jax.Array:
     axes = [axis for axis in window.axes if isinstance(axis, Filtered)]
     for position, axis in zip(window.positions, axes, strict=True):
         x = _with_ends(x, axis, x.ndim + position)
-    pooled = [x.ndim + position for position in window.positions]
+    weights = functools.reduce(np.multiply.outer, [np.array(axis.weights) for axis in axes])
+    sizes = [(axis.window, axis.stride, 1, (0, 0)) for axis in axes]
+    y = _depthwise(x, weights[..., None].astype(x.dtype), window.positions, sizes, dtype)
+    limits = window.replaced(y.shape, window.output)
+    return lax.slice(y, [0] * y.ndim, limits)
+
+
+def convolve(x: jax.Array, w: jax.Array, window: Window) -> jax.Array:
+    """The sum of the elements of every window, times factors `w`: (taps, ..., 1 or channels)."""
+    sizes = [(axis.window, axis.stride, axis.dilation, axis.reach) for axis in window.even_axes]
+    weights = w.reshape(*(size[0] for size in sizes), -1)
+    return _depthwise(x, weights, window.positions, sizes, x.dtype)
+
+
+def _depthwise(
+    x: jax.Array,
+    weights: Any,
+    positions: Sequence[int],
+    sizes: Sequence[tuple[int, int, int, tuple[int, int]]],
+    dtype: np.dtype,
+) -> jax.Array:
+    """A depthwise convolution, the channels being the last axis that is not pooled.
+
+    Args:
+        x: The elements.
+        weights: One factor per tap along each pooled axis, and per channel or 1.
+        positions: The pooled axes, counted from the end.
+        sizes: Of each pooled axis: window, stride, dilation and padding.
+        dtype: Of the result.
+    """
+    pooled = [x.ndim + position for position in positions]
     others = [i for i in range(x.ndim) if i not in pooled]
     batch, channel = others[:-1], others[-1:]  # (one channel if all axes are pooled)
     order = [*batch, *pooled, *channel]
     outer, spatial, inner = ([x.shape[i] for i in axes] for axes in (batch, pooled, channel))
     channels = math.prod(inner)
-    weights = functools.reduce(np.multiply.outer, [np.array(axis.weights) for axis in axes])
+    _, strides, dilation, padding = zip(*sizes, strict=True)
     letters = "DHW"[-len(pooled) :]
     y = lax.conv_general_dilated(
         x.transpose(order).reshape(math.prod(outer), *spatial, channels),
-        jnp.broadcast_to(weights.astype(x.dtype)[..., None, None], (*weights.shape, 1, channels)),
-        [axis.stride for axis in axes],
-        "VALID",
+        jnp.broadcast_to(weights[..., None, :], (*weights.shape[:-1], 1, channels)),
+        strides,
+        padding,
+        rhs_dilation=dilation,
         dimension_numbers=(f"N{letters}C", f"{letters}IO", f"N{letters}C"),
         feature_group_count=channels,
         precision=lax.Precision.HIGHEST,
         preferred_element_type=dtype,
     )
-    y = y[(slice(None), *map(slice, window.output))]
-    y = y.reshape(*outer, *window.output, *inner)
+    y = y.reshape(*outer, *y.shape[1:-1], *inner)
     return y.transpose(np.argsort(order))
 
 

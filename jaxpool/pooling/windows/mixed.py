@@ -198,8 +198,5 @@ def _gated(
     if where is not None:
         wide = jnp.where(where, wide, 0)
     rows = filters.astype(wide.dtype).reshape(-1, *(1,) * (x.ndim - 1), filters.shape[-1])
-    gate = engine.Taps(window, (wide, 0)).fold(
-        lambda total, number, element: total + element * rows[number],
-        jnp.zeros(window.output_shape(x.shape), wide.dtype),
-    )
-    return _mixed(x, jax.nn.sigmoid(gate), where, window, include_pad)
+    gate = jax.nn.sigmoid(engine.filtered_sum(wide, rows, window))
+    return _mixed(x, gate, where, window, include_pad)

@@ -1,0 +1,108 @@
+"""Windowed sums weighted by a filter (see `rules.filters`), and their derivatives."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jaxpool.axis import Reader
+from jaxpool.engine.lower import native, taps
+from jaxpool.engine.plan import tuning
+from jaxpool.engine.plan.target import TPU, Target
+from jaxpool.window import Window
+
+Shape = tuple[int, ...]
+
+
+def outputs(
+    x: jax.Array, w: jax.Array, *, shape: Shape, window: Window, target: Target
+) -> jax.Array:
+    """For each window, the sum of its elements times the factors `w` of their taps."""
+    if _is_convolution(shape, target):
+        return native.convolve(x, w, window)
+    padded, exact = taps.pad_to_fit(x, window, _zero(x))
+
+    def add(total: jax.Array, number: Any, tap: Any) -> jax.Array:
+        return total + taps.read_at(padded, exact, tap) * w[number]
+
+    size = lax.broadcast_shapes(window.output_shape(x.shape), shape[1:])
+    return _over_taps(add, jnp.zeros(size, x.dtype), exact)
+
+
+def inputs(
+    w: jax.Array, g: jax.Array, *, shape: Shape, window: Window, target: Target
+) -> jax.Array:
+    """For each input, the sum over the outputs `g` that read it, times the factor of the tap."""
+    size = lax.broadcast_shapes(window.input_shape(g.shape), shape[1:])
+    if _is_convolution(shape, target):
+        x = jax.ShapeDtypeStruct(size, g.dtype)
+        return jax.linear_transpose(lambda x: native.convolve(x, w, window), x)(g)[0]
+    if window.taps <= tuning.UNROLLED_TAPS:
+
+        def read(readers: tuple[Reader, ...], g: jax.Array) -> jax.Array:
+            return taps.where_read(g * _of_readers(w, window, readers), window, readers, 0)
+
+        return taps.sum_over_readers(window, read, (g, _zero(g)), target=target)
+    padding, exact = taps.fitted(window)
+
+    def add(total: jax.Array, number: Any, tap: Any) -> jax.Array:
+        return taps.add_at(total, g * w[number], exact, tap)
+
+    total = _over_taps(add, jnp.zeros(exact.input_shape(size), g.dtype), exact)
+    crop = ((-low, -high, 0) for low, high in padding)
+    return taps.pad_pooled(total, window, _zero(g), crop)
+
+
+def factors(
+    x: jax.Array, g: jax.Array, *, shape: Shape, window: Window, target: Target
+) -> jax.Array:
+    """For each tap, the sum of the outputs `g`, each times the element that it reads."""
+    if _is_convolution(shape, target):
+        w = jax.ShapeDtypeStruct(shape, x.dtype)
+        return jax.linear_transpose(lambda w: native.convolve(x, w, window), w)(g)[0]
+    padded, exact = taps.pad_to_fit(x, window, _zero(x))
+    summed = [i for i, size in enumerate(shape[1:]) if size == 1]
+
+    def one(tap: Any) -> jax.Array:
+        return jnp.sum(g * taps.read_at(padded, exact, tap), summed, keepdims=True)
+
+    if window.taps <= tuning.UNROLLED_TAPS:
+        return jnp.stack([one(np.array(tap)) for tap in taps.every_tap(window)])
+
+    def add(total: jax.Array, number: Any, tap: Any) -> jax.Array:
+        return total.at[number].set(one(tap), mode="promise_in_bounds")
+
+    return taps.loop(add, jnp.zeros(shape, x.dtype), exact)
+
+
+def _over_taps(add: Any, start: jax.Array, window: Window) -> jax.Array:
+    """`add(total, number, tap)` for every tap, in a loop of the program if they are many."""
+    if window.taps > tuning.UNROLLED_TAPS:
+        return taps.loop(add, start, window)
+    every = enumerate(map(np.array, taps.every_tap(window)))
+    return functools.reduce(lambda total, tap: add(total, *tap), every, start)
+
+
+def _of_readers(w: jax.Array, window: Window, readers: tuple[Reader, ...]) -> jax.Array:
+    """For each input, the factor of the tap through which these readers read it."""
+    sizes = [axis.window for axis in window.axes]
+    number = np.zeros((), np.int32)
+    for size, reader in zip(sizes, readers, strict=True):
+        number = number[..., None] * size + np.maximum(reader.taps, 0)
+    kept = [1 + i for i in range(w.ndim - 1) if i - (w.ndim - 1) not in window.positions]
+    rows = w.reshape(len(w), *(w.shape[i] for i in kept))[number.astype(np.int32)]
+    return jnp.moveaxis(rows, range(number.ndim), window.positions)
+
+
+def _is_convolution(shape: Shape, target: Target) -> bool:
+    """Whether a convolution computes the sums: one factor per tap and entry of the last axis."""
+    return target is TPU and all(size == 1 for size in shape[1:-1])
+
+
+def _zero(x: jax.Array) -> np.ndarray:
+    return np.zeros((), x.dtype)
