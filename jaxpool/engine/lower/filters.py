@@ -11,7 +11,7 @@ import numpy as np
 from jax import lax
 
 from jaxpool.axis import Reader
-from jaxpool.engine.lower import native, taps
+from jaxpool.engine.lower import native, row_gather, taps
 from jaxpool.engine.plan import tuning
 from jaxpool.engine.plan.target import TPU, Target
 from jaxpool.window import Window
@@ -90,13 +90,13 @@ def _over_taps(add: Any, start: jax.Array, window: Window) -> jax.Array:
 
 def _of_readers(w: jax.Array, window: Window, readers: tuple[Reader, ...]) -> jax.Array:
     """For each input, the factor of the tap through which these readers read it."""
-    sizes = [axis.window for axis in window.axes]
-    number = np.zeros((), np.int32)
-    for size, reader in zip(sizes, readers, strict=True):
-        number = number[..., None] * size + np.maximum(reader.taps, 0)
-    kept = [1 + i for i in range(w.ndim - 1) if i - (w.ndim - 1) not in window.positions]
-    rows = w.reshape(len(w), *(w.shape[i] for i in kept))[number.astype(np.int32)]
-    return jnp.moveaxis(rows, range(number.ndim), window.positions)
+    result = w[0]
+    for number, tap in enumerate(taps.every_tap(window)):
+        through = [reader.taps == one for reader, one in zip(readers, tap, strict=True)]
+        if all(mask.any() for mask in through):
+            here = row_gather.all_along(through, window.positions, w.ndim - 1)
+            result = w[number] if here is None else jnp.where(here, w[number], result)
+    return result
 
 
 def _is_convolution(shape: Shape, target: Target) -> bool:
