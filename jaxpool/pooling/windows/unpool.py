@@ -8,7 +8,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 from jax.typing import ArrayLike
 
@@ -108,25 +107,26 @@ def _place(values: jax.Array, places: jax.Array, plane: int) -> jax.Array:
 def _last_numbers_code(places: jax.Array, *, plane: int, target: Target) -> jax.Array:
     """For each position of a plane, the number of the last value with this index; -1 for none.
 
-    An index of `plane` has no position.
+    An index of `plane` has no position: it becomes number -1 at position 0, which changes nothing.
     """
     *batch, count, channels = places.shape
-    numbers = np.broadcast_to(np.arange(count, dtype=places.dtype)[:, None], places.shape[-2:])
+    exists = places < plane
+    numbers = lax.broadcasted_iota(places.dtype, places.shape, places.ndim - 2)
+    numbers, places = jnp.where(exists, numbers, -1), jnp.where(exists, places, 0)
 
     def last(places: jax.Array, numbers: jax.Array, size: int) -> jax.Array:
-        nothing = jnp.full(size + 1, -1, numbers.dtype)
-        return nothing.at[places].max(numbers, mode="promise_in_bounds")[:size]
+        nothing = jnp.full(size, -1, numbers.dtype)
+        return nothing.at[places].max(numbers, mode="promise_in_bounds")
 
     if is_flat((*batch, max(count, plane), channels), target):
         # All planes as one: a scatter into many planes needs one index per axis (2x slower on CPU).
         total = math.prod(batch) * plane * channels
-        numbers = jnp.broadcast_to(numbers, places.shape).reshape(-1)
-        at = jnp.where(places.reshape(-1) < plane, flat_indices(places, plane, -2), total)
-        return last(at, numbers, total).reshape(*batch, plane, channels)
+        flat = last(flat_indices(places, plane, -2), numbers.reshape(-1), total)
+        return flat.reshape(*batch, plane, channels)
     function = jax.vmap(functools.partial(last, size=plane), in_axes=1, out_axes=1)
     for _ in batch:
-        function = jax.vmap(function, in_axes=(0, None))
-    return function(places, jnp.asarray(numbers))
+        function = jax.vmap(function)
+    return function(places, numbers)
 
 
 def _are_last_code(places: jax.Array, last: jax.Array, *, target: Target) -> jax.Array:
