@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from statistics import fmean
+from statistics import fmean, median
 from typing import Protocol, Self
 
 from rich.console import Console
@@ -56,7 +56,7 @@ class _Forecast:
 
     def __str__(self) -> str:
         means = {variant: fmean(seconds) for variant, seconds in self._taken.items()}
-        typical = fmean(means.values())  # for variants that have not begun
+        typical = median(means.values())  # of variants not yet begun; `none` may take ten times it
         left = sum(count * means.get(variant, typical) for variant, count in self._left.items())
         return f"about {_duration(left / self._workers)} left"
 
