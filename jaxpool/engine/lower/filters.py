@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import jax
@@ -31,7 +30,12 @@ def outputs(
         return total + taps.read_at(padded, exact, tap) * w[number]
 
     size = lax.broadcast_shapes(window.output_shape(x.shape), shape[1:])
-    return _over_taps(add, jnp.zeros(size, x.dtype), exact)
+    total = jnp.zeros(size, x.dtype)
+    if window.taps > tuning.UNROLLED_TAPS:
+        return taps.loop(add, total, exact)
+    for number, tap in enumerate(taps.every_tap(window)):
+        total = add(total, number, np.array(tap))
+    return total
 
 
 def inputs(
@@ -53,7 +57,7 @@ def inputs(
     def add(total: jax.Array, number: Any, tap: Any) -> jax.Array:
         return taps.add_at(total, g * w[number], exact, tap)
 
-    total = _over_taps(add, jnp.zeros(exact.input_shape(size), g.dtype), exact)
+    total = taps.loop(add, jnp.zeros(exact.input_shape(size), g.dtype), exact)
     crop = ((-low, -high, 0) for low, high in padding)
     return taps.pad_pooled(total, window, _zero(g), crop)
 
@@ -72,20 +76,12 @@ def factors(
         return jnp.sum(g * taps.read_at(padded, exact, tap), summed, keepdims=True)
 
     if window.taps <= tuning.UNROLLED_TAPS:
-        return jnp.stack([one(np.array(tap)) for tap in taps.every_tap(window)])
+        return jnp.stack(list(map(one, map(np.array, taps.every_tap(window)))))
 
     def add(total: jax.Array, number: Any, tap: Any) -> jax.Array:
         return total.at[number].set(one(tap), mode="promise_in_bounds")
 
     return taps.loop(add, jnp.zeros(shape, x.dtype), exact)
-
-
-def _over_taps(add: Any, start: jax.Array, window: Window) -> jax.Array:
-    """`add(total, number, tap)` for every tap, in a loop of the program if they are many."""
-    if window.taps > tuning.UNROLLED_TAPS:
-        return taps.loop(add, start, window)
-    every = enumerate(map(np.array, taps.every_tap(window)))
-    return functools.reduce(lambda total, tap: add(total, *tap), every, start)
 
 
 def _of_readers(w: jax.Array, window: Window, readers: tuple[Reader, ...]) -> jax.Array:
