@@ -66,7 +66,8 @@ def _code(
         return jnp.zeros(_shape(a.shape, b.shape, name, window, factors), a.dtype)
     form = {"outputs": filters.outputs, "inputs": filters.inputs, "filter": filters.factors}[name]
     step = functools.partial(form, shape=factors, window=window, target=target)
-    return isolate(step, a, b, target=target, fusible=window.is_tiling)
+    fusible = name == "outputs" or window.is_tiling
+    return isolate(step, a, b, target=target, fusible=fusible)
 
 
 def _jvp(primals: Any, tangents: Any, **rest: Any) -> tuple[jax.Array, jax.Array]:
