@@ -73,7 +73,7 @@ def log_mean_exp(
         level = jnp.where(infinite, lax.stop_gradient(x), above)
         excess = jnp.where(infinite, 0, x)
         weights = None if weights is None else engine.reduce(weights, SUM, part)
-    return level + excess
+    return level if excess is None else level + excess
 
 
 def exponential_mean(
