@@ -56,7 +56,7 @@ class _Forecast:
 
     def __str__(self) -> str:
         means = {variant: fmean(seconds) for variant, seconds in self._taken.items()}
-        typical = median(means.values())  # of variants not yet begun; `none` may take ten times it
+        typical = median(means.values())  # for those not begun; one slow variant distorts a mean
         left = sum(count * means.get(variant, typical) for variant, count in self._left.items())
         return f"about {_duration(left / self._workers)} left"
 

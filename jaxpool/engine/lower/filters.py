@@ -1,4 +1,7 @@
-"""Windowed sums weighted by a filter (see `rules.filters`), and their derivatives."""
+"""The three derivatives of F(x, w, g) in `rules.filters`, each from the two other operands.
+
+`shape` is the shape of the filter w: the number of taps, then axes that broadcast to the outputs g.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ Shape = tuple[int, ...]
 def outputs(
     x: jax.Array, w: jax.Array, *, shape: Shape, window: Window, target: Target
 ) -> jax.Array:
-    """For each window, the sum of its elements times the factors `w` of their taps."""
+    """For each output o, the sum of w[t] x[i(o, t)] over the taps t."""
     if _is_convolution(shape, target):
         return native.convolve(x, w, window)
     padded, exact = taps.pad_to_fit(x, window, _zero(x))
@@ -41,7 +44,7 @@ def outputs(
 def inputs(
     w: jax.Array, g: jax.Array, *, shape: Shape, window: Window, target: Target
 ) -> jax.Array:
-    """For each input, the sum over the outputs `g` that read it, times the factor of the tap."""
+    """For each input, the sum of g[o] w[t] over the outputs o that read it, each by its tap t."""
     size = lax.broadcast_shapes(window.input_shape(g.shape), shape[1:])
     if _is_convolution(shape, target):
         x = jax.ShapeDtypeStruct(size, g.dtype)
@@ -65,7 +68,7 @@ def inputs(
 def factors(
     x: jax.Array, g: jax.Array, *, shape: Shape, window: Window, target: Target
 ) -> jax.Array:
-    """For each tap, the sum of the outputs `g`, each times the element that it reads."""
+    """For each tap t, the sum of g[o] x[i(o, t)] over the outputs o."""
     if _is_convolution(shape, target):
         w = jax.ShapeDtypeStruct(shape, x.dtype)
         return jax.linear_transpose(lambda w: native.convolve(x, w, window), w)(g)[0]
@@ -85,7 +88,7 @@ def factors(
 
 
 def _of_readers(w: jax.Array, window: Window, readers: tuple[Reader, ...]) -> jax.Array:
-    """For each input, the factor of the tap through which these readers read it."""
+    """For each input, w[t] of the tap t by which these readers read it."""
     result = w[0]
     for number, tap in enumerate(taps.every_tap(window)):
         through = [reader.taps == one for reader, one in zip(readers, tap, strict=True)]
@@ -96,7 +99,7 @@ def _of_readers(w: jax.Array, window: Window, readers: tuple[Reader, ...]) -> ja
 
 
 def _is_convolution(shape: Shape, target: Target) -> bool:
-    """Whether a convolution computes the sums: one factor per tap and entry of the last axis."""
+    """Whether to use a depthwise convolution: on TPU, if w varies by tap and channel only."""
     return target is TPU and all(size == 1 for size in shape[1:-1])
 
 

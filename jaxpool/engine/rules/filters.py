@@ -1,4 +1,4 @@
-"""Windowed sums weighted by a filter that may be learned, and their derivatives: one primitive.
+"""The primitive for windowed sums with one factor per tap, where the factors may be learned.
 
 The form
 
@@ -10,8 +10,9 @@ is linear in the inputs x, the filter w and the outputs g. Its derivatives with 
     inputs:    sum over outputs o and taps t of g[o] w[t]      for every input i = i(o, t)
     filter:    sum over outputs o of g[o] x[i(o, t)]           for every tap t
 
-The primitive computes one of these, from the two others. Each is linear in both of its operands,
-and its transposes are the other two, so derivatives of any order are made of these three.
+The primitive computes one of these, from the two others. Each is linear in each of its operands.
+Its transpose with respect to an operand is the derivative of F that has the name of this operand.
+So derivatives of any order consist of these three.
 """
 
 from __future__ import annotations

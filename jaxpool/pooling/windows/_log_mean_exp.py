@@ -88,8 +88,8 @@ def exponential_mean(
 
     Args:
         level: The level of every element; infinite for an infinite element.
-        excess: The difference between every element and its level, finite; None if every element
-            is its level, which is then the differentiated one.
+        excess: The difference between every element and its level, finite. None if it is 0
+            everywhere; the mean is then differentiated with respect to `level`.
         weights: The weight of every element, at least 0; None if all weights are equal.
         above: The level of the mean: the largest finite level in the window (the smallest one for
             negative temperatures).
@@ -202,7 +202,12 @@ def _without_excess(kernel: engine.Kernel) -> engine.Kernel:
 
 @functools.cache
 def weighted(kernel: engine.Kernel, count: int) -> engine.Kernel:
-    """The kernel times a weight; of elements of weight 0 the `count` numbers are `above` and 0."""
+    """A kernel whose first argument is a weight: the weight times the value of `kernel`.
+
+    The next `count` arguments describe the element: its level, preceded by its excess if `count` is
+    2. Where the weight is 0 the product is 0, and `kernel` gets the level `above` and the excess 0,
+    so that its value and its derivatives are finite.
+    """
 
     def product(weight: jax.Array, *rest: jax.Array) -> jax.Array:
         *excess, level, above = rest[: count + 1]

@@ -158,10 +158,10 @@ def _logsumexp(
 def _soft(x: jax.Array, where: jax.Array | None, window: Window) -> jax.Array:
     """The ratio of two sums over the elements, of `x exp(x - h)` and of `exp(x - h)`.
 
-    Here h, a constant for differentiation, is the largest element of the window. Wide windows are
-    summed in parts; a later part adds the sums of smaller windows, each times `exp` of the
-    difference of its h from the new one. Infinite elements are replaced by finite numbers, and
-    restored at the end.
+    Here h is the largest element of the window, a constant for differentiation. A wide window is
+    summed one axis after the other: the sums of the first axis have the h of smaller windows, and
+    the next axis multiplies each of them by exp(its h - the h of the larger window). Infinite
+    elements are replaced by finite numbers; at the end, the mean of such a window becomes infinite.
     """
     wide = x.astype(arguments.accumulator(x))
     if where is not None:
@@ -208,10 +208,10 @@ def _weight(taps: int) -> engine.Kernel:
 def _weighted_element(taps: int) -> engine.Kernel:
     """The weight times x; 0 for infinite x."""
 
-    def weighted(x: jax.Array, highest: jax.Array) -> jax.Array:
+    def element(x: jax.Array, highest: jax.Array) -> jax.Array:
         return _weight(taps)(x, highest) * jnp.where(jnp.isinf(x), 0, x)
 
-    return weighted
+    return element
 
 
 def _rescaled(level: jax.Array, highest: jax.Array) -> jax.Array:

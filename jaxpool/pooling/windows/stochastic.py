@@ -140,7 +140,7 @@ def _mean(x: jax.Array, where: jax.Array | None, window: Window) -> jax.Array:
     wide = x.astype(arguments.accumulator(x))
     if where is not None:
         wide = jnp.where(where, wide, 0)
-    positive = jnp.where(lax.stop_gradient(wide) <= 0, 0, lax.stop_gradient(wide))
+    positive = lax.stop_gradient(jnp.where(wide <= 0, 0, wide))
     largest = engine.reduce(positive, MAX, window)
     none, infinite = largest <= 0, jnp.isinf(largest)
     inverse = 1 / power_of_two(jnp.where(none | infinite, 1, largest))
@@ -173,5 +173,5 @@ def _weighted_element(taps: int) -> engine.Kernel:
 
 
 def _counted(x: jax.Array) -> jax.Array:
-    """The element, 0 if it is not positive or infinite."""
+    """The element if it is positive and finite, else 0; NaN stays NaN."""
     return jnp.where((x <= 0) | jnp.isinf(x), 0, x)

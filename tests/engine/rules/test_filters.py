@@ -54,7 +54,7 @@ def test_against_plain_loops(form, pooling, shared, seed):
     with jaxpool.portable() if form == "portable" else contextlib.nullcontext():
         results = every(x, w, g, window)
     np.testing.assert_allclose(results[0], y, rtol=1e-5, atol=1e-5)
-    # The sum of g times y is linear in x and in w, so its derivatives contract to itself.
+    # (g * y).sum() is linear in x: its derivative in a direction is its value there. So in w.
     for operand, derivative in zip((x, w), results[1:], strict=True):
         assert derivative.shape == operand.shape
         direction = rng.normal(size=operand.shape)
