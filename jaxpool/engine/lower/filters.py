@@ -33,12 +33,7 @@ def outputs(
         return total + taps.read_at(padded, exact, tap) * w[number]
 
     size = lax.broadcast_shapes(window.output_shape(x.shape), shape[1:])
-    total = jnp.zeros(size, x.dtype)
-    if window.taps > tuning.UNROLLED_TAPS:
-        return taps.loop(add, total, exact)
-    for number, tap in enumerate(taps.every_tap(window)):
-        total = add(total, number, np.array(tap))
-    return total
+    return taps.fold(add, jnp.zeros(size, x.dtype), exact)
 
 
 def inputs(

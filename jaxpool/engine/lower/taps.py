@@ -70,6 +70,19 @@ def interior_pad(y: jax.Array, window: Window, fill: np.ndarray) -> jax.Array:
     return pad_pooled(y, window, fill, ((0, 0, axis.stride - 1) for axis in window.even_axes))
 
 
+def fold(step: Callable[..., Any], start: Any, window: Window) -> Any:
+    """`step(carry, number, tap)` for every tap in row-major order.
+
+    A few taps are written out, so that all steps fuse into one kernel. Many taps are a loop of the
+    program, which stores only the carry.
+    """
+    if window.taps > tuning.UNROLLED_TAPS:
+        return loop(step, start, window)
+    for number, tap in enumerate(every_tap(window)):
+        start = step(start, np.int32(number), np.array(tap))
+    return start
+
+
 def loop(step: Callable[..., Any], start: Any, window: Window) -> Any:
     """`step(carry, number, tap)` for every tap in row-major order, as a `fori_loop`."""
     sizes = [axis.window for axis in window.axes]

@@ -15,7 +15,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxpool.engine.lower import masked, taps
-from jaxpool.engine.plan import tuning
 from jaxpool.engine.rules import linear
 from jaxpool.window import Window
 
@@ -37,23 +36,13 @@ class Taps:
             self._padded.append(padded)
 
     def fold(self, step: Callable[..., Any], start: Any) -> Any:
-        """`step(carry, number, *elements)` for every tap.
+        """`step(carry, number, *elements)` for every tap; see `taps.fold`."""
 
-        A few taps are unrolled, so that all steps fuse into one kernel. Many taps are a loop of the
-        program, which stores only the carry.
-        """
-        if 0 in self._window.output:
-            return start
-        if self._window.taps > tuning.UNROLLED_TAPS:
+        def turn(carry: Any, number: Any, tap: Any) -> Any:
+            elements = (taps.read_at(x, self._window, tap) for x in self._padded)
+            return step(carry, number, *elements)
 
-            def turn(carry: Any, number: jax.Array, tap: Any) -> Any:
-                elements = (taps.read_at(x, self._window, tap) for x in self._padded)
-                return step(carry, number, *elements)
-
-            return taps.loop(turn, start, self._window)
-        for number, elements in enumerate(self.every()):
-            start = step(start, np.int32(number), *elements)
-        return start
+        return start if 0 in self._window.output else taps.fold(turn, start, self._window)
 
     def every(self) -> Iterator[tuple[jax.Array, ...]]:
         """The elements of each tap."""
