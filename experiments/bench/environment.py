@@ -11,11 +11,12 @@ from experiments.records import Environment
 _PEERS = ("torch", "onnxruntime", "equinox", "dm-haiku")
 
 
-def describe(interpreter: Path | None = None) -> Environment:
+def describe(interpreter: Path | None = None, before: Path | None = None) -> Environment:
     """The environment, with the peers' versions and a digest of the library's own code.
 
     Args:
         interpreter: Another Python interpreter, for the versions of packages that this one lacks.
+        before: A checkout with another jaxpool, which is recorded by a digest as well.
     """
     here = environment.capture()
     versions = dict(here.versions)
@@ -26,6 +27,8 @@ def describe(interpreter: Path | None = None) -> Environment:
         except metadata.PackageNotFoundError:
             versions[package] = elsewhere.get(package, "not installed")
     versions["jaxpool code"] = _digest(Path(jaxpool.__file__).parent)
+    if before is not None:
+        versions["jaxpool before"] = _digest(before / "jaxpool")
     return here.model_copy(update={"versions": versions})
 
 

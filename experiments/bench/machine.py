@@ -1,4 +1,4 @@
-"""Detection of other load on the machine, which would disturb timings."""
+"""Load on the machine that would disturb timings: of other processes, and of our own threads."""
 
 import os
 import time
@@ -8,6 +8,10 @@ from experiments.clock import Stopwatch
 
 _STAT = Path("/proc/stat")
 _IDLE_FIELDS = (3, 4)  # idle, and idle while waiting for I/O
+
+_IDLE_CORES = 0.3  # busy cores while this thread sleeps; below, no other thread of ours runs
+_POLL_S = 0.0005
+_PATIENCE_S = 0.1
 
 BUSY = 0.25
 """Number of cores used by others above which a warning is printed."""
@@ -31,6 +35,17 @@ def busy_cores(seconds: float = 0.3) -> float | None:
         time.sleep(seconds)
     after = _busy_ticks(_STAT.read_text())
     return max(0.0, (after - before) / os.sysconf("SC_CLK_TCK") / asleep.seconds)
+
+
+def settle() -> None:
+    """Waits until the process is idle, since libraries' threads spin for a while after work."""
+    deadline = time.perf_counter() + _PATIENCE_S  # a time limit, not a measurement
+    while time.perf_counter() < deadline:
+        cpu = time.process_time()
+        with Stopwatch() as asleep:
+            time.sleep(_POLL_S)
+        if time.process_time() - cpu < _IDLE_CORES * asleep.seconds:
+            return
 
 
 def _busy_ticks(stat: str) -> int:

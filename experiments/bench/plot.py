@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from experiments.bench.config import Bench
-from experiments.bench.contenders import YARDSTICK
+from experiments.bench.contenders import BEFORE, YARDSTICK
 from experiments.bench.records import COPY, BenchRecord
 from experiments.bench.results import OURS, CaseRecords, entries
 from experiments.bench.summary import peers, window_series
@@ -19,9 +19,9 @@ from experiments.records import Environment
 from experiments.report.plots import COLOURS, MARKERS
 
 _GREY = "#888888"
+_NAMES = (OURS, "torch", "lax", "flax", "onnxruntime", "equinox", "haiku")
 _STYLES = {
-    name: (COLOURS[i], MARKERS[i])
-    for i, name in enumerate((OURS, "torch", "lax", "flax", "onnxruntime", "equinox", "haiku"))
+    name: (COLOURS[i % len(COLOURS)], MARKERS[i]) for i, name in enumerate((*_NAMES, BEFORE))
 }
 _STYLES[YARDSTICK] = _STYLES["torch"]  # the two are never in one plot
 _SIZES = {OURS: 9, "lax": 8, "flax": 4}  # lax and Flax are often one program, so points coincide

@@ -15,7 +15,7 @@ from experiments import targets
 from experiments.bench import machine, page, plot, summary, table
 from experiments.bench.case import Dtype, Mode
 from experiments.bench.config import Allocator, Bench, Subject
-from experiments.bench.contenders import ITSELF, NAMES, YARDSTICK, named
+from experiments.bench.contenders import BEFORE, ITSELF, NAMES, YARDSTICK, named
 from experiments.bench.environment import describe
 from experiments.bench.folder import Folder
 from experiments.bench.process import CHECKOUT, work, worker_environment
@@ -66,6 +66,7 @@ def run(
     fresh: bool = False,
     target: Target | None = None,
     interpreter: Path | None = None,
+    before: Path | None = None,
 ) -> bool:
     """Runs the unfinished part of a benchmark, and writes its table and plot.
 
@@ -78,6 +79,7 @@ def run(
         fresh: Remove earlier results and start again.
         target: An absent device: compile for it, and record the estimates of its compiler.
         interpreter: Another Python interpreter, for libraries that are not installed in this one.
+        before: Another checkout of this repository, whose jaxpool is a contender as well.
 
     Returns:
         Whether every measured program succeeded with a correct result.
@@ -94,9 +96,9 @@ def run(
         python, bench = targets.python(CHECKOUT), _to_estimate(bench)
     if fresh:
         folder.clear()
-    names = _chosen(contenders or bench.contenders)
+    names = _chosen(contenders or bench.contenders, before)
     tasks = _tasks(bench, cases)
-    here = describe(interpreter)
+    here = describe(interpreter, before)
     if target is not None:
         here = targets.describe(target, python, here)
     _refuse_other_work(bench, here, folder)
@@ -116,7 +118,7 @@ def run(
         # All earlier contenders are timed again, because only times of one run are comparable.
         everyone = tuple(dict.fromkeys([*names, *(r.contender for r in mine)]))
         asked = tuple(n for n in everyone if n != COPY)
-        found = _in_its_own_process(bench, task, asked, busy, python, target, interpreter)
+        found = _in_its_own_process(bench, task, asked, busy, python, target, interpreter, before)
         append_lines(folder.records, found)
         for line in summary.progress(entries(found)):
             say(console, line)
@@ -144,11 +146,15 @@ def _to_estimate(bench: Bench) -> Bench:
     return bench.model_copy(update=update)
 
 
-def _chosen(patterns: Sequence[str]) -> tuple[str, ...]:
+def _chosen(patterns: Sequence[str], before: Path | None) -> tuple[str, ...]:
     for pattern in patterns:
         if not named([pattern]):
             raise ConfigError(f"--contenders: unknown contender {pattern!r}{hint(pattern, NAMES)}")
-    names = named(patterns)
+    names = named(patterns if before is None else [*patterns, BEFORE])
+    if before is None and BEFORE in names:
+        raise ConfigError(f"--contenders: {BEFORE!r} needs --before, a checkout to compare with")
+    if before is not None and not (before / "jaxpool" / "__init__.py").is_file():
+        raise ConfigError(f"--before: {before} is no checkout with a folder jaxpool")
     if ITSELF in names and OURS not in names:
         raise ConfigError(f"--contenders: {ITSELF!r} needs {OURS!r} beside it")
     return names
@@ -175,7 +181,11 @@ def _refuse_other_work(bench: Bench, here: Environment, folder: Folder) -> None:
     changes = differences(folder.config.read_text(), dump(bench)) if folder.config.exists() else []
     before = read_record(folder.environment, Environment)
     old, new = (_conditions(each) for each in (before, here))
-    changes += [f"{k} was {old.get(k)}, is {new.get(k)}" for k in new if old.get(k) != new[k]]
+    changes += [
+        f"{k} was {old.get(k)}, is {new.get(k)}"
+        for k in dict.fromkeys([*new, *old])
+        if old.get(k) != new.get(k)
+    ]
     if changes:
         raise RecordError(
             f"{folder.path} holds times that cannot be compared with new ones: {'; '.join(changes)}"
@@ -200,6 +210,7 @@ def _in_its_own_process(
     python: str,
     target: Target | None,
     interpreter: Path | None,
+    before: Path | None,
 ) -> list[BenchRecord]:
     with tempfile.TemporaryDirectory() as scratch:
         job = Job(
@@ -214,6 +225,7 @@ def _in_its_own_process(
             output=Path(scratch) / "records.jsonl",
             target=target,
             interpreter=interpreter and str(interpreter),
+            before=before,
         )
         reason = work(
             "experiments.bench.worker",

@@ -7,7 +7,7 @@ from experiments.bench.config import ALLOCATORS, Bench
 from experiments.bench.contenders import ITSELF, YARDSTICK
 from experiments.bench.records import BenchRecord
 from experiments.bench.results import OURS, CaseRecords, entries, median
-from experiments.bench.summary import mean_and_lowest, peers, summary
+from experiments.bench.summary import COMPILED, mean_and_lowest, peers, summary
 from experiments.bench.words import LABELS, MODES, duration
 from experiments.records import Environment
 
@@ -152,7 +152,7 @@ def _mode_table(found: Sequence[CaseRecords]) -> str:
         "kernels": _kernels,
         "temporaries, inputs": lambda e: "" if (t := e.temporaries) is None else f"{t:.2f}",
         "compile, s": lambda e: "" if e.compile_s is None else f"{e.compile_s:.2f}",
-        "compile vs lax": lambda e: "" if (r := e.compile_ratio("lax")) is None else f"{r:.1f}x",
+        **{f"compile vs {peer}": _compile_column(peer) for peer in COMPILED},
     }
     rows = [[cell(entry) for cell in columns.values()] for entry in found]
     used = [i for i in range(len(columns)) if any(row[i] for row in rows)]
@@ -191,6 +191,10 @@ def _ratio_column(peer: str) -> Callable[[CaseRecords], str]:
         return {"faster": f"**{text}**", "slower": f"{text} ▼", "even": text}[entry.verdict(peer)]
 
     return cell
+
+
+def _compile_column(peer: str) -> Callable[[CaseRecords], str]:
+    return lambda entry: "" if (ratio := entry.compile_ratio(peer)) is None else f"{ratio:.1f}x"
 
 
 def _methods(records: Sequence[BenchRecord]) -> str:

@@ -7,12 +7,12 @@ of the machine affects all programs alike.
 
 import gc
 import random
-import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from experiments.bench.config import Budget
 from experiments.bench.contenders.elsewhere import Turns
+from experiments.bench.machine import settle
 from experiments.bench.records import Timing
 from experiments.clock import Stopwatch, shortest
 from experiments.quantiles import median_interval
@@ -20,9 +20,6 @@ from experiments.quantiles import median_interval
 Run = Callable[[], Any]
 Name = TypeVar("Name", bound=Hashable)
 
-_IDLE_CORES = 0.3  # busy cores while this thread sleeps; below, no other thread of ours runs
-_POLL_S = 0.0005
-_PATIENCE_S = 0.1
 _LONG_S = 1.0  # calls so long that the contents of the caches at their start do not matter
 _ESTIMATE_S = 0.1
 _ESTIMATE_CALLS = 10
@@ -89,17 +86,6 @@ def timing(seconds: Sequence[float], calls: int) -> Timing:
         calls=calls,
         samples_s=tuple(float(f"{s:.5g}") for s in seconds),
     )
-
-
-def settle() -> None:
-    """Waits until the process is idle, since libraries' threads spin for a while after work."""
-    deadline = time.perf_counter() + _PATIENCE_S  # a time limit, not a measurement
-    while time.perf_counter() < deadline:
-        cpu = time.process_time()
-        with Stopwatch() as asleep:
-            time.sleep(_POLL_S)
-        if time.process_time() - cpu < _IDLE_CORES * asleep.seconds:
-            return
 
 
 def _estimate(run: Run) -> float:

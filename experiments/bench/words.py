@@ -9,6 +9,7 @@ MODES = {
 }
 LABELS = {
     "jaxpool": "jaxpool",
+    "before": "jaxpool before",
     "max_pool": "max_pool",
     "torch": "PyTorch",
     "lax": "lax",

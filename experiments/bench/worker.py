@@ -7,7 +7,7 @@ input; all records are written at once to the file that the job names.
 
 import sys
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,22 +17,25 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.bench import contenders, contest, network
-from experiments.bench.calls import Call, Trial
+from experiments.bench.calls import Call, Trial, trial
 from experiments.bench.case import Case, Dtype
 from experiments.bench.config import Allocator, Budget, Subject
 from experiments.bench.contenders import (
+    BEFORE,
     YARDSTICK,
     Mode,
     Operands,
     Problem,
     Program,
     compiled,
+    elsewhere,
 )
 from experiments.bench.judging import Results, Verdict, judge
 from experiments.bench.network import TRAIN_STEP, Network, TrainingProblem
 from experiments.bench.network.problem import FirstStep
 from experiments.bench.records import COPY, BenchRecord
 from experiments.bench.reference import Expected, Reference
+from experiments.bench.results import OURS
 from experiments.bench.timing import Run
 from experiments.records import Record, append_lines
 from experiments.targets import Target
@@ -55,6 +58,7 @@ class Job(Record):
         output: The file for the records.
         target: An absent device to compile for instead of timing.
         interpreter: Another Python, for contenders whose library is not installed in this one.
+        before: A checkout with the jaxpool of the contender `BEFORE`.
     """
 
     problems: tuple[Subject, ...]
@@ -68,6 +72,7 @@ class Job(Record):
     output: Path
     target: Target | None = None
     interpreter: str | None = None
+    before: Path | None = None
 
     def seed(self, problem: Subject) -> int:
         """A random seed derived from the problem and its dtype, equal in every run."""
@@ -106,7 +111,7 @@ def run(job: Job) -> list[BenchRecord]:
             for mode in job.modes
             for record in job.records(problem, mode, _estimates(job, problem, mode, job.target))
         ]
-    _warm_up()
+    compiled.warm_up()
     records: list[BenchRecord] = []
     for stage in zip(*(_contests(job, problem) for problem in job.problems), strict=True):
         contest.race([entered for _, entered in stage], job.budget, job.seed(job.problems[0]))
@@ -128,17 +133,22 @@ def _estimates(job: Job, problem: Subject, mode: Mode, target: Target) -> dict[s
             x, y = zeros(case.shape), zeros(case.output_shape)
             asked = Problem(mode, x, y, x, case=case, dtype=job.dtype, target=target)
             makers = {name: partial(contenders.prepare, name, asked) for name in job.contenders}
+            ours = partial(contenders.prepare, OURS, asked)
         case Call() as call:
-            calls = {"jaxpool": call, YARDSTICK: call.yardstick}
-            trials = {
-                name: Trial.draw(c, mode, job.seed(call), target) for name, c in calls.items()
+            seed, calls = job.seed(call), {OURS: call, YARDSTICK: call.yardstick}
+            makers = {
+                name: partial(trial.prepare, each, mode, seed, target)
+                for name, each in calls.items()
+                if name in job.contenders
             }
-            makers = {n: trial.prepare for n, trial in trials.items() if n in job.contenders}
+            ours = partial(trial.prepare, call, mode, seed, target)
             x = zeros(call.shape)
         case Network():
             return {}
     copy = Operands("forward", x, x, x, target=target)
     makers[COPY] = partial(compiled.prepare, copy, lambda x: x + 1)
+    if BEFORE in job.contenders:
+        makers[BEFORE] = partial(_ours, job, BEFORE, ours)
     return {name: contest.estimate(make) for name, make in makers.items()}
 
 
@@ -166,6 +176,8 @@ def _pooling(job: Job, case: Case) -> Contests:
         def prepare(name: str, problem: Problem = problem) -> Program:
             if reason := case.leave_out.get(name):
                 raise contenders.LeftOut(reason)
+            if name in (OURS, BEFORE):
+                return _ours(job, name, partial(contenders.prepare, OURS, problem))
             return contenders.prepare(name, problem)
 
         def check(_: str, results: Results, expected: Sequence[Expected] = expected) -> Verdict:
@@ -192,18 +204,31 @@ def _calling(job: Job, call: Call) -> Contests:
     for mode in job.modes:
         trials = {
             name: Trial.draw(each, mode, seed)
-            for name, each in (("jaxpool", call), (YARDSTICK, call.yardstick))
+            for name, each in ((OURS, call), (YARDSTICK, call.yardstick))
         }
 
-        def prepare(name: str, trials: dict[str, Trial] = trials) -> Program:
+        def prepare(name: str, mode: Mode = mode, trials: dict[str, Trial] = trials) -> Program:
+            if name in (OURS, BEFORE):
+                return _ours(job, name, partial(trial.prepare, call, mode, seed))
             if name not in trials:
                 raise contenders.LeftOut("is no operator of jaxpool")
             return trials[name].prepare()
 
         def check(name: str, results: Results, trials: dict[str, Trial] = trials) -> Verdict:
-            return trials[name].check(results)
+            return trials[OURS if name == BEFORE else name].check(results)
 
         yield mode, contest.enter(job.contenders, prepare, check, extra)
+
+
+def _ours(job: Job, name: str, make: Callable[[], Program]) -> Program:
+    """The program that `make` creates with this jaxpool or, for `BEFORE`, with the other one.
+
+    If there are two checkouts, each has a process of its own, because page faults depend on what a
+    process has allocated before.
+    """
+    if job.before is None:
+        return make()
+    return elsewhere.prepare(make, checkout=job.before if name == BEFORE else None)
 
 
 def _copy(x: np.ndarray) -> Run:
@@ -222,14 +247,11 @@ def _training(job: Job, net: Network) -> Contests:
         return Verdict(error, off if error > first.tolerance else "")
 
     def prepare(name: str) -> Program:
+        if name in (OURS, BEFORE):
+            return _ours(job, name, partial(network.prepare, OURS, training))
         return network.prepare(name, training)
 
     yield TRAIN_STEP, contest.enter(job.contenders, prepare, check, extra={})
-
-
-def _warm_up() -> None:
-    """Runs a small program, so that JAX's one-time initialisation is in no contender's time."""
-    jax.block_until_ready(jax.jit(jax.grad(lambda x: jnp.sin(x).sum()))(jnp.ones((8, 8))))
 
 
 if __name__ == "__main__":

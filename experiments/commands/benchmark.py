@@ -23,6 +23,12 @@ def bench(
         Path | None,
         typer.Option(help="Another Python, for contenders that this one has not installed."),
     ] = None,
+    before: Annotated[
+        Path | None,
+        typer.Option(
+            help="Another checkout of this repository: its jaxpool takes turns with this one's."
+        ),
+    ] = None,
     target: Annotated[
         list[str] | None,
         typer.Option(
@@ -49,12 +55,12 @@ def bench(
         benchmark = load(config, change or (), Bench)
         options = {"cases": cases, "contenders": contenders or (), "fresh": fresh}
         if devices is not None:
-            if target or interpreter:
-                raise ConfigError("--devices: takes neither --target nor --interpreter")
+            if target or interpreter or before:
+                raise ConfigError("--devices: takes none of --target, --interpreter and --before")
             if not sharding.run(benchmark, out, console(), devices=devices, **options):
                 raise typer.Exit(1)
             return
-        options["interpreter"] = interpreter
+        options |= {"interpreter": interpreter, "before": before and before.resolve()}
         right = [
             runner.run(benchmark, out, console(), target=each, **options)
             for each in runner.targeted(target or ())

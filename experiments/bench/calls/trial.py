@@ -40,3 +40,8 @@ class Trial:
         if check := CHECKS.get(call.operator):
             return check(self.operands, results, call.window, call.strides)
         return answer.check(self.example, self.operands, results)
+
+
+def prepare(call: Call, mode: Mode, seed: int, target: Target | None = None) -> Program:
+    """Draws the operands of a call and compiles it."""
+    return Trial.draw(call, mode, seed, target).prepare()

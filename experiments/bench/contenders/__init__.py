@@ -3,7 +3,9 @@
 import importlib
 import importlib.util
 from collections.abc import Iterable
+from dataclasses import replace
 from fnmatch import fnmatchcase
+from functools import partial
 
 from experiments.bench.contenders import elsewhere
 from experiments.bench.contenders.contender import (
@@ -17,6 +19,7 @@ from experiments.bench.contenders.contender import (
 from jaxpool.engine.plan.planner import METHODS
 
 __all__ = [
+    "BEFORE",
     "ITSELF",
     "LIBRARIES",
     "MODES",
@@ -45,12 +48,16 @@ LIBRARIES = {
 ITSELF = "jaxpool:itself"
 """The program of `jaxpool`, timed a second time as a separate contender, which shows the noise."""
 
+BEFORE = "before"
+"""`jaxpool` of another checkout, for instance of the commit before a change."""
+
 YARDSTICK = "max_pool"
 """jaxpool's max pooling with the same window, in benchmarks of its other operators."""
 
 NAMES = (
     "jaxpool",
     ITSELF,
+    BEFORE,
     YARDSTICK,
     *(f"jaxpool:{method}" for method in METHODS if method != "auto"),
     *(name for name in LIBRARIES if name != "jaxpool"),
@@ -67,7 +74,8 @@ def prepare(name: str, problem: Problem) -> Program:
     """Creates a contender's program for a problem.
 
     Args:
-        name: One of `NAMES` except `ITSELF`, which has no program of its own.
+        name: One of `NAMES` except `ITSELF`, which has no program of its own, and `BEFORE`, whose
+            program is that of `jaxpool` in another process.
         problem: The problem.
 
     Returns:
@@ -82,7 +90,8 @@ def prepare(name: str, problem: Problem) -> Program:
     library, _, method = name.partition(":")
     if importlib.util.find_spec(LIBRARIES[library]) is None:
         if problem.interpreter is not None:
-            return elsewhere.prepare(problem.interpreter, name, problem)
+            there = replace(problem, interpreter=None)
+            return elsewhere.prepare(partial(prepare, name, there), problem.interpreter)
         raise LeftOut(f"{LIBRARIES[library]} is not installed")
     module = importlib.import_module(f"{__name__}.{library}")
     return module.prepare(problem, method) if method else module.prepare(problem)

@@ -66,6 +66,11 @@ def prepare(operands: Operands, function: Function, *, channels_first: bool = Fa
     )
 
 
+def warm_up() -> None:
+    """Runs a small program, so that JAX's one-time initialisation is in no contender's time."""
+    jax.block_until_ready(jax.jit(jax.grad(lambda x: jnp.sin(x).sum()))(jnp.ones((8, 8))))
+
+
 def _estimated(target: targets.Target, computation: Callable, arrays: Any) -> Program:
     """A program for an absent device, which can be compiled but not run."""
     try:

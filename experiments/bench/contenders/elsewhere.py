@@ -1,21 +1,29 @@
-"""Contenders whose library is installed only in another Python interpreter.
+"""Contenders in another process: of another Python interpreter, or of another checkout of jaxpool.
 
-That interpreter runs in a child process, which compiles the program, calls it on request and
-measures the time of its calls, so the times exclude communication between the processes. The child
-runs this module with `python -m`; it reads pickled requests from standard input and writes pickled
-replies to standard output.
+The child process compiles the program, calls it on request and measures the time of its calls, so
+the times exclude communication between the processes. It runs this module as a script; it reads
+pickled requests from standard input and writes pickled replies to standard output.
 """
 
 import os
 import pickle
 import subprocess
 import sys
+import tempfile
 import weakref
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Any
 
-from experiments.bench.contenders.contender import LeftOut, Problem, Program
+from experiments.bench.contenders.contender import LeftOut, Program
 from experiments.clock import Stopwatch
+
+_START = (
+    "import runpy, sys; sys.path.insert(0, sys.argv[1]); import jaxpool; del sys.path[0]; "
+    f"runpy.run_module({__name__!r}, run_name='__main__')"
+)
+"""Runs this module with the jaxpool of a given folder; all else is as without it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,48 +41,59 @@ class Turns:
         return self.ask("elapsed", calls)
 
 
-def prepare(interpreter: str, name: str, problem: Problem) -> Program:
-    """Prepares a contender in a child process of another interpreter.
+def prepare(
+    make: Callable[[], Program], interpreter: str = sys.executable, checkout: Path | None = None
+) -> Program:
+    """Prepares a contender in a child process.
 
     Args:
-        interpreter: The path of a Python that has the library.
-        name: The contender.
-        problem: The problem.
+        make: Creates the contender's program; a function that can be pickled. The child calls it.
+        interpreter: The path of a Python that has the contender's library.
+        checkout: A folder with another jaxpool for the child.
 
     Raises:
-        LeftOut: That interpreter lacks the library too, or the library does not support the
-            problem.
+        LeftOut: `make` raises it: that interpreter lacks the library too, or the library does not
+            support the problem.
     """
+    start = ["-m", __name__] if checkout is None else ["-c", _START, str(checkout)]
+    complaints = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `_end`
     process = subprocess.Popen(
-        [interpreter, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [interpreter, *start], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints
     )
     questions, answers = process.stdin, process.stdout
     if questions is None or answers is None:
         raise OSError(f"{interpreter} could not be started")
 
     def ask(*question: Any) -> Any:
-        _send(questions, question)
-        answer = pickle.load(answers)
+        try:
+            _send(questions, question)
+            answer = pickle.load(answers)
+        except (BrokenPipeError, EOFError) as error:
+            complaints.seek(0)
+            last = (complaints.read().decode().strip().splitlines() or ["no message"])[-1]
+            raise RuntimeError(f"its own process ended: {last}") from error
         if isinstance(answer, Exception):
             raise answer
         return answer
 
     turns = Turns(ask)
-    weakref.finalize(turns, _end, process)
-    known = ask("prepare", name, replace(problem, interpreter=None))
+    weakref.finalize(turns, _end, process, complaints)
+    known = ask("prepare", make)
     return Program(turns, lambda _: ask("fetch"), **known)
 
 
-def _end(process: subprocess.Popen) -> None:
+def _end(process: subprocess.Popen, complaints: IO[bytes]) -> None:
     """Ends the child process by closing its standard input."""
     process.communicate()
+    complaints.close()
 
 
 def answer(questions: IO[bytes], answers: IO[bytes]) -> None:
     """The child's main loop: replies to requests until its input ends."""
-    from experiments.bench import contenders
-    from experiments.bench.timing import settle
+    from experiments.bench.contenders import compiled
+    from experiments.bench.machine import settle
 
+    compiled.warm_up()
     program, output = None, None
 
     def elapsed(calls: int) -> float:
@@ -93,8 +112,9 @@ def answer(questions: IO[bytes], answers: IO[bytes]) -> None:
             return
         try:
             if what == "prepare":
-                program = contenders.prepare(*arguments)
-                names = ("detail", "compile_s", "temp_bytes", "text")
+                (make,) = arguments
+                program = make()
+                names = ("detail", "compile_s", "temp_bytes", "text", "estimate")
                 _send(answers, {name: getattr(program, name) for name in names})
             elif what == "elapsed":
                 _send(answers, elapsed(*arguments))

@@ -156,10 +156,8 @@ def test_programs_with_elided_constants_are_not_compared_by_text():
 @pytest.mark.parametrize("mode", ["forward", "gradient"])
 def test_a_contender_of_another_interpreter_takes_turns(mode):
     case = Case.model_validate({"name": "c", **CASES["max padded"]})
-    here, there = (
-        make("lax", problem(case, mode))
-        for make in (contenders.prepare, partial(elsewhere.prepare, sys.executable))
-    )
+    make = partial(contenders.prepare, "lax", problem(case, mode))
+    here, there = make(), elsewhere.prepare(make)
     results = (program.fetch(program.run()) for program in (here, there))
     for expected, result in zip(*results, strict=True):
         np.testing.assert_array_equal(result, expected)
@@ -173,6 +171,7 @@ def test_another_interpreter_is_asked_where_a_library_is_not_installed(monkeypat
     asked = problem(case, "jvp")
     with pytest.raises(LeftOut, match=r"is not installed|forward and reverse mode only"):
         contenders.prepare("torch", dataclasses.replace(asked, interpreter=sys.executable))
-    questions, answers = io.BytesIO(pickle.dumps(("prepare", "nobody", asked))), io.BytesIO()
+    make = partial(contenders.prepare, "nobody", asked)
+    questions, answers = io.BytesIO(pickle.dumps(("prepare", make))), io.BytesIO()
     elsewhere.answer(questions, answers)  # what the other process does
     assert str(pickle.loads(answers.getvalue())) == "KeyError: 'nobody'"

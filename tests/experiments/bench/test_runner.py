@@ -1,6 +1,7 @@
 """`bench` through the command line, on a tiny case with few samples."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 from experiments.__main__ import app
 from experiments.bench import process, runner
 from experiments.bench.config import Bench
+from experiments.bench.contenders import BEFORE
 from experiments.bench.records import COPY, read
 from experiments.config import load
 
@@ -37,6 +39,30 @@ name = "other"
 operator = "avg"
 shape = [2, 6, 6, 3]
 window = 3
+"""
+
+MIXED = """
+title = "A call and a network"
+contenders = ["jaxpool"]
+modes = ["forward", "gradient"]
+
+[budget]
+seconds = 0.05
+samples = 2
+sample_ms = 0.01
+
+[[calls]]
+name = "k2"
+shape = [2, 6, 6, 3]
+window = 2
+strides = 2
+
+[[networks]]
+name = "net"
+image = [8, 8, 1]
+widths = [2]
+classes = 3
+batch = 2
 """
 
 
@@ -235,3 +261,56 @@ def test_unknown_devices_and_missing_compilers_are_named(command, monkeypatch, t
     answer, _ = command("--target", "h100")
     assert answer.exit_code == 2
     assert "run `make targets` first" in answer.output
+
+
+@pytest.mark.parametrize("change", ["", "max_pool = min_pool"])
+def test_the_jaxpool_of_another_checkout_is_a_contender(change, config, tmp_path):
+    checkout = tmp_path / "checkout"
+    shutil.copytree(process.CHECKOUT / "jaxpool", checkout / "jaxpool")
+    with (checkout / "jaxpool" / "__init__.py").open("a") as file:
+        file.write(change)
+    out = ["--out", str(tmp_path / "out"), "--before", str(checkout)]
+    chosen = ["--cases", "tiny", "--contenders", "jaxpool"]
+    answer = CliRunner().invoke(app, ["bench", str(config), *out, *chosen])
+    assert answer.exit_code == 0, answer.output
+    records = read(tmp_path / "out" / "bench-tiny" / "records.jsonl")
+    found = {r.mode: r for r in records if r.contender == BEFORE}
+    assert found.keys() == {"forward", "gradient"}
+    for record in found.values():
+        assert record.outcome == ("disagrees" if change else "same")
+        assert record.same_as == (None if change else "jaxpool")
+    # Without the other checkout, its times cannot be continued.
+    answer = CliRunner().invoke(app, ["bench", str(config), *out[:2], *chosen])
+    assert answer.exit_code == 2
+    assert "jaxpool before was " in answer.output
+
+
+def test_a_calls_and_a_networks_program_come_from_the_other_checkout_too(tmp_path):
+    checkout = tmp_path / "checkout"
+    shutil.copytree(process.CHECKOUT / "jaxpool", checkout / "jaxpool")
+    file = tmp_path / "mixed.toml"
+    file.write_text(MIXED)
+    out = ["--out", str(tmp_path / "out"), "--before", str(checkout)]
+    for case in ("avg_pool-k2", "net"):
+        answer = CliRunner().invoke(app, ["bench", str(file), *out, "--cases", case])
+        assert answer.exit_code == 0, answer.output
+    records = read(tmp_path / "out" / "bench-mixed" / "records.jsonl")
+    found = {(r.case, r.mode): r.outcome for r in records if r.contender == BEFORE}
+    assert found == {
+        ("avg_pool-k2", "forward"): "same",
+        ("avg_pool-k2", "gradient"): "same",
+        ("net", "train_step"): "same",
+    }
+    page = (tmp_path / "out" / "bench-mixed" / "table.md").read_text()
+    assert "| jaxpool before |" in page
+    assert "| compile vs before |" in page
+
+
+def test_a_folder_without_jaxpool_and_before_without_a_folder_are_refused(command, tmp_path):
+    for options, message in {
+        ("--before", str(tmp_path)): "is no checkout with a folder jaxpool",
+        ("--contenders", "before"): "'before' needs --before",
+    }.items():
+        answer, _ = command(*options)
+        assert answer.exit_code == 2
+        assert message in answer.output

@@ -111,7 +111,7 @@ def test_what_is_done_is_not_done_again_and_the_rest_is_refused(first, command):
         ("--devices", "2", "--set", "title='x'"): "cannot be compared with new ones",
         ("--devices", "2", "--cases", "tinny"): "called 'tinny'; known: tiny, other",
         ("--devices", "2", "--contenders", "lac"): "contender 'lac'; did you mean 'lax'?",
-        ("--devices", "2", "--target", "h100"): "--devices: takes neither --target nor",
+        ("--devices", "2", "--target", "h100"): "--devices: takes none of --target, --interp",
         ("--devices", "2", "--set", "modes=['jvp']"): "modes is ['jvp']",
     }.items():
         answer, _ = command(*options)
