@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from jaxpool.engine.rules.primitives import is_portable
+from jaxpool.engine.plan.target import is_portable
 
 
 @contextlib.contextmanager

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import enum
 
+import jax
+
 
 class Target(enum.Enum):
     """The compiler that reads a program. docs/architecture.md lists the rules of each.
@@ -26,3 +28,6 @@ class Target(enum.Enum):
 
 
 CPU, GPU, TPU, CPUS, GPUS, TPUS = Target
+
+is_portable = jax.make_user_context(default_value=False)
+"""Whether programs are lowered to the form that is one for all platforms; its target is TPU."""

@@ -11,19 +11,18 @@ into a scatter, which XLA:CPU executes one element at a time (3 million elements
 from __future__ import annotations
 
 import functools
-import math
 import operator
 from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxpool.engine.lower.isolate import isolate
 from jaxpool.engine.lower.precision import widen
+from jaxpool.engine.lower.take_along import take_along
 from jaxpool.engine.plan.target import Target
-from jaxpool.engine.rules.primitives import bind, linear_map, result_type
+from jaxpool.engine.rules.primitives import bind, linear_map, result_type, search
 
 
 def invertible_gather(
@@ -59,34 +58,6 @@ def _code(
     return isolate(step, x, *sources, target=target)
 
 
-def take_along(x: jax.Array, numbers: jax.Array, axis: int, target: Target) -> jax.Array:
-    """`jnp.take_along_axis`, by one index per element if `is_flat`."""
-    flat = is_flat(x.shape, target) and is_flat(numbers.shape, target)
-    if not flat or _shape(x, numbers, axis) != numbers.shape:
-        return jnp.take_along_axis(x, numbers, axis, mode="clip")
-    at = flat_indices(numbers, x.shape[axis], axis)
-    return x.reshape(-1).at[at].get(mode="promise_in_bounds").reshape(numbers.shape)
-
-
-def is_flat(shape: Sequence[Any], target: Target) -> bool:
-    """Whether to index an array of this shape as one axis, by one index per element.
-
-    XLA cannot partition a flat array among several devices.
-    """
-    size = math.prod(shape)
-    return not target.is_divided and isinstance(size, int) and size < 2**31
-
-
-def flat_indices(numbers: jax.Array, size: int, axis: int) -> jax.Array:
-    """Indices into the flattened array, from indices along `axis`, which has `size` elements."""
-    axis += numbers.ndim
-    before, after = math.prod(numbers.shape[:axis]), math.prod(numbers.shape[axis + 1 :])
-    rows = np.arange(before, dtype=np.int32)[:, None, None] * np.int32(size)
-    columns = jnp.arange(after, dtype=np.int32)[None, None, :]
-    places = numbers.reshape(before, -1, after).astype(np.int32)
-    return ((places + rows) * np.int32(after) + columns).reshape(-1)
-
-
 def _type(x: Any, *numbers: Any, transposed: bool, count: int, axis: int) -> Any:
     return result_type(x, _shape(x, numbers[count if transposed else 0], axis))
 
@@ -96,5 +67,8 @@ def _shape(x: Any, source: Any, axis: int) -> tuple[int, ...]:
     shape[axis] = source.shape[axis]
     return tuple(shape)
 
+
+look_up = search("jaxpool_look_up", take_along, ["axis"])
+"""`look_up(x, numbers, axis=axis)`: `take_along` of integers, which has no derivative."""
 
 _GATHER = linear_map("jaxpool_invertible_gather", _code, ["count", "axis"], abstract=_type)

@@ -23,7 +23,7 @@ from jax.interpreters import ad, batching, mlir
 from jax.sharding import AbstractMesh, use_abstract_mesh
 from jax.sharding import PartitionSpec as P
 
-from jaxpool.engine.plan.target import CPU, CPUS, GPU, GPUS, TPU, TPUS
+from jaxpool.engine.plan.target import CPU, CPUS, GPU, GPUS, TPU, TPUS, is_portable
 from jaxpool.window import Window
 
 
@@ -76,10 +76,6 @@ def define(
     rule = functools.partial(_batch, primitive) if batch is None else batch
     batching.primitive_batchers[primitive] = rule
     return primitive
-
-
-is_portable = jax.make_user_context(default_value=False)
-"""Whether programs are lowered to the form that is one for all platforms."""
 
 
 def _lowering(code: Callable[..., Any], multiple_results: bool) -> Callable[..., Any]:

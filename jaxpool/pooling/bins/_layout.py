@@ -18,6 +18,7 @@ import numpy as np
 
 from jaxpool import engine
 from jaxpool.axis import Axis, Uneven
+from jaxpool.engine.rules.invertible_gather import look_up
 from jaxpool.engine.rules.primitives import integers
 from jaxpool.monoid import MAX, SUM, Monoid
 from jaxpool.pooling.windows import average
@@ -102,7 +103,7 @@ def arg_reduce(
         place = jnp.where(found, place, 0).astype(dtype)
         if within is not None:
             place *= inner
-            place += jnp.take_along_axis(within, place // inner, position, mode="clip")
+            place += look_up(within, place // inner, axis=position)
         within, inner = jnp.where(found, place, -1), inner * bins.size
     assert within is not None
     return x, within
@@ -174,7 +175,7 @@ def _gather(x: jax.Array, position: int, bins: Bins) -> tuple[jax.Array, jax.Arr
 
 def _readers(bins: Bins, position: int, ndim: int) -> list[jax.Array]:
     """For each element its positions in the blocks, -1 for none."""
-    starts = _full(bins.starts, position, ndim)
+    starts = jnp.asarray(_full(bins.starts, position, ndim))
     member = ndim + position + 1
     shape = [1] * ndim
     shape[position] = bins.size
@@ -184,11 +185,11 @@ def _readers(bins: Bins, position: int, ndim: int) -> list[jax.Array]:
     readers = []
     for back in range(-(-bins.longest // bins.step)):
         window = jnp.maximum(last - back, 0)
-        at = element - jnp.take_along_axis(starts, window, position, mode="clip")
+        at = element - look_up(starts, window, axis=position)
         length = bins.lengths
         if not isinstance(length, int):
-            length = _full(length, position, ndim)
-            length = jnp.take_along_axis(length, window, position, mode="clip")
+            length = jnp.asarray(_full(length, position, ndim))
+            length = look_up(length, window, axis=position)
         reads = (last >= back) & (at < length)
         readers.append(jnp.where(reads, window * bins.longest + at, -1))
     return readers

@@ -16,12 +16,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jaxpool.engine.lower.take_along import compares
 from jaxpool.engine.plan.target import Target
 from jaxpool.engine.rules import primitives
+from jaxpool.monoid import MAX
 from jaxpool.pooling.boxes import _picks, _sampling
 from jaxpool.pooling.boxes._sampling import Corners, Limits, Samples
 
 NONE = -1
+LAST = np.int32(2**31 - 1)  # above every number
 
 Spans = tuple[jax.Array, jax.Array]  # first element and number of elements, each `(boxes, bins)`
 
@@ -78,6 +81,9 @@ def _largest_element_code(
     maps: jax.Array, image: jax.Array, *spans: jax.Array, target: Target
 ) -> jax.Array:
     height, width, channels = maps.shape[2:]
+    if compares(height, target) and compares(width, target):
+        whole = functools.partial(_by_axis, maps)
+        return lax.map(lambda box: whole(*box), (image, *spans))
 
     def function(maps, image, first_y, count_y, first_x, count_x):
         shape = (*first_y.shape, first_x.shape[1], channels)
@@ -93,6 +99,44 @@ def _largest_element_code(
         return _first_largest(*turns, candidates, shape, maps.dtype)
 
     return _sampling.box_by_box(function, maps, image, *spans, target=target)
+
+
+def _by_axis(
+    maps: jax.Array,
+    image: jax.Array,
+    first_y: jax.Array,
+    count_y: jax.Array,
+    first_x: jax.Array,
+    count_x: jax.Array,
+) -> jax.Array:
+    """`largest_element` of one box, over rows first; it reads all elements instead of gathering."""
+    value = lax.dynamic_index_in_dim(maps, image, keepdims=False)[0]
+    height, width, _ = value.shape
+    number = np.arange(height * width, dtype=np.int32).reshape(height, width, 1)
+    inside = _are_inside(first_y, count_y, height)[:, :, None, None]
+    value, number = _first_largest_along(value, number, inside)
+    inside = _are_inside(first_x, count_x, width)[:, :, None] & (number != LAST)[:, None]
+    _, number = _first_largest_along(value[:, None], number[:, None], inside, axis=2)
+    return jnp.where(number == LAST, NONE, number)
+
+
+def _are_inside(first: jax.Array, count: jax.Array, size: int) -> jax.Array:
+    """Whether each bin, one per entry of `first`, contains each element of an axis."""
+    at = np.arange(size, dtype=np.int32)
+    return (at >= first[:, None]) & (at < (first + count)[:, None])
+
+
+def _first_largest_along(
+    value: jax.Array, number: Any, inside: jax.Array, axis: int = 1
+) -> tuple[jax.Array, jax.Array]:
+    """Value and number of the first NaN along an axis, else of the first largest one; or LAST."""
+    nan = inside & (value != value)
+    any_nan = jnp.any(nan, axis, keepdims=True)
+    largest = jnp.where(inside & ~nan, value, MAX.identity(value.dtype)).max(axis, keepdims=True)
+    wins = jnp.where(any_nan, nan, inside & (value == largest))
+    if jnp.issubdtype(value.dtype, jnp.floating):
+        largest = jnp.where(any_nan, jnp.asarray(jnp.nan, value.dtype), largest)
+    return largest.squeeze(axis), jnp.where(wins, number, LAST).min(axis)
 
 
 _largest_element = primitives.search("jaxpool_largest_element", _largest_element_code, [])

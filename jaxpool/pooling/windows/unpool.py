@@ -8,13 +8,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.typing import ArrayLike
 
 from jaxpool import engine
 from jaxpool.checks import Ints
+from jaxpool.engine.lower.take_along import compares, flat_indices, is_flat, take_along
 from jaxpool.engine.plan.target import Target
-from jaxpool.engine.rules.invertible_gather import flat_indices, is_flat, take_along
 from jaxpool.engine.rules.primitives import search
 from jaxpool.pooling import arguments, sizes
 from jaxpool.pooling.sharding import explicit_sharding
@@ -114,6 +115,11 @@ def _last_numbers_code(places: jax.Array, *, plane: int, target: Target) -> jax.
     numbers = lax.broadcasted_iota(places.dtype, places.shape, places.ndim - 2)
     numbers, places = jnp.where(exists, numbers, -1), jnp.where(exists, places, 0)
 
+    if compares(count, target):
+        positions = jnp.arange(plane, dtype=places.dtype)[:, None, None]
+        every = jnp.where(places[..., None, :, :] == positions, numbers[..., None, :, :], -1)
+        return jnp.max(every, -2)
+
     def last(places: jax.Array, numbers: jax.Array, size: int) -> jax.Array:
         nothing = jnp.full(size, -1, numbers.dtype)
         return nothing.at[places].max(numbers, mode="promise_in_bounds")
@@ -131,6 +137,11 @@ def _last_numbers_code(places: jax.Array, *, plane: int, target: Target) -> jax.
 
 def _are_last_code(places: jax.Array, last: jax.Array, *, target: Target) -> jax.Array:
     """Whether each value is the last one with its index."""
+    count = places.shape[-2]
+    if compares(count, target):  # whether no later value has the same index
+        same = places[..., None, :, :] == places[..., :, None, :]
+        later = np.arange(count) > np.arange(count)[:, None]
+        return ~jnp.any(same & later[..., None], -2)
     found = take_along(last, jnp.minimum(places, last.shape[-2] - 1), -2, target)
     return found == lax.broadcasted_iota(found.dtype, found.shape, found.ndim - 2)
 
