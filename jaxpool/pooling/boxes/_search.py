@@ -17,7 +17,7 @@ import numpy as np
 from jax import lax
 
 from jaxpool.engine.lower.take_along import compares
-from jaxpool.engine.plan.target import Target
+from jaxpool.engine.plan.target import TPU, Target
 from jaxpool.engine.rules import primitives
 from jaxpool.monoid import MAX
 from jaxpool.pooling.boxes import _picks, _sampling
@@ -81,9 +81,8 @@ def _largest_element_code(
     maps: jax.Array, image: jax.Array, *spans: jax.Array, target: Target
 ) -> jax.Array:
     height, width, channels = maps.shape[2:]
-    if compares(height, target) and compares(width, target):
-        whole = functools.partial(_by_axis, maps)
-        return lax.map(lambda box: whole(*box), (image, *spans))
+    if target is TPU and compares(height, target) and compares(width, target):
+        return lax.map(lambda box: _by_axis(maps, *box), (image, *spans))
 
     def function(maps, image, first_y, count_y, first_x, count_x):
         shape = (*first_y.shape, first_x.shape[1], channels)
