@@ -249,7 +249,7 @@ def _training(job: Job, net: Network) -> Contests:
     def prepare(name: str) -> Program:
         if name in (OURS, BEFORE):
             return _ours(job, name, partial(network.prepare, OURS, training))
-        return network.prepare(name, training)
+        return network.prepare(name, training, job.interpreter)
 
     yield TRAIN_STEP, contest.enter(job.contenders, prepare, check, extra={})
 

@@ -1,5 +1,6 @@
 """The training step: the NumPy reference against finite differences, libraries against it."""
 
+import sys
 from dataclasses import replace
 
 import jax
@@ -45,6 +46,15 @@ def test_every_library_takes_the_same_first_step(name, training, monkeypatch):
     second = program.fetch(program.run())  # momentum takes it on
     assert step.error(second) > 0.1
     assert float(second[0]) < float(first[0])
+
+
+def test_another_interpreter_trains_where_a_library_is_not_installed(training, monkeypatch):
+    monkeypatch.setitem(LIBRARIES, "flax", "a_flax_that_is_not_there")
+    with pytest.raises(LeftOut, match="a_flax_that_is_not_there is not installed"):
+        network.prepare("flax", training)
+    program = network.prepare("flax", training, sys.executable)
+    step = FirstStep.of(training)
+    assert step.error(program.fetch(program.run())) < step.tolerance
 
 
 def test_a_wrong_training_step_is_detected(training):
