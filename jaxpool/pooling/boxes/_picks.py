@@ -16,8 +16,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
-from jaxpool.engine.plan.target import GPU, GPUS, Target
+from jaxpool.engine.lower.take_along import compares, take_along
+from jaxpool.engine.plan.target import GPU, GPUS, TPU, Target
 from jaxpool.engine.rules.primitives import bind, linear_map, result_type
 from jaxpool.pooling import arguments
 from jaxpool.pooling.boxes import _sampling
@@ -53,11 +55,25 @@ def _code(
 ) -> jax.Array:
     at = _at(image, row, column, shape)
     if not transposed:
-        return x[at]
+        compared = target is TPU and compares(shape[2] * shape[3], target)
+        return _by_comparison(x, image, row, column) if compared else x[at]
     wide = x.astype(arguments.accumulator(x))
     if target in (GPU, GPUS):
         return add_up(wide, at, shape).astype(x.dtype)
     return jnp.zeros(shape, wide.dtype).at[at].add(wide).astype(x.dtype)
+
+
+def _by_comparison(x: jax.Array, image: jax.Array, row: jax.Array, column: jax.Array) -> jax.Array:
+    """`pick`, one box after the other; each position is compared with every index of the map."""
+    width, channels = x.shape[3:]
+
+    def one(box: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
+        image, row, column = box
+        elements = lax.dynamic_index_in_dim(x, image, keepdims=False).reshape(-1, channels)
+        numbers = (row * width + column).reshape(-1, channels)
+        return take_along(elements, numbers, -2, TPU).reshape(row.shape)
+
+    return lax.map(one, (image, row, column))
 
 
 def add_up(y: jax.Array, at: tuple[Any, ...], shape: Any) -> jax.Array:
