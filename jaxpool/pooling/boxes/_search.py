@@ -121,7 +121,7 @@ def _by_axis(
 
 def _are_inside(first: jax.Array, count: jax.Array, size: int) -> jax.Array:
     """Whether each bin, one per entry of `first`, contains each element of an axis."""
-    at = np.arange(size, dtype=np.int32)
+    at = jnp.arange(size, dtype=np.int32)
     return (at >= first[:, None]) & (at < (first + count)[:, None])
 
 
