@@ -41,7 +41,7 @@ def is_flat(shape: Sequence[Any], target: Target) -> bool:
     XLA cannot partition a flat array among several devices.
     """
     size = math.prod(shape)
-    return not target.is_divided and isinstance(size, int) and size < 2**31
+    return not target.is_divided and isinstance(size, int) and 0 < size < 2**31
 
 
 def flat_indices(numbers: jax.Array, size: int, axis: int) -> jax.Array:
