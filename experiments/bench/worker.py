@@ -74,6 +74,13 @@ class Job(Record):
     interpreter: str | None = None
     before: Path | None = None
 
+    def separates(self, name: str) -> bool:
+        """Whether the contender runs in a process of its own: both jaxpools, if there are two.
+
+        Page faults depend on what else a process has allocated.
+        """
+        return self.before is not None and name in (OURS, BEFORE)
+
     def seed(self, problem: Subject) -> int:
         """A random seed derived from the problem and its dtype, equal in every run."""
         return zlib.crc32(f"{problem.name} {self.dtype}".encode())
@@ -148,7 +155,7 @@ def _estimates(job: Job, problem: Subject, mode: Mode, target: Target) -> dict[s
     copy = Operands("forward", x, x, x, target=target)
     makers[COPY] = partial(compiled.prepare, copy, lambda x: x + 1)
     if BEFORE in job.contenders:
-        makers[BEFORE] = partial(_ours, job, BEFORE, ours)
+        makers[BEFORE] = partial(_apart, job, BEFORE, ours)
     return {name: contest.estimate(make) for name, make in makers.items()}
 
 
@@ -176,8 +183,8 @@ def _pooling(job: Job, case: Case) -> Contests:
         def prepare(name: str, problem: Problem = problem) -> Program:
             if reason := case.leave_out.get(name):
                 raise contenders.LeftOut(reason)
-            if name in (OURS, BEFORE):
-                return _ours(job, name, partial(contenders.prepare, OURS, problem))
+            if job.separates(name):
+                return _apart(job, name, partial(contenders.prepare, OURS, problem))
             return contenders.prepare(name, problem)
 
         def check(_: str, results: Results, expected: Sequence[Expected] = expected) -> Verdict:
@@ -208,8 +215,8 @@ def _calling(job: Job, call: Call) -> Contests:
         }
 
         def prepare(name: str, mode: Mode = mode, trials: dict[str, Trial] = trials) -> Program:
-            if name in (OURS, BEFORE):
-                return _ours(job, name, partial(trial.prepare, call, mode, seed))
+            if job.separates(name):
+                return _apart(job, name, partial(trial.prepare, call, mode, seed))
             if name not in trials:
                 raise contenders.LeftOut("is no operator of jaxpool")
             return trials[name].prepare()
@@ -220,14 +227,8 @@ def _calling(job: Job, call: Call) -> Contests:
         yield mode, contest.enter(job.contenders, prepare, check, extra)
 
 
-def _ours(job: Job, name: str, make: Callable[[], Program]) -> Program:
-    """The program that `make` creates with this jaxpool or, for `BEFORE`, with the other one.
-
-    If there are two checkouts, each has a process of its own, because page faults depend on what a
-    process has allocated before.
-    """
-    if job.before is None:
-        return make()
+def _apart(job: Job, name: str, make: Callable[[], Program]) -> Program:
+    """The program that `make` creates with this jaxpool or, for `BEFORE`, with the other one."""
     return elsewhere.prepare(make, checkout=job.before if name == BEFORE else None)
 
 
@@ -247,8 +248,8 @@ def _training(job: Job, net: Network) -> Contests:
         return Verdict(error, off if error > first.tolerance else "")
 
     def prepare(name: str) -> Program:
-        if name in (OURS, BEFORE):
-            return _ours(job, name, partial(network.prepare, OURS, training))
+        if job.separates(name):
+            return _apart(job, name, partial(network.prepare, OURS, training))
         return network.prepare(name, training, job.interpreter)
 
     yield TRAIN_STEP, contest.enter(job.contenders, prepare, check, extra={})

@@ -20,7 +20,7 @@ def take_along(x: jax.Array, numbers: jax.Array, axis: int, target: Target) -> j
     if compares(x.shape[axis], target):
         return _by_comparison(x, numbers, axis)
     flat = is_flat(x.shape, target) and is_flat(numbers.shape, target)
-    if not flat or _replaced(x.shape, axis, numbers.shape[axis]) != numbers.shape:
+    if not flat or replaced(x.shape, axis, numbers.shape[axis]) != numbers.shape:
         return jnp.take_along_axis(x, numbers, axis, mode="clip")
     at = flat_indices(numbers, x.shape[axis], axis)
     return x.reshape(-1).at[at].get(mode="promise_in_bounds").reshape(numbers.shape)
@@ -55,14 +55,14 @@ def flat_indices(numbers: jax.Array, size: int, axis: int) -> jax.Array:
 
 
 def _by_comparison(x: jax.Array, numbers: jax.Array, axis: int) -> jax.Array:
-    """The sum over all indices of the element's bits, or of 0 where the number is another one."""
+    """For each number, the sum over all indices of the element's bits if they are equal, else 0."""
     floating = jnp.issubdtype(x.dtype, jnp.floating)
     if floating:  # a sum of floats would lose -0
         bits = lax.bitcast_convert_type(x, np.dtype(f"uint{8 * x.dtype.itemsize}"))
     else:
         bits = x.astype(np.int64 if x.dtype.itemsize == 8 else np.int32)
     index = lax.broadcasted_iota(
-        numbers.dtype, _replaced([1] * x.ndim, axis, x.shape[axis]), axis + x.ndim
+        numbers.dtype, replaced([1] * x.ndim, axis, x.shape[axis]), axis + x.ndim
     )
     bits, index = (jnp.expand_dims(a, axis + x.ndim) for a in (bits, index))
     wanted = jnp.expand_dims(numbers, axis + x.ndim + 1)
@@ -71,7 +71,8 @@ def _by_comparison(x: jax.Array, numbers: jax.Array, axis: int) -> jax.Array:
     return lax.bitcast_convert_type(total, x.dtype) if floating else total.astype(x.dtype)
 
 
-def _replaced(shape: Sequence[Any], axis: int, size: Any) -> tuple[Any, ...]:
+def replaced(shape: Sequence[Any], axis: int, size: Any) -> tuple[Any, ...]:
+    """`shape` with another size along one axis."""
     result = list(shape)
     result[axis] = size
     return tuple(result)

@@ -73,8 +73,8 @@ def interior_pad(y: jax.Array, window: Window, fill: np.ndarray) -> jax.Array:
 def fold(step: Callable[..., Any], start: Any, window: Window) -> Any:
     """`step(carry, number, tap)` for every tap in row-major order.
 
-    A few taps are written out, so that all steps fuse into one kernel. Many taps are a loop of the
-    program, which stores only the carry.
+    For a few taps the steps are unrolled, so XLA fuses them into one kernel. For many taps they are
+    a loop, and XLA stores only its carry.
     """
     if window.taps > tuning.UNROLLED_TAPS:
         return loop(step, start, window)

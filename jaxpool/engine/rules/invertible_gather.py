@@ -20,7 +20,7 @@ import jax.numpy as jnp
 
 from jaxpool.engine.lower.isolate import isolate
 from jaxpool.engine.lower.precision import widen
-from jaxpool.engine.lower.take_along import take_along
+from jaxpool.engine.lower.take_along import replaced, take_along
 from jaxpool.engine.plan.target import Target
 from jaxpool.engine.rules.primitives import bind, linear_map, result_type, search
 
@@ -59,13 +59,8 @@ def _code(
 
 
 def _type(x: Any, *numbers: Any, transposed: bool, count: int, axis: int) -> Any:
-    return result_type(x, _shape(x, numbers[count if transposed else 0], axis))
-
-
-def _shape(x: Any, source: Any, axis: int) -> tuple[int, ...]:
-    shape = list(x.shape)
-    shape[axis] = source.shape[axis]
-    return tuple(shape)
+    size = numbers[count if transposed else 0].shape[axis]
+    return result_type(x, replaced(x.shape, axis, size))
 
 
 look_up = search("jaxpool_look_up", take_along, ["axis"])
